@@ -1,0 +1,669 @@
+//! `flashpolicy.conf`, and the options of the command line that override it, become a [`Config`].
+//! Each key has one place where it is parsed and checked: the table [`KEYS`]. This room opens the
+//! configuration file and no other; it binds nothing and logs nothing.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+/// Where the configuration is looked for when no file is named, first match first.
+pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
+
+/// The port that Flash Player asks first. Source: rule book section 1.10 [SPF].
+pub const MASTER_PORT: u16 = 843;
+
+/// All addresses of the host, IPv6 and IPv4; `0.0.0.0` takes its place on a host without IPv6.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), MASTER_PORT);
+/// Enough that far-away players, who speak late, seldom occupy all of them.
+pub const DEFAULT_WORKERS: usize = 256;
+/// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 [PC].
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A burst that takes the workers well under a second.
+pub const DEFAULT_MAX_PENDING: usize = 1024;
+/// In the current folder.
+pub const DEFAULT_LOG_FILE: &str = "flashpolicy.log";
+/// Every connection leaves two lines.
+pub const DEFAULT_LOG_LEVEL: LevelFilter = LevelFilter::Info;
+
+/// A larger file is no configuration.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Whether log lines also go to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// When standard output is a terminal.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// Everything that can be set, with the built-in defaults where nothing was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The addresses to listen on; never empty once loaded.
+    pub listen: Vec<SocketAddr>,
+    /// The policy to serve, byte for byte; none: the built-in one.
+    pub policy_file: Option<PathBuf>,
+    /// Threads that talk to clients, 1 to 4,096.
+    pub workers: usize,
+    /// How long a client has for its whole request, 0.1 to 3,600 s.
+    pub timeout: Duration,
+    /// Connections that may wait for a worker, 1 to 65,536.
+    pub max_pending: usize,
+    /// The shared log file; none: no file.
+    pub log_file: Option<PathBuf>,
+    /// The least important level that is logged.
+    pub log_level: LevelFilter,
+    /// Whether log lines also go to standard output.
+    pub log_console: Console,
+    /// Where the process id is written once the ports are bound; none: nowhere.
+    pub pid_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: vec![DEFAULT_LISTEN],
+            policy_file: None,
+            workers: DEFAULT_WORKERS,
+            timeout: DEFAULT_TIMEOUT,
+            max_pending: DEFAULT_MAX_PENDING,
+            log_file: Some(DEFAULT_LOG_FILE.into()),
+            log_level: DEFAULT_LOG_LEVEL,
+            log_console: Console::Auto,
+            pid_file: None,
+        }
+    }
+}
+
+/// One key of the configuration: its name, what it takes, and how a value becomes part of a
+/// [`Config`].
+struct Key {
+    name: &'static str,
+    expects: &'static str,
+    /// May stand more than once; the values add up.
+    repeatable: bool,
+    /// Puts the value into the configuration; the folder is what relative paths are relative to.
+    /// The error says what is wrong with the value.
+    set: fn(&mut Config, &str, &Path) -> Result<(), String>,
+}
+
+const KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        expects: "ADDRESS:PORT such as 0.0.0.0:843, 127.0.0.1:8843 or [::]:843",
+        repeatable: true,
+        set: |config, value, _| {
+            let address = parse_address(value)?;
+            if config.listen.contains(&address) && address.port() != 0 {
+                return Err("this address is already listed".into());
+            }
+            config.listen.push(address);
+            Ok(())
+        },
+    },
+    Key {
+        name: "policy_file",
+        expects: "the path of a policy file, or 'none' for the built-in policy",
+        repeatable: false,
+        set: |config, value, folder| {
+            config.policy_file = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+    Key {
+        name: "workers",
+        expects: "a whole number from 1 to 4096",
+        repeatable: false,
+        set: |config, value, _| whole_number(value, 1..=4096).map(|n| config.workers = n),
+    },
+    Key {
+        name: "timeout",
+        expects: "seconds from 0.1 to 3600, such as 3 or 2.5",
+        repeatable: false,
+        set: |config, value, _| seconds(value, 0.1..=3600.0).map(|time| config.timeout = time),
+    },
+    Key {
+        name: "max_pending",
+        expects: "a whole number from 1 to 65536",
+        repeatable: false,
+        set: |config, value, _| whole_number(value, 1..=65536).map(|n| config.max_pending = n),
+    },
+    Key {
+        name: "log_file",
+        expects: "the path of the log file, or 'none'",
+        repeatable: false,
+        set: |config, value, folder| {
+            config.log_file = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+    Key {
+        name: "log_level",
+        expects: "error, warn, info or debug",
+        repeatable: false,
+        set: |config, value, _| {
+            config.log_level = one_of(
+                value,
+                &[
+                    ("error", LevelFilter::Error),
+                    ("warn", LevelFilter::Warn),
+                    ("info", LevelFilter::Info),
+                    ("debug", LevelFilter::Debug),
+                ],
+            )?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "log_console",
+        expects: "auto, yes or no",
+        repeatable: false,
+        set: |config, value, _| {
+            config.log_console = one_of(
+                value,
+                &[
+                    ("auto", Console::Auto),
+                    ("yes", Console::Yes),
+                    ("no", Console::No),
+                ],
+            )?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "pid_file",
+        expects: "the path of the pid file, or 'none'",
+        repeatable: false,
+        set: |config, value, folder| {
+            config.pid_file = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+];
+
+/// A value from the command line for a key of the configuration.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// The option as it was typed, for messages.
+    pub option: &'static str,
+    /// The key it sets.
+    pub key: &'static str,
+    /// The value as it was typed.
+    pub value: String,
+}
+
+/// One mistake, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// `FILE:LINE`, `FILE` or the option.
+    pub place: String,
+    /// What is wrong, what was expected, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// A configuration and where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read; none: there was none, and the built-in defaults hold.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the configuration: the named file, else the first of [`SEARCH_PATH`] that exists, else the
+/// built-in defaults; then the command line's values on top.
+///
+/// # Errors
+/// Every mistake of the file and of the command line, in their order.
+pub fn load(named: Option<&Path>, overrides: &[Override]) -> Result<Loaded, Vec<Mistake>> {
+    let file = match named {
+        Some(path) => Some(path.to_owned()),
+        // A file that exists and cannot be read is an error, not a reason to look further.
+        None => SEARCH_PATH
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.symlink_metadata().is_ok()),
+    };
+    let text = match &file {
+        Some(path) => read(path).map_err(|mistake| vec![mistake])?,
+        None => String::new(),
+    };
+    let path = file.as_deref().unwrap_or(Path::new(""));
+    let config = parse(&text, path, overrides)?;
+    Ok(Loaded { config, file })
+}
+
+fn read(path: &Path) -> Result<String, Mistake> {
+    let mistake = |message: String| Mistake {
+        place: path.display().to_string(),
+        message,
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            mistake(format!(
+                "cannot read the configuration file: {}",
+                reason(&error)
+            ))
+        })?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(mistake(
+            "larger than 1 MiB: this is no configuration file".into(),
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        Mistake {
+            place: format!("{}:{line}", path.display()),
+            message: "not UTF-8 text; save the file as UTF-8".into(),
+        }
+    })
+}
+
+/// Parses the text of a configuration file, then applies the command line's values.
+///
+/// `path` is the file's, for messages and for relative paths.
+///
+/// # Errors
+/// Every mistake, in the order of the lines, then of the options.
+pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, Vec<Mistake>> {
+    let mut draft = Draft::new();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = format!("{}:{}", path.display(), number + 1);
+        match line.split_once('=') {
+            Some((key, value)) => draft.set(key.trim(), value.trim(), folder, place),
+            None => draft.mistake(
+                place,
+                format!(
+                    "'{}' has no '='; expected a line 'key = value'",
+                    shown(line)
+                ),
+            ),
+        }
+    }
+    for (index, value) in overrides.iter().enumerate() {
+        if !overrides[..index].iter().any(|o| o.key == value.key) {
+            draft.forget(value.key);
+        }
+        draft.set(
+            value.key,
+            &value.value,
+            Path::new(""),
+            value.option.to_string(),
+        );
+    }
+    draft.finish()
+}
+
+/// A configuration in the making.
+struct Draft {
+    config: Config,
+    /// Which keys were set, and where.
+    set: Vec<(&'static str, String)>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Draft {
+    fn new() -> Draft {
+        let config = Config {
+            listen: Vec::new(),
+            ..Config::default()
+        };
+        Draft {
+            config,
+            set: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn mistake(&mut self, place: String, message: String) {
+        self.mistakes.push(Mistake { place, message });
+    }
+
+    fn set(&mut self, name: &str, value: &str, folder: &Path, place: String) {
+        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            return self.mistake(place, unknown_key(name));
+        };
+        if let Some((_, first)) = self.set.iter().find(|(set, _)| *set == key.name) {
+            if !key.repeatable {
+                let message = format!(
+                    "key '{name}' is set twice, first at {first}; remove one of the two lines"
+                );
+                return self.mistake(place, message);
+            }
+        }
+        self.set.push((key.name, place.clone()));
+        let outcome = if value.is_empty() {
+            Err("the value is missing".to_string())
+        } else {
+            (key.set)(&mut self.config, value, folder)
+        };
+        if let Err(problem) = outcome {
+            let hint = if value.contains(" #") {
+                " (a comment needs a line of its own)"
+            } else {
+                ""
+            };
+            let message = format!(
+                "{name} = {}: {problem}; expected {}{hint}",
+                shown(value),
+                key.expects
+            );
+            self.mistake(place, message);
+        }
+    }
+
+    /// The command line sets this key: what the file says of it does not count.
+    fn forget(&mut self, name: &str) {
+        self.set.retain(|(set, _)| *set != name);
+        if name == "listen" {
+            self.config.listen.clear();
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, Vec<Mistake>> {
+        if self.config.listen.is_empty() {
+            self.config.listen.push(DEFAULT_LISTEN);
+        }
+        if self.mistakes.is_empty() {
+            Ok(self.config)
+        } else {
+            Err(self.mistakes)
+        }
+    }
+}
+
+fn unknown_key(name: &str) -> String {
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(name, key.name), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    match nearest {
+        Some((_, key)) => format!("unknown key '{}'; did you mean '{key}'?", shown(name)),
+        None => {
+            let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+            format!(
+                "unknown key '{}'; expected one of: {}",
+                shown(name),
+                known.join(", ")
+            )
+        }
+    }
+}
+
+/// A piece of the file for a message: printable, and not longer than a line.
+fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect();
+    if text.chars().count() > MOST {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The system's reason without the number that only developers read.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((reason, _)) => reason.to_string(),
+        None => text,
+    }
+}
+
+fn parse_address(value: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = value.parse() {
+        return Ok(address);
+    }
+    let unspecified = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    Err(if let Ok(port) = value.parse() {
+        format!(
+            "the address is missing; for every address of the host write [::]:{port} or {}",
+            unspecified(port)
+        )
+    } else if value.parse::<std::net::IpAddr>().is_ok() {
+        "the port is missing (an IPv6 address stands in brackets before it)".into()
+    } else {
+        "not an IP address and a port".into()
+    })
+}
+
+fn path_or_none(value: &str, folder: &Path) -> Option<PathBuf> {
+    (value != "none").then(|| folder.join(value))
+}
+
+fn whole_number(value: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize, String> {
+    let number = value
+        .parse()
+        .map_err(|_| String::from("not a whole number"))?;
+    within(number, range)
+}
+
+fn seconds(value: &str, range: std::ops::RangeInclusive<f64>) -> Result<Duration, String> {
+    let number = value.parse().map_err(|_| String::from("not a number"))?;
+    within(number, range).map(Duration::from_secs_f64)
+}
+
+fn within<T: PartialOrd>(number: T, range: std::ops::RangeInclusive<T>) -> Result<T, String> {
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err("out of range".into())
+    }
+}
+
+fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    choices
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, choice)| *choice)
+        .ok_or_else(|| "not one of the choices".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parsed(text: &str) -> Result<Config, Vec<String>> {
+        parse(text, Path::new("/etc/x.conf"), &[])
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn mistake(text: &str) -> String {
+        let mistakes = parsed(text).expect_err("the text holds a mistake");
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        mistakes.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn the_shipped_file_says_exactly_the_defaults() {
+        let shipped = include_str!("../flashpolicy.conf");
+        assert_eq!(parsed(shipped), Ok(Config::default()));
+        let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        let live: String = shipped
+            .lines()
+            .filter_map(|line| {
+                let line = line.strip_prefix('#')?;
+                let key = line.split_once('=')?.0.trim();
+                keys.iter()
+                    .position(|known| *known == key)
+                    .map(|at| keys.remove(at))?;
+                Some(format!("{line}\n"))
+            })
+            .collect();
+        assert_eq!(keys, Vec::<&str>::new(), "keys that the file does not list");
+        let relative = parse(&live, Path::new("flashpolicy.conf"), &[]);
+        assert_eq!(relative, Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_key_sets_its_value() {
+        let text =
+            "listen = 127.0.0.1:843\nlisten=[::1]:8430\npolicy_file = a/b.xml\nworkers = 7\n\
+            timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_level = debug\nlog_console = yes\n\
+            pid_file = /run/x.pid";
+        let expected = Config {
+            listen: vec![
+                "127.0.0.1:843".parse().unwrap(),
+                "[::1]:8430".parse().unwrap(),
+            ],
+            policy_file: Some("/etc/a/b.xml".into()),
+            workers: 7,
+            timeout: Duration::from_millis(2500),
+            max_pending: 9,
+            log_file: None,
+            log_level: LevelFilter::Debug,
+            log_console: Console::Yes,
+            pid_file: Some("/run/x.pid".into()),
+        };
+        assert_eq!(parsed(text), Ok(expected.clone()));
+        let windows = format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"));
+        assert_eq!(parsed(&windows), Ok(expected));
+    }
+
+    #[test]
+    fn a_mistake_says_where_what_and_what_was_expected() {
+        for (text, expected) in [
+            ("\nworker = 3", "/etc/x.conf:2: unknown key 'worker'; did you mean 'workers'?"),
+            ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
+            (
+                "colour = red",
+                "/etc/x.conf:1: unknown key 'colour'; expected one of: listen, policy_file, workers, \
+                 timeout, max_pending, log_file, log_level, log_console, pid_file",
+            ),
+            (
+                "workers = 1\n#\nworkers = 2",
+                "/etc/x.conf:3: key 'workers' is set twice, first at /etc/x.conf:1; \
+                 remove one of the two lines",
+            ),
+            (
+                "workers = 0",
+                "/etc/x.conf:1: workers = 0: out of range; expected a whole number from 1 to 4096",
+            ),
+            (
+                "workers = 4 # four",
+                "/etc/x.conf:1: workers = 4 # four: not a whole number; \
+                 expected a whole number from 1 to 4096 (a comment needs a line of its own)",
+            ),
+            (
+                "timeout = NaN",
+                "/etc/x.conf:1: timeout = NaN: out of range; \
+                 expected seconds from 0.1 to 3600, such as 3 or 2.5",
+            ),
+            (
+                "listen = 843",
+                "/etc/x.conf:1: listen = 843: the address is missing; for every address of the host \
+                 write [::]:843 or 0.0.0.0:843; expected ADDRESS:PORT such as 0.0.0.0:843, \
+                 127.0.0.1:8843 or [::]:843",
+            ),
+            (
+                "workers 4",
+                "/etc/x.conf:1: 'workers 4' has no '='; expected a line 'key = value'",
+            ),
+            (
+                "log_file =",
+                "/etc/x.conf:1: log_file = : the value is missing; \
+                 expected the path of the log file, or 'none'",
+            ),
+            (
+                "log_level = \u{1b}[2J",
+                "/etc/x.conf:1: log_level = \\u{1b}[2J: not one of the choices; \
+                 expected error, warn, info or debug",
+            ),
+        ] {
+            assert_eq!(mistake(text), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_twice_is_a_mistake_but_port_0_is_not() {
+        assert!(mistake("listen = [::]:843\nlisten = [::]:843").contains(":2: "));
+        assert!(parsed("listen = 127.0.0.1:0\nlisten = 127.0.0.1:0").is_ok());
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_in_one_go() {
+        let mistakes =
+            parsed("a\nworkers = x\ntimeout = 0\nlog_consol = no\nlisten = host").unwrap_err();
+        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+    }
+
+    #[test]
+    fn the_command_line_wins_and_lists_replace_the_files() {
+        let text = "listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\nworkers = 3\nlog_file = x.log";
+        let option = |option, key, value: &str| Override {
+            option,
+            key,
+            value: value.into(),
+        };
+        let overrides = [
+            option("--listen", "listen", "127.0.0.1:8"),
+            option("--listen", "listen", "127.0.0.1:9"),
+            option("--workers", "workers", "5"),
+            option("--log-file", "log_file", "y.log"),
+        ];
+        let config = parse(text, Path::new("/etc/x.conf"), &overrides).unwrap();
+        assert_eq!(
+            config.listen,
+            [
+                "127.0.0.1:8".parse().unwrap(),
+                "127.0.0.1:9".parse::<SocketAddr>().unwrap()
+            ]
+        );
+        assert_eq!(config.workers, 5);
+        assert_eq!(config.log_file, Some("y.log".into()));
+        let wrong = parse("", Path::new(""), &[option("--workers", "workers", "0")]).unwrap_err();
+        assert!(wrong[0].to_string().starts_with("--workers: "), "{wrong:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(?s).{0,200}") {
+            let _ = parsed(&text);
+        }
+
+        #[test]
+        fn near_misses_do_not_panic_either(
+            lines in proptest::collection::vec(
+                ("listen|workers|timeout|max_pending|log_level|nothing", "[ =]{0,3}", "[-+0-9.:\\[\\]eE]{0,12}"),
+                0..8,
+            )
+        ) {
+            let text: String = lines.iter().map(|(k, e, v)| format!("{k}{e}{v}\n")).collect();
+            let _ = parsed(&text);
+        }
+    }
+}

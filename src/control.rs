@@ -1,0 +1,39 @@
+//! Signals become control messages. Only this room knows signals; what a message means is the
+//! supervisor's to know.
+
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+
+/// What the supervisor is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Stop; the second time: at once.
+    Shutdown,
+}
+
+/// Starts to listen to ctrl-c and to the signals of service managers.
+///
+/// # Errors
+/// When the system refuses a handler or a thread; the text says which.
+pub fn listen() -> Result<Receiver<Control>, String> {
+    let (sender, receiver) = mpsc::channel();
+    let ctrl_c = sender.clone();
+    ctrlc::set_handler(move || {
+        let _ = ctrl_c.send(Control::Shutdown);
+    })
+    .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
+    let mut signals =
+        Signals::new([SIGTERM]).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for _ in signals.forever() {
+                let _ = sender.send(Control::Shutdown);
+            }
+        })
+        .map_err(|error| format!("cannot start the signal thread: {error}"))?;
+    Ok(receiver)
+}

@@ -1,0 +1,165 @@
+//! The log: simplelog's formatting in front of outlets that never make a worker wait.
+//! Only this room knows log files and terminals; it never decides what is worth a line.
+
+mod outlet;
+mod target;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
+use time::macros::format_description;
+
+use outlet::Outlet;
+use target::{ConsoleTarget, FileTarget};
+
+/// How long the end of the process waits for the last lines to be written. A stalled terminal or
+/// file system costs this much and no more.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+/// Where the log goes and how much of it.
+pub struct Settings<'a> {
+    /// The shared log file, appended to; none: no file.
+    pub file: Option<&'a Path>,
+    /// Whether lines also go to standard output.
+    pub console: bool,
+    /// The least important level that is logged.
+    pub level: LevelFilter,
+}
+
+/// The running log. The process has one.
+#[derive(Clone)]
+pub struct Logging {
+    outlets: Arc<[Arc<Outlet>]>,
+    console: bool,
+}
+
+impl Logging {
+    /// Opens the log file and becomes the process's logger.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending, a writer thread cannot be started, or the
+    /// process already has a logger.
+    pub fn start(settings: &Settings<'_>) -> io::Result<Logging> {
+        let mut outlets = Vec::new();
+        if let Some(path) = settings.file {
+            outlets.push(Outlet::start(Box::new(FileTarget::open(path)?))?);
+        }
+        if settings.console {
+            outlets.push(Outlet::start(Box::new(ConsoleTarget::open()?))?);
+        }
+        let outlets: Arc<[Arc<Outlet>]> = outlets.into();
+        let config = ConfigBuilder::new()
+            .set_time_format_custom(format_description!(
+                "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+            ))
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .build();
+        let sink = LineSink {
+            line: Vec::new(),
+            outlets: Arc::clone(&outlets),
+        };
+        // simplelog formats every level; `log`'s own maximum, which can be changed while the
+        // process runs, decides which ones get that far.
+        let logger = Logger {
+            formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
+            outlets: Arc::clone(&outlets),
+        };
+        log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
+        log::set_max_level(settings.level);
+        Ok(Logging {
+            outlets,
+            console: settings.console,
+        })
+    }
+
+    /// Whether lines also go to standard output.
+    pub fn on_console(&self) -> bool {
+        self.console
+    }
+
+    /// Log lines that were dropped since the start, over all outlets.
+    pub fn lost_lines(&self) -> u64 {
+        self.outlets.iter().map(|outlet| outlet.lost_lines()).sum()
+    }
+
+    /// Writes what is left, waiting two seconds at most, and closes the outlets.
+    pub fn finish(&self) {
+        let deadline = Instant::now() + LAST_FLUSH;
+        for outlet in self.outlets.iter() {
+            outlet.close();
+        }
+        for outlet in self.outlets.iter() {
+            outlet.wait_until_closed(deadline);
+        }
+    }
+}
+
+/// What `log`'s macros call.
+struct Logger {
+    formatter: WriteLogger<LineSink>,
+    outlets: Arc<[Arc<Outlet>]>,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.formatter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.formatter.log(record);
+        if record.level() <= Level::Warn {
+            self.flush();
+        }
+    }
+
+    /// Has the lines so far written at once, without waiting for it.
+    fn flush(&self) {
+        for outlet in self.outlets.iter() {
+            outlet.hurry();
+        }
+    }
+}
+
+/// Puts simplelog's pieces together to whole lines and hands them to every outlet.
+struct LineSink {
+    line: Vec<u8>,
+    outlets: Arc<[Arc<Outlet>]>,
+}
+
+impl Write for LineSink {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(piece);
+        if self.line.ends_with(b"\n") {
+            for outlet in self.outlets.iter() {
+                outlet.push(&self.line);
+            }
+            self.line.clear();
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lines lost by an outlet; its own type so that it is never mixed up with bytes.
+#[derive(Debug, Default)]
+struct LostLines(AtomicU64);
+
+impl LostLines {
+    fn add(&self, lines: usize) {
+        self.0.fetch_add(lines as u64, Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

@@ -1,0 +1,14 @@
+//! The `flashpolicyd` program: arguments become a command, a command becomes an exit code.
+//! It decides nothing else.
+
+use std::process::ExitCode;
+
+use flashpolicyd::{cli, commands};
+
+fn main() -> ExitCode {
+    let exit = match cli::parse(std::env::args_os().skip(1).collect()) {
+        Ok(command) => commands::run(command),
+        Err(error) => commands::usage(&error),
+    };
+    exit.into()
+}

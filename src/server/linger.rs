@@ -1,0 +1,157 @@
+//! Closing without a reset. Bytes that a client sent and nobody read turn a close into an RST, and
+//! on Windows an RST throws away a policy that already arrived. So a connection whose client may
+//! still be sending is half closed (the client sees the end at once), and one thread reads and
+//! discards what still comes, bounded in bytes and in time. No worker ever waits for that.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many connections may linger; the oldest is closed for a new one.
+pub(super) const MAX_LINGERING: usize = 512;
+
+/// How long one may linger.
+const MAX_TIME: Duration = Duration::from_secs(3);
+
+/// How many bytes of one client are discarded.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often lingering connections are looked at.
+const ROUND: Duration = Duration::from_millis(10);
+
+/// What the worker knows of the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// All that Flash Player ever sends has been read; nothing more is expected.
+    Nothing,
+    /// There may be unread bytes, or bytes under way.
+    Possible,
+}
+
+/// The connections that are half closed.
+pub(super) struct Linger {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Oldest first, without those that the thread looks at right now.
+    waiting: VecDeque<Lingering>,
+    looked_at: usize,
+    closing: bool,
+}
+
+struct Lingering {
+    stream: TcpStream,
+    since: Instant,
+    discarded: usize,
+}
+
+impl Linger {
+    pub(super) fn new() -> Linger {
+        Linger {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a connection so that the client sees a clean end.
+    ///
+    /// One with nothing more to come lingers too while there is ample room, in case its client is
+    /// no Flash Player; under load it is closed at once.
+    pub(super) fn close(&self, stream: TcpStream, rest: Rest) {
+        let lingering = self.lock().lingering();
+        if rest == Rest::Nothing && lingering >= MAX_LINGERING / 2 {
+            return;
+        }
+        // A client that is gone needs no care.
+        if stream.shutdown(Shutdown::Write).is_err() || stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let new = Lingering {
+            stream,
+            since: Instant::now(),
+            discarded: 0,
+        };
+        let mut state = self.lock();
+        state.waiting.push_back(new);
+        let oldest = if state.lingering() > MAX_LINGERING {
+            state.waiting.pop_front()
+        } else {
+            None
+        };
+        let wake = state.waiting.len() == 1;
+        drop(state);
+        if wake {
+            self.changed.notify_all();
+        }
+        if let Some(mut oldest) = oldest {
+            oldest.discard();
+        }
+    }
+
+    /// Ends the thread once nobody lingers any more.
+    pub(super) fn finish(&self) {
+        self.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread: reads and discards until clients close or a bound is reached.
+    pub(super) fn run(&self) {
+        loop {
+            let mut round = {
+                let mut state = self.lock();
+                while state.waiting.is_empty() {
+                    if state.closing {
+                        return;
+                    }
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                state.looked_at = state.waiting.len();
+                std::mem::take(&mut state.waiting)
+            };
+            round.retain_mut(Lingering::discard);
+            let mut state = self.lock();
+            round.append(&mut state.waiting);
+            state.waiting = round;
+            state.looked_at = 0;
+            drop(state);
+            thread::sleep(ROUND);
+        }
+    }
+}
+
+impl State {
+    fn lingering(&self) -> usize {
+        self.waiting.len() + self.looked_at
+    }
+}
+
+impl Lingering {
+    /// Reads what is there; false when there is no reason to linger any more.
+    fn discard(&mut self) -> bool {
+        let mut bytes = [0; 16 * 1024];
+        // One fast sender must not keep the thread from the others.
+        for _ in 0..64 {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(count) => self.discarded += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.discarded < MAX_BYTES && self.since.elapsed() < MAX_TIME
+    }
+}

@@ -1,0 +1,133 @@
+//! Listening sockets: how they are made, and how they are closed without losing anybody.
+//! It accepts nothing and knows no clients.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+
+use crate::config::reason;
+
+/// Connections that the kernel may hold until they are accepted. The standard library's 128 costs
+/// every client of a larger burst a second, until its SYN is sent again.
+const BACKLOG: i32 = 4096;
+
+/// How often a blocked `accept` returns to look whether the server is stopping.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why a listener could not be made.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BindError { address, cause } = self;
+        let port = address.port();
+        write!(f, "cannot listen on {address}: {}", reason(cause))?;
+        match cause.kind() {
+            io::ErrorKind::PermissionDenied if port < 1024 => write!(
+                f,
+                "\nPorts below 1024 need a right. One of these gives it:\n\
+                 - start as root;\n\
+                 - give the binary the right: setcap cap_net_bind_service=+ep flashpolicyd\n\
+                 - lower the limit: sysctl net.ipv4.ip_unprivileged_port_start={port}\n\
+                 - let systemd open the port (a .socket unit);\n\
+                 - take a port above 1023, such as 10843, and have the SWF call\n  \
+                 Security.loadPolicyFile(\"xmlsocket://HOST:10843\"); such a policy can only\n  \
+                 grant ports above 1023."
+            ),
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                ": something listens there already, maybe another flashpolicyd.\n\
+                 'ss -ltnp sport = :{port}' (as root) shows what; stop it, or set another 'listen'."
+            ),
+            io::ErrorKind::AddrNotAvailable => write!(
+                f,
+                ": this host has no such address.\n\
+                 'ip address' shows those it has; [::]:{port} listens on all of them."
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Binds every address, or none.
+///
+/// An IPv6 wildcard takes IPv4 too, except where IPv4's wildcard is in the list with the same
+/// port; on a host without IPv6, IPv4's wildcard takes its place.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+    addresses
+        .iter()
+        .map(|&address| {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            let wildcard = address.is_ipv6() && address.ip().is_unspecified();
+            let v6_only = !wildcard || addresses.contains(&v4);
+            match bind(address, v6_only) {
+                Err(error) if wildcard && no_ipv6(&error) => {
+                    log::info!("This host has no IPv6: {v4} in place of {address}.");
+                    bind(v4, v6_only).map_err(|cause| (v4, cause))
+                }
+                bound => bound.map_err(|cause| (address, cause)),
+            }
+            .map_err(|(address, cause)| BindError { address, cause })
+        })
+        .collect()
+}
+
+fn bind(address: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(v6_only)?;
+    }
+    // Connections of an earlier run that are still in TIME_WAIT do not keep the port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    // On Linux this bounds `accept`: the loop can look around without anybody waking it.
+    socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
+    Ok(socket.into())
+}
+
+/// Whether the kernel lacks IPv6, or has it switched off.
+fn no_ipv6(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable
+    ) || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// "Address family not supported by protocol", which the standard library has no kind for.
+const EAFNOSUPPORT: i32 = 97;
+
+/// Has the kernel ignore new connections, while those under way can still be accepted.
+///
+/// A connection that is established between the last `accept` and the close of the listener would
+/// be reset. With its first packet ignored, the client asks again after a second, and then finds
+/// the next server or a plain "refused".
+pub(super) fn ignore_newcomers(listener: &TcpListener) -> io::Result<()> {
+    // The filter sees a packet from its TCP header on; byte 13 holds the flags.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}

@@ -1,0 +1,230 @@
+//! The server: bind, run, stop. [`Server::run`] is the supervisor: it waits for control messages
+//! and does nothing for a single client.
+
+mod acceptor;
+mod admission;
+mod connection;
+mod linger;
+mod listener;
+pub mod request;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::config::{reason, Config};
+use crate::control::Control;
+use crate::stats::Stats;
+use acceptor::Acceptor;
+use admission::Admission;
+use connection::Client;
+use linger::Linger;
+pub use listener::BindError;
+
+/// A worker's stack; it holds a request buffer, a log line being formatted and little else.
+const WORKER_STACK: usize = 256 * 1024;
+
+/// How often a stopping server looks whether it is done.
+const STOP_ROUND: Duration = Duration::from_millis(5);
+
+/// Where clients come in, and what they are told there.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    policy: Arc<[u8]>,
+}
+
+impl Endpoint {
+    fn policy(&self) -> Arc<[u8]> {
+        Arc::clone(&self.policy)
+    }
+}
+
+/// What acceptors, workers and the supervisor share.
+pub(crate) struct Shared {
+    admission: Admission<Client>,
+    linger: Linger,
+    stats: Stats,
+    timeout: Duration,
+    stopping: AtomicBool,
+}
+
+/// Why the server could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A port could not be bound.
+    Bind(BindError),
+    /// The system did not give the threads that were asked for.
+    Threads(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Bind(error) => error.fmt(f),
+            StartError::Threads(what) => write!(
+                f,
+                "cannot start {what}; set fewer 'workers', or raise the limit of threads \
+                 (ulimit -u, systemd's TasksMax)"
+            ),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everybody who was here was served, or had its deadline.
+    Complete,
+    /// A second signal asked to end at once.
+    AtOnce,
+}
+
+/// A server whose ports are bound and whose threads are started; it accepts from [`Server::run`] on.
+pub struct Server {
+    listeners: Vec<(TcpListener, Arc<Endpoint>)>,
+    shared: Arc<Shared>,
+    pool: threadpool::ThreadPool,
+}
+
+impl Server {
+    /// Binds every listener and starts the workers. `policy` is what clients get, NUL included.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, or threads that the system refuses.
+    pub fn start(config: &Config, policy: Arc<[u8]>) -> Result<Server, StartError> {
+        let mut listeners = Vec::new();
+        for (listener, asked) in listener::bind_all(&config.listen)
+            .map_err(StartError::Bind)?
+            .into_iter()
+            .zip(&config.listen)
+        {
+            let address = listener.local_addr().unwrap_or(*asked);
+            let policy = Arc::clone(&policy);
+            listeners.push((listener, Arc::new(Endpoint { address, policy })));
+        }
+        let shared = Arc::new(Shared {
+            admission: Admission::new(config.workers, config.max_pending),
+            linger: Linger::new(),
+            stats: Stats::default(),
+            timeout: config.timeout,
+            stopping: AtomicBool::new(false),
+        });
+        let pool = start_workers(config.workers, &shared)?;
+        Ok(Server {
+            listeners,
+            shared,
+            pool,
+        })
+    }
+
+    /// The addresses that were really bound: with the port that the system chose where 0 was asked.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.listeners.iter().map(|(_, endpoint)| endpoint.address)
+    }
+
+    /// Serves until a control message says to stop, then until everybody who is here is served.
+    ///
+    /// # Errors
+    /// When the accept loops cannot be started.
+    pub fn run(self, control: &Receiver<Control>) -> Result<Ended, StartError> {
+        let Server {
+            listeners,
+            shared,
+            pool,
+        } = self;
+        let linger = {
+            let shared = Arc::clone(&shared);
+            spawn("linger", move || shared.linger.run())?
+        };
+        let mut acceptors = Vec::new();
+        for (listener, endpoint) in listeners {
+            let acceptor = Acceptor {
+                listener,
+                endpoint,
+                shared: Arc::clone(&shared),
+            };
+            acceptors.push(spawn("acceptor", move || acceptor.run())?);
+        }
+        // Nothing but Shutdown exists yet; without the other end there is nobody to wait for.
+        let _ = control.recv();
+        log::info!("Stopping server...");
+        shared.stopping.store(true, Relaxed);
+        let ended = wait_for_the_last(&shared, &acceptors, &pool, &linger, control);
+        log::info!("Totals: {}.", shared.stats);
+        Ok(ended)
+    }
+}
+
+fn start_workers(count: usize, shared: &Arc<Shared>) -> Result<threadpool::ThreadPool, StartError> {
+    // threadpool panics where the system refuses a thread.
+    let pool = panic::catch_unwind(|| {
+        threadpool::Builder::new()
+            .num_threads(count)
+            .thread_name("worker".into())
+            .thread_stack_size(WORKER_STACK)
+            .build()
+    })
+    .map_err(|_| StartError::Threads(format!("{count} workers")))?;
+    // One job a thread, which lasts as long as the server: who is next is the admission's
+    // decision, so no connection ever waits in the pool's own queue.
+    for worker in 0..count {
+        let shared = Arc::clone(shared);
+        pool.execute(move || work(worker, &shared));
+    }
+    Ok(pool)
+}
+
+fn work(worker: usize, shared: &Shared) {
+    while let Some(client) = shared.admission.next(worker) {
+        // A panic costs one connection, not the worker; the panic hook has logged it.
+        let served = panic::catch_unwind(AssertUnwindSafe(|| connection::serve(client, shared)));
+        if served.is_err() {
+            shared.stats.panicked.add_one();
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(WORKER_STACK)
+        .spawn(body)
+        .map_err(|error: io::Error| {
+            StartError::Threads(format!("the {name} thread: {}", reason(&error)))
+        })
+}
+
+/// The steps of a stop, in their order: nothing more is accepted, what is pending is served, the
+/// last clients take their leave. A second signal ends it at any step.
+fn wait_for_the_last(
+    shared: &Shared,
+    acceptors: &[JoinHandle<()>],
+    pool: &threadpool::ThreadPool,
+    linger: &JoinHandle<()>,
+    control: &Receiver<Control>,
+) -> Ended {
+    let wait_until = |done: &dyn Fn() -> bool| -> Result<(), Ended> {
+        while !done() {
+            match control.recv_timeout(STOP_ROUND) {
+                Ok(Control::Shutdown) => return Err(Ended::AtOnce),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(STOP_ROUND),
+            }
+        }
+        Ok(())
+    };
+    let steps = || -> Result<(), Ended> {
+        wait_until(&|| acceptors.iter().all(JoinHandle::is_finished))?;
+        shared.admission.close();
+        wait_until(&|| pool.active_count() + pool.queued_count() == 0)?;
+        shared.linger.finish();
+        wait_until(&|| linger.is_finished())
+    };
+    steps().err().unwrap_or(Ended::Complete)
+}
