@@ -1,0 +1,346 @@
+//! Starts the real binary on a port of its own with a temporary configuration, and talks bytes to
+//! it. Nothing here sleeps to hope: every wait polls for what it waits for, with a deadline.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
+pub const BUILT_IN: &[u8] =
+    b"<cross-domain-policy><allow-access-from domain=\"*\" to-ports=\"*\" /></cross-domain-policy>\0";
+
+/// Longer than anything here may take; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn binary() -> Command {
+    Command::new(binary_path())
+}
+
+pub fn binary_path() -> &'static str {
+    env!("CARGO_BIN_EXE_flashpolicyd")
+}
+
+/// Polls until `what` gives a value.
+pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs the binary in `folder` to its end.
+pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
+    let child = binary()
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    finish(child)
+}
+
+/// The output of a process that ends by itself; one that does not is ended, and the test fails.
+pub fn finish(child: Child) -> Output {
+    let pid = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            signal(pid, "KILL");
+            panic!("process {pid} did not end");
+        }
+    }
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {pid}")])
+        .status();
+    assert!(sent.unwrap().success(), "kill -{name} {pid}");
+}
+
+/// A server to be started: its configuration lines, arguments and files.
+pub struct Setup {
+    pub folder: TempDir,
+    lines: Vec<String>,
+    arguments: Vec<String>,
+    stdout: Stdio,
+    listen: bool,
+}
+
+impl Setup {
+    pub fn new() -> Setup {
+        Setup {
+            folder: tempfile::tempdir().unwrap(),
+            lines: Vec::new(),
+            arguments: Vec::new(),
+            stdout: Stdio::null(),
+            listen: true,
+        }
+    }
+
+    /// A line of the configuration file.
+    pub fn line(mut self, line: impl Into<String>) -> Setup {
+        let line = line.into();
+        self.listen &= !line.starts_with("listen");
+        self.lines.push(line);
+        self
+    }
+
+    pub fn argument(mut self, argument: impl Into<String>) -> Setup {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Setup {
+        fs::write(self.folder.path().join(name), content).unwrap();
+        self
+    }
+
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Setup {
+        self.stdout = stdout.into();
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the server and waits until it listens.
+    pub fn start(self) -> Server {
+        let mut config = self.lines.join("\n");
+        if self.listen {
+            config.push_str("\nlisten = 127.0.0.1:0\n");
+        }
+        fs::write(self.path("flashpolicy.conf"), config).unwrap();
+        let mut child = binary()
+            .args(&self.arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(self.stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = self.folder.path().join("flashpolicy.log");
+        let mut addresses = Vec::new();
+        wait_for("the server to listen", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                let mut errors = String::new();
+                child.stderr.take()?.read_to_string(&mut errors).unwrap();
+                panic!("the server ended with {status}: {errors}");
+            }
+            // Written in one go with everything before it.
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let listening = text.split("Listening on ").skip(1);
+            addresses = listening
+                .filter_map(|rest| rest.lines().next()?.parse().ok())
+                .collect();
+            (!addresses.is_empty()).then_some(())
+        });
+        Server {
+            child,
+            folder: self.folder,
+            addresses,
+        }
+    }
+}
+
+/// A running server; it ends with the test.
+pub struct Server {
+    pub child: Child,
+    pub folder: TempDir,
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    pub fn start() -> Server {
+        Setup::new().start()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("flashpolicy.log")).unwrap_or_default()
+    }
+
+    /// Waits for a log line that holds `text`, and gives the line.
+    pub fn logged(&self, text: &str) -> String {
+        wait_for(&format!("'{text}' in the log"), || {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(text));
+            line.map(String::from)
+        })
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// Sends the player's request and gives the answer.
+    pub fn ask(&self) -> Vec<u8> {
+        let mut client = self.connect();
+        client.send(REQUEST);
+        client.rest()
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_for("the server to end", || child.try_wait().unwrap())
+    }
+
+    /// SIGTERM, and the wait for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The client's side of a connection.
+pub struct Client {
+    pub stream: TcpStream,
+    pub since: Instant,
+}
+
+impl Client {
+    pub fn connect(to: SocketAddr) -> Client {
+        Client::new(TcpStream::connect_timeout(&to, PATIENCE).unwrap())
+    }
+
+    /// Connects from an address of its own, such as 127.0.0.9.
+    pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect_timeout(&to.into(), PATIENCE).unwrap();
+        Client::new(socket.into())
+    }
+
+    fn new(stream: TcpStream) -> Client {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client {
+            stream,
+            since: Instant::now(),
+        }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Everything up to a clean end of the stream; a reset fails the test.
+    pub fn rest(&mut self) -> Vec<u8> {
+        self.try_rest().unwrap()
+    }
+
+    pub fn try_rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Whether a program is installed. Where it is not, the test says so and passes; with
+/// `FLASHPOLICY_INTEROP=1` it fails.
+pub fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/sbin".into()])
+            .any(|folder| folder.join(program).exists())
+    });
+    if !found {
+        assert!(
+            std::env::var_os("FLASHPOLICY_INTEROP").is_none_or(|value| value != "1"),
+            "{program} is not installed, and FLASHPOLICY_INTEROP=1 asks for it"
+        );
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// A running `strace` of a server.
+pub struct Trace {
+    child: Child,
+    file: PathBuf,
+}
+
+/// Traces some system calls of all threads of the server, from now on.
+pub fn trace(server: &Server, calls: &str) -> Trace {
+    let file = server.path("strace");
+    let mut child = Command::new("strace")
+        .args(["-f", "-s", "4096", "-e", &format!("trace={calls}"), "-o"])
+        .arg(&file)
+        .args(["-p", &server.child.id().to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It says "Process … attached with N threads" once it sees everything.
+    let mut errors = child.stderr.take().unwrap();
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(b"attached") {
+        assert_eq!(errors.read(&mut byte).unwrap(), 1, "strace cannot attach");
+        said.push(byte[0]);
+    }
+    thread::spawn(move || io::copy(&mut errors, &mut io::sink()));
+    Trace { child, file }
+}
+
+impl Trace {
+    /// The calls so far, once they hold `text`.
+    pub fn until(&mut self, text: &str) -> String {
+        let file = &self.file;
+        wait_for(text, || {
+            let calls = fs::read_to_string(file).unwrap_or_default();
+            calls.contains(text).then_some(calls)
+        })
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        signal(self.child.id(), "TERM");
+        let _ = self.child.wait();
+    }
+}
