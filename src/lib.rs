@@ -19,6 +19,10 @@
 //! knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the rooms
 //! together, a file for each command.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -1,6 +1,8 @@
 //! The `flashpolicyd` program: arguments become a command, a command becomes an exit code.
 //! It decides nothing else.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use flashpolicyd::{cli, commands};

@@ -45,6 +45,7 @@ impl Outlet {
             outlet: Arc::clone(&outlet),
             target,
             failing: false,
+            recovered: false,
             lost_when_last_said: 0,
         };
         thread::Builder::new()
@@ -139,6 +140,10 @@ impl Outlet {
         !batch.is_empty()
     }
 
+    fn has_room(&self) -> bool {
+        self.lock().lines.len() < BUFFER_BYTES / 2
+    }
+
     /// Leaves a failing target alone for a while; true when the process is ending.
     fn pause(&self) -> bool {
         let until = Instant::now() + RETRY;
@@ -158,6 +163,8 @@ struct Writer {
     outlet: Arc<Outlet>,
     target: Box<dyn Target>,
     failing: bool,
+    /// It failed and works again, and that has not been said.
+    recovered: bool,
     lost_when_last_said: u64,
 }
 
@@ -165,8 +172,13 @@ impl Writer {
     fn run(mut self) {
         let mut batch = Vec::new();
         while self.outlet.next_batch(&mut batch) {
+            // The buffer has just been emptied: a line about the batch before it finds room.
+            self.report();
             self.write(&batch);
             batch.clear();
+            if self.outlet.has_room() {
+                self.report();
+            }
         }
         self.outlet.lock().closed = true;
         self.outlet.changed.notify_all();
@@ -197,7 +209,7 @@ impl Writer {
                 return;
             }
         }
-        self.recovered();
+        self.recovered = std::mem::take(&mut self.failing);
     }
 
     fn failed(&mut self, error: &io::Error) {
@@ -213,7 +225,8 @@ impl Writer {
         }
     }
 
-    fn recovered(&mut self) {
+    /// Says what became of lines while the target was slow or failing.
+    fn report(&mut self) {
         let lost = self.outlet.lost.get();
         let newly_lost = lost - self.lost_when_last_said;
         if newly_lost > 0 {
@@ -221,13 +234,13 @@ impl Writer {
                 "{newly_lost} log lines were lost: {} did not take them in time.",
                 self.target.name()
             );
-        } else if self.failing {
+        } else if self.recovered {
             log::warn!(
                 "Writing the log to {} works again; no line was lost.",
                 self.target.name()
             );
         }
-        self.failing = false;
+        self.recovered = false;
         self.lost_when_last_said = lost;
     }
 }

@@ -1,10 +1,11 @@
 //! Starts the real binary on a port of its own with a temporary configuration, and talks bytes to
 //! it. Nothing here sleeps to hope: every wait polls for what it waits for, with a deadline.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code)]
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -85,12 +86,15 @@ pub struct Setup {
     arguments: Vec<String>,
     stdout: Stdio,
     listen: bool,
+    log: PathBuf,
 }
 
 impl Setup {
     pub fn new() -> Setup {
+        let folder = tempfile::tempdir().unwrap();
         Setup {
-            folder: tempfile::tempdir().unwrap(),
+            log: folder.path().join("flashpolicy.log"),
+            folder,
             lines: Vec::new(),
             arguments: Vec::new(),
             stdout: Stdio::null(),
@@ -116,6 +120,13 @@ impl Setup {
         self
     }
 
+    /// Another log file than the default.
+    pub fn log_file(mut self, path: PathBuf) -> Setup {
+        self.log = path;
+        let line = format!("log_file = {}", self.log.display());
+        self.line(line)
+    }
+
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Setup {
         self.stdout = stdout.into();
         self
@@ -125,14 +136,39 @@ impl Setup {
         self.folder.path().join(name)
     }
 
-    /// Starts the server and waits until it listens.
+    /// Starts the server and waits until its log says where it listens.
     pub fn start(self) -> Server {
+        let mut server = self.start_without_waiting();
+        wait_for("the server to listen", || {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                let mut errors = String::new();
+                server
+                    .child
+                    .stderr
+                    .take()?
+                    .read_to_string(&mut errors)
+                    .unwrap();
+                panic!("the server ended with {status}: {errors}");
+            }
+            // Written in one go with everything before it.
+            let log = server.log();
+            let listening = log.split("Listening on ").skip(1);
+            server.addresses = listening
+                .filter_map(|rest| rest.lines().next()?.parse().ok())
+                .collect();
+            (!server.addresses.is_empty()).then_some(())
+        });
+        server
+    }
+
+    /// For a server whose log does not say where it listens.
+    pub fn start_without_waiting(self) -> Server {
         let mut config = self.lines.join("\n");
         if self.listen {
             config.push_str("\nlisten = 127.0.0.1:0\n");
         }
         fs::write(self.path("flashpolicy.conf"), config).unwrap();
-        let mut child = binary()
+        let child = binary()
             .args(&self.arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -140,26 +176,11 @@ impl Setup {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = self.folder.path().join("flashpolicy.log");
-        let mut addresses = Vec::new();
-        wait_for("the server to listen", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                let mut errors = String::new();
-                child.stderr.take()?.read_to_string(&mut errors).unwrap();
-                panic!("the server ended with {status}: {errors}");
-            }
-            // Written in one go with everything before it.
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            let listening = text.split("Listening on ").skip(1);
-            addresses = listening
-                .filter_map(|rest| rest.lines().next()?.parse().ok())
-                .collect();
-            (!addresses.is_empty()).then_some(())
-        });
         Server {
             child,
             folder: self.folder,
-            addresses,
+            log: self.log,
+            addresses: Vec::new(),
         }
     }
 }
@@ -168,6 +189,7 @@ impl Setup {
 pub struct Server {
     pub child: Child,
     pub folder: TempDir,
+    pub log: PathBuf,
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -185,7 +207,7 @@ impl Server {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.path("flashpolicy.log")).unwrap_or_default()
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits for a log line that holds `text`, and gives the line.
@@ -251,7 +273,7 @@ impl Client {
         Client::new(socket.into())
     }
 
-    fn new(stream: TcpStream) -> Client {
+    pub fn new(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -299,6 +321,81 @@ pub fn have(program: &str) -> bool {
     found
 }
 
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Runs the test of this name once more, alone in a network of its own, where the kernel's counters
+/// count nothing else. True inside that run; false outside, where it has passed or was skipped.
+pub fn in_a_network_of_its_own(test: &str) -> bool {
+    if std::env::var_os("FLASHPOLICY_OWN_NETWORK").is_some() {
+        return true;
+    }
+    if !have("unshare") || !have("ip") || !is_root() {
+        return false;
+    }
+    let inner = Command::new("unshare")
+        .args(["--net", "sh", "-c"])
+        .arg("ip link set lo up && exec \"$0\" --exact \"$1\" --nocapture")
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env("FLASHPOLICY_OWN_NETWORK", "1")
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&inner.stdout);
+    let errors = String::from_utf8_lossy(&inner.stderr);
+    assert!(
+        inner.status.success() && output.contains("1 passed"),
+        "{output}{errors}"
+    );
+    print!("{output}");
+    false
+}
+
+/// One of the kernel's TCP counters, such as `OutRsts`, of this network.
+pub fn tcp_counter(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/net/snmp").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let names = lines.next().unwrap().split(' ');
+    let values = lines.next().unwrap().split(' ');
+    let value = names
+        .zip(values)
+        .find(|(found, _)| *found == name)
+        .unwrap()
+        .1;
+    value.parse().unwrap()
+}
+
+/// A process that is ended with the test.
+pub struct Ends(pub Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn is_root() -> bool {
+    let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    if !root {
+        println!("skipped: needs root");
+    }
+    root
+}
+
+/// The binary where any user can execute it.
+pub fn copy_for_everybody() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("flashpolicyd-test-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join("flashpolicyd");
+    fs::copy(binary_path(), &copy).unwrap();
+    copy
+}
+
 /// A running `strace` of a server.
 pub struct Trace {
     child: Child,
@@ -342,5 +439,37 @@ impl Drop for Trace {
     fn drop(&mut self) {
         signal(self.child.id(), "TERM");
         let _ = self.child.wait();
+    }
+}
+
+/// A file system of its own, too small for what is to be written; gone with the test.
+pub struct Disk(TempDir);
+
+impl Disk {
+    /// None where this process may not mount.
+    pub fn of(bytes: usize) -> Option<Disk> {
+        if !is_root() {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("skipped: cannot mount a tmpfs here");
+            return None;
+        }
+        Some(Disk(folder))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }

@@ -1,0 +1,277 @@
+//! What the log says, when, and that nothing about it ever delays a client.
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{wait_for, Server, Setup, BUILT_IN, REQUEST};
+
+/// The lines of the log without their times, after a look at each time and level.
+fn messages(server: &Server) -> Vec<String> {
+    server
+        .log()
+        .lines()
+        .map(|line| {
+            let (time, rest) = line.split_once(' ').unwrap();
+            assert!(is_rfc_3339_with_microseconds(time), "{line}");
+            rest.to_string()
+        })
+        .collect()
+}
+
+fn is_rfc_3339_with_microseconds(time: &str) -> bool {
+    let pattern = "dddd-dd-ddTdd:dd:dd.ddddddZ";
+    time.len() == pattern.len()
+        && time
+            .chars()
+            .zip(pattern.chars())
+            .all(|(found, expected)| match expected {
+                'd' => found.is_ascii_digit(),
+                other => found == other,
+            })
+}
+
+#[test]
+fn a_run_leaves_these_lines_in_this_order() {
+    let mut server = Setup::new()
+        .line("timeout = 0.3")
+        .line("log_level = debug")
+        .start();
+    let listening = format!("[INFO] Listening on {}", server.address());
+    let mut peers = Vec::new();
+    for bytes in [REQUEST, b"GET / HTTP/1.1\r\n\r\n\x1b[2J\xff", b""] {
+        let mut client = server.connect();
+        peers.push(client.stream.local_addr().unwrap());
+        client.send(bytes);
+        client.rest();
+    }
+    drop(server.connect());
+    server.logged("Closed before a request.");
+    assert!(server.stop().success());
+    let messages = messages(&server);
+    let [served, junk, silent] = peers[..] else {
+        panic!("three clients");
+    };
+    let expected = [
+        "[INFO] Starting server...".to_string(),
+        "[INFO] Configuration: flashpolicy.conf.".into(),
+        listening,
+        format!("[INFO] {served}: Connection accepted."),
+        format!("[INFO] {served}: Policy sent. Closing connection."),
+        format!("[INFO] {junk}: Connection accepted."),
+        format!("[INFO] {junk}: Not a policy request. Closing connection."),
+        format!("[DEBUG] {junk}: It began with \"GET / HTTP/1.1\\r\\n\\r\\n\\x1b[2J\\xff\"."),
+        format!("[INFO] {silent}: Connection accepted."),
+        format!("[INFO] {silent}: Timed out. Closing."),
+        "[INFO] Stopping server...".into(),
+    ];
+    let mut rest = messages.iter();
+    for line in expected {
+        assert!(
+            rest.any(|message| *message == line),
+            "{line} in {messages:#?}"
+        );
+    }
+    let totals = messages.last().unwrap();
+    assert!(
+        totals.starts_with(
+            "[INFO] Totals: 4 accepted, 1 served, 1 not a request, 1 timed out, \
+             1 gone before the request, 0 write failed"
+        ),
+        "{totals}"
+    );
+}
+
+#[test]
+fn a_line_appears_soon_and_without_a_stop() {
+    let server = Server::start();
+    assert_eq!(server.ask(), BUILT_IN);
+    let before = Instant::now();
+    server.logged("Policy sent. Closing connection.");
+    // 250 ms are promised.
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
+#[test]
+fn the_level_decides_what_is_logged() {
+    let address = format!("127.0.0.1:{}", support::free_port());
+    let mut server = Setup::new()
+        .line("log_level = warn")
+        .line(format!("listen = {address}"))
+        .start_without_waiting();
+    let answer = wait_for("an answer", || {
+        let stream = std::net::TcpStream::connect(&address).ok()?;
+        let mut client = support::Client::new(stream);
+        client.send(REQUEST);
+        Some(client.rest())
+    });
+    assert_eq!(answer, BUILT_IN);
+    assert!(server.stop().success());
+    let messages = messages(&server);
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].starts_with("[WARN] No policy is configured"));
+}
+
+#[test]
+fn the_log_is_appended_to() {
+    let setup = Setup::new().file("flashpolicy.log", "an earlier line\n");
+    let server = setup.start();
+    assert!(server.log().starts_with("an earlier line\n"));
+}
+
+#[test]
+fn no_log_file_means_none() {
+    let mut server = Setup::new()
+        .line("log_file = none")
+        .line("log_console = yes")
+        .line("listen = 127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .start_without_waiting();
+    let mut console = server.child.stdout.take().unwrap();
+    let mut said = String::new();
+    let mut bytes = [0; 4096];
+    while !said.contains("Listening on") {
+        let count = console.read(&mut bytes).unwrap();
+        assert!(count > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    server.stop();
+    console.read_to_string(&mut said).unwrap();
+    assert!(said.contains("[INFO] Totals: "), "{said}");
+    assert!(!server.path("flashpolicy.log").exists());
+}
+
+#[test]
+fn the_console_gets_the_same_lines_as_the_file() {
+    let mut server = Setup::new()
+        .line("log_console = yes")
+        .stdout(Stdio::piped())
+        .start();
+    assert_eq!(server.ask(), BUILT_IN);
+    server.stop();
+    let mut said = String::new();
+    server
+        .child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(said, server.log());
+}
+
+#[test]
+fn standard_output_that_is_no_terminal_stays_empty_by_default() {
+    let mut server = Setup::new().stdout(Stdio::piped()).start();
+    server.stop();
+    let mut said = String::new();
+    server
+        .child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_delays_neither_clients_nor_the_file_nor_the_end() {
+    let mut server = Setup::new()
+        .line("log_console = yes")
+        .line("log_level = debug")
+        .stdout(Stdio::piped())
+        .start();
+    // Two lines a client: far more than a pipe and the buffer hold together.
+    let clients = 4000;
+    let before = Instant::now();
+    for _ in 0..clients {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    let stop = Instant::now();
+    assert!(server.stop().success());
+    assert!(
+        stop.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        stop.elapsed()
+    );
+    assert_eq!(server.log().matches("Policy sent.").count(), clients);
+    println!("{clients} clients in {:?}", before.elapsed());
+}
+
+#[test]
+fn a_full_disk_delays_no_client_and_the_lost_lines_are_counted() {
+    let size = 4 * 1024 * 1024;
+    let Some(disk) = support::Disk::of(size) else {
+        return;
+    };
+    fs::write(disk.path("ballast"), vec![0; size - 64 * 1024]).unwrap();
+    let mut server = Setup::new()
+        .log_file(disk.path("full.log"))
+        .line("log_console = yes")
+        .stdout(Stdio::piped())
+        .start();
+    let mut console = server.child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut said = String::new();
+        console.read_to_string(&mut said).unwrap();
+        said
+    });
+    for _ in 0..8000 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    fs::remove_file(disk.path("ballast")).unwrap();
+    let lost = wait_for("the lost lines to be said", || {
+        let log = fs::read_to_string(disk.path("full.log")).ok()?;
+        let line = log
+            .lines()
+            .find(|line| line.contains("log lines were lost"))?;
+        line.split(' ').nth(2)?.parse::<u64>().ok()
+    });
+    assert!(lost > 100, "{lost}");
+    assert!(server.stop().success());
+    let said = reader.join().unwrap();
+    assert_eq!(
+        said.matches("Cannot write the log to").count(),
+        1,
+        "said once"
+    );
+    assert!(said.contains("No space left on device"));
+}
+
+#[test]
+fn a_deleted_folder_delays_no_client_and_the_log_goes_on_when_it_is_back() {
+    let setup = Setup::new();
+    let folder = setup.path("logs");
+    fs::create_dir(&folder).unwrap();
+    let server = setup.log_file(folder.join("x.log")).start();
+    fs::remove_dir_all(&folder).unwrap();
+    for _ in 0..100 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    fs::create_dir(&folder).unwrap();
+    wait_for("every line since, in the new file", || {
+        let log = fs::read_to_string(folder.join("x.log")).ok()?;
+        (log.matches("Policy sent.").count() == 100).then_some(())
+    });
+}
+
+#[test]
+fn a_moved_log_is_followed_by_a_new_one_and_no_line_is_lost() {
+    let server = Server::start();
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("Policy sent.");
+    fs::rename(server.path("flashpolicy.log"), server.path("old.log")).unwrap();
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("Policy sent.");
+    let old = fs::read_to_string(server.path("old.log")).unwrap();
+    assert_eq!(old.matches("Policy sent.").count(), 1);
+    assert_eq!(server.log().matches("Policy sent.").count(), 1);
+}

@@ -1,0 +1,126 @@
+//! How the server stops: nobody who was accepted goes without an answer.
+
+mod support;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use support::{wait_for, Client, Server, Setup, BUILT_IN, PATIENCE, REQUEST};
+
+#[test]
+fn sigterm_and_ctrl_c_end_it_with_exit_code_0_and_totals() {
+    for name in ["TERM", "INT"] {
+        let mut server = Server::start();
+        assert_eq!(server.ask(), BUILT_IN);
+        server.signal(name);
+        assert_eq!(server.ended().code(), Some(0));
+        let log = server.log();
+        let last = log.lines().last().unwrap();
+        assert!(
+            last.contains("[INFO] Totals: 1 accepted, 1 served"),
+            "{log}"
+        );
+        assert!(log.contains("[INFO] Stopping server..."));
+    }
+}
+
+#[test]
+fn a_client_that_has_not_asked_yet_keeps_its_deadline() {
+    let mut server = Server::start();
+    let mut early = server.connect();
+    let mut silent = server.connect();
+    server.logged(&silent.stream.local_addr().unwrap().to_string());
+    server.signal("TERM");
+    server.logged("Stopping server...");
+    early.send(REQUEST);
+    assert_eq!(early.rest(), BUILT_IN);
+    assert_eq!(silent.rest(), b"");
+    let waited = silent.since.elapsed();
+    assert!(waited > Duration::from_millis(2500), "{waited:?}");
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn clients_that_are_still_pending_are_served() {
+    let mut server = Setup::new().line("workers = 1").start();
+    let _holds_the_worker = server.connect();
+    let mut pending: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut pending {
+        client.send(REQUEST);
+    }
+    server.signal("TERM");
+    for client in &mut pending {
+        assert_eq!(client.rest(), BUILT_IN);
+    }
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Setup::new().line("timeout = 60").start();
+    let _silent = server.connect();
+    server.logged("Connection accepted.");
+    server.signal("TERM");
+    server.logged("Stopping server...");
+    let before = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(1));
+    assert!(before.elapsed() < Duration::from_secs(10));
+    server.logged("Stopped at once by a second signal.");
+}
+
+#[test]
+fn the_port_is_free_after_the_end() {
+    let mut server = Server::start();
+    let address = server.address();
+    assert_eq!(server.ask(), BUILT_IN);
+    server.stop();
+    let again = Setup::new().line(format!("listen = {address}")).start();
+    assert_eq!(again.ask(), BUILT_IN);
+}
+
+#[test]
+fn under_full_load_no_accepted_client_goes_without_its_answer() {
+    const STOPS: usize = 20;
+    let mut answered = 0;
+    for round in 0..STOPS {
+        let mut server = Server::start();
+        let address = server.address();
+        let count = AtomicUsize::new(0);
+        let stopped = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    while !stopped.load(Ordering::Relaxed) && ask_unless_refused(address) {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            wait_for("full load", || {
+                (count.load(Ordering::Relaxed) > 300 + 20 * round).then_some(())
+            });
+            let status = server.stop();
+            stopped.store(true, Ordering::Relaxed);
+            assert_eq!(status.code(), Some(0));
+        });
+        answered += count.into_inner();
+    }
+    println!("{answered} clients answered over {STOPS} stops, none lost");
+}
+
+/// One request; false when the connection was refused. Whoever is connected must be answered.
+fn ask_unless_refused(address: SocketAddr) -> bool {
+    let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return false,
+        // The port was closed while the handshake was under way: never accepted either.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+        Err(error) => panic!("{error}"),
+    };
+    let mut client = Client::new(stream);
+    client.send(REQUEST);
+    assert_eq!(client.rest(), BUILT_IN);
+    true
+}
