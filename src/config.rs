@@ -1,5 +1,5 @@
 //! `flashpolicy.conf`, and the options of the command line that override it, become a [`Config`].
-//! Each key has one place where it is parsed and checked: the table [`KEYS`]. This room opens the
+//! Each key has one place where it is parsed and checked: the table `KEYS`. This room opens the
 //! configuration file and no other; it binds nothing and logs nothing.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use log::LevelFilter;
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
 
-/// The port that Flash Player asks first. Source: rule book section 1.10 [SPF].
+/// The port that Flash Player asks first. Source: rule book section 1.10 (SPF).
 pub const MASTER_PORT: u16 = 843;
 
 /// All addresses of the host, IPv6 and IPv4; `0.0.0.0` takes its place on a host without IPv6.
@@ -22,7 +22,7 @@ pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), MASTER_PORT);
 /// Enough that far-away players, who speak late, seldom occupy all of them.
 pub const DEFAULT_WORKERS: usize = 256;
-/// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 [PC].
+/// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 (PC).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A burst that takes the workers well under a second.
 pub const DEFAULT_MAX_PENDING: usize = 1024;

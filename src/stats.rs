@@ -30,6 +30,8 @@ pub struct Stats {
     pub not_a_request: Counter,
     /// Clients whose request was not complete within the deadline.
     pub timed_out: Counter,
+    /// Clients whose wait was ended for somebody else's sake.
+    pub evicted: Counter,
     /// Clients that left before their request was complete (health checks do).
     pub gone: Counter,
     /// Clients that asked and then could not be given the whole policy.
@@ -46,12 +48,14 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} accepted, {} served, {} not a request, {} timed out, {} gone before the request, \
+            "{} accepted, {} served, {} not a request, {} timed out, {} evicted, \
+             {} gone before the request, \
              {} write failed, {} refused, {} panicked, {} accept errors",
             self.accepted.get(),
             self.served.get(),
             self.not_a_request.get(),
             self.timed_out.get(),
+            self.evicted.get(),
             self.gone.get(),
             self.write_failed.get(),
             self.refused.get(),

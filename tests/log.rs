@@ -78,7 +78,7 @@ fn a_run_leaves_these_lines_in_this_order() {
     let totals = messages.last().unwrap();
     assert!(
         totals.starts_with(
-            "[INFO] Totals: 4 accepted, 1 served, 1 not a request, 1 timed out, \
+            "[INFO] Totals: 4 accepted, 1 served, 1 not a request, 1 timed out, 0 evicted, \
              1 gone before the request, 0 write failed"
         ),
         "{totals}"

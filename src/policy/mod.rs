@@ -7,7 +7,7 @@ pub const BUILT_IN: &str = "<cross-domain-policy><allow-access-from domain=\"*\"
 
 /// The bytes that go on the wire: the policy and the NUL that ends it.
 ///
-/// A policy that ends in NULs already is not given another. Source: rule book section 1.2 [DG].
+/// A policy that ends in NULs already is not given another. Source: rule book section 1.2 (DG).
 pub fn on_the_wire(mut policy: Vec<u8>) -> Vec<u8> {
     if policy.last() != Some(&0) {
         policy.push(0);

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::admission::Source;
-use super::connection::Client;
+use super::connection::{evict, Client};
 use super::listener::ignore_newcomers;
 use super::{Endpoint, Shared};
 use crate::config::reason;
 
 /// The pauses after a failed accept: the first, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Failed accepts are logged this often at the most.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -59,13 +58,17 @@ impl Acceptor {
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let client = Client {
-            stream,
+            stream: Arc::new(stream),
             peer,
             endpoint: Arc::clone(&self.endpoint),
         };
-        if let Some(refused) = self.shared.admission.offer(Source::of(peer.ip()), client) {
+        let orders = self.shared.admission.offer(client.source(), client);
+        if let Some(stream) = orders.evict {
+            evict(&stream);
+        }
+        if let Some(refused) = orders.refuse {
             self.shared.stats.refused.add_one();
-            log::info!("{}: Too many connections pending. Closing.", refused.peer);
+            log::debug!("{}: Refused: too many are pending.", refused.peer);
         }
     }
 
@@ -130,6 +133,11 @@ impl Trouble {
                 acceptor.endpoint.address,
                 reason(error)
             );
+        }
+        // Where it is descriptors that are short, these are the ones that can be spared.
+        acceptor.shared.linger.shed();
+        if let Some(stream) = acceptor.shared.admission.evict_one() {
+            evict(&stream);
         }
         thread::sleep(self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -1,11 +1,17 @@
-//! Who is here: the connections that are pending for a worker, and the workers that are idle.
-//! It decides who is next, and who loses its place when too many are pending. It never touches a
-//! socket and never waits for anything but a connection.
+//! Who is here: connections that are pending for a worker, workers that are idle, and workers that
+//! wait for a client to speak. It decides who is next, who loses its place when too many are
+//! pending, and whose wait ends when all workers wait and somebody else is pending. It never
+//! touches a socket: callers close and evict what it names.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
+
+use super::pending::Pending;
+use super::repute::Repute;
+use super::waiting::Waiting;
 
 /// What counts as one client when places are shared out: an IPv4 address, or the /64 of an IPv6
 /// address, since a single host has a /64 to itself.
@@ -30,14 +36,67 @@ impl Source {
     }
 }
 
-/// The meeting place of acceptors and workers. `T` is a connection.
-pub struct Admission<T> {
-    state: Mutex<State<T>>,
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Source::V4(ip) => ip.fmt(f),
+            Source::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+        }
+    }
+}
+
+/// The meeting place of acceptors and workers. `T` is a connection, `H` is what ends the wait of
+/// one.
+pub struct Admission<T, H> {
+    state: Mutex<State<T, H>>,
     max_pending: usize,
 }
 
-struct State<T> {
+/// What the caller of [`Admission`] has to do.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Orders<T, H> {
+    /// Close this pending connection: too many are pending, and it is its source's newest.
+    pub refuse: Option<T>,
+    /// End this wait.
+    pub evict: Option<H>,
+}
+
+/// What ended a worker's wait, as far as its client is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// It said something that decides: a request, or what cannot become one.
+    Spoke,
+    /// The end of what it sent came first: it left, or its wait was evicted.
+    Ended,
+    /// Its time was over.
+    TimedOut,
+}
+
+/// The evictions of a period, for the log.
+#[derive(Debug, Default)]
+pub struct Evictions {
+    /// How many.
+    pub total: u64,
+    /// The sources with the most of them, the worst first, and how many each had.
+    pub worst: Vec<(Source, u64)>,
+}
+
+/// Sources whose evictions are counted one by one between two log lines.
+const MAX_COUNTED_SOURCES: usize = 256;
+
+/// Sources that a log line names.
+const NAMED_SOURCES: usize = 3;
+
+struct State<T, H> {
     pending: Pending<T>,
+    waiting: Waiting<H>,
+    waiting_now: usize,
+    /// A wait was ended, and its worker is not back yet.
+    evicting: bool,
+    repute: Repute,
+    evictions: u64,
+    evictions_by_source: HashMap<Source, u64>,
     /// Idle workers; the last to become idle is the first to work again, since its stack is still
     /// in the processor's cache.
     idle: Vec<usize>,
@@ -51,11 +110,17 @@ struct Worker {
     parked: bool,
 }
 
-impl<T> Admission<T> {
+impl<T, H> Admission<T, H> {
     /// For `workers` workers, numbered from 0, and `max_pending` pending connections.
-    pub fn new(workers: usize, max_pending: usize) -> Admission<T> {
+    pub fn new(workers: usize, max_pending: usize) -> Admission<T, H> {
         let state = State {
-            pending: Pending::default(),
+            pending: Pending::new(),
+            waiting: Waiting::new(workers),
+            waiting_now: 0,
+            evicting: false,
+            repute: Repute::new(),
+            evictions: 0,
+            evictions_by_source: HashMap::new(),
             idle: Vec::with_capacity(workers),
             workers: (0..workers).map(|_| Worker::default()).collect(),
             closed: false,
@@ -66,32 +131,37 @@ impl<T> Admission<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<T, H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over a new connection. Comes back with the one that lost its place for it, which may
-    /// be the new one itself.
-    pub fn offer(&self, source: Source, connection: T) -> Option<T> {
+    /// Hands over a new connection.
+    pub fn offer(&self, source: Source, connection: T) -> Orders<T, H> {
         let mut state = self.lock();
-        state.pending.push(source, connection);
-        let refused = if state.pending.len > self.max_pending {
-            state.pending.drop_newest_of_the_biggest(source)
+        let offender = state.repute.level(source) > 0;
+        state.pending.push(source, offender, connection);
+        let refuse = if state.pending.len() > self.max_pending {
+            state.pending.drop_one(source)
         } else {
             None
         };
         let woken = state.wake_one();
+        let evict = state.evict_if_stuck();
         drop(state);
         if let Some(thread) = woken {
             thread.unpark();
         }
-        refused
+        Orders { refuse, evict }
     }
 
     /// The next connection for this worker, as soon as there is one; none when the server has
-    /// stopped and nothing is pending any more.
-    pub fn next(&self, worker: usize) -> Option<T> {
+    /// stopped and nothing is pending any more. `asked` is the source whose client, this worker's
+    /// last, completed a request: that clears its record.
+    pub fn next(&self, worker: usize, asked: Option<Source>) -> Option<T> {
         let mut state = self.lock();
+        if let Some(source) = asked {
+            state.repute.cleared(source);
+        }
         loop {
             if let Some(connection) = state.pending.pop() {
                 return Some(connection);
@@ -108,6 +178,64 @@ impl<T> Admission<T> {
         }
     }
 
+    /// This worker waits for a client of `source` to speak; `handle` ends the wait. Comes back with
+    /// the wait that has to end, if one has to; it may be this one.
+    #[must_use]
+    pub fn begin_wait(&self, worker: usize, source: Source, handle: H) -> Option<H> {
+        let mut state = self.lock();
+        let level = state.repute.level(source);
+        state.waiting.begin(worker, source, level, handle);
+        state.waiting_now += 1;
+        state.evict_if_stuck()
+    }
+
+    /// This worker's wait for a client of `source` is over. True when it was evicted; whatever the
+    /// client had sent until then still counts.
+    pub fn end_wait(&self, worker: usize, source: Source, client: Client) -> bool {
+        let mut state = self.lock();
+        let evicted = !state.waiting.end(worker);
+        if evicted {
+            state.evicting = false;
+        } else {
+            state.waiting_now -= 1;
+        }
+        match client {
+            Client::TimedOut => state.repute.offended(source),
+            Client::Ended if evicted => state.repute.offended(source),
+            Client::Ended | Client::Spoke => {}
+        }
+        evicted
+    }
+
+    /// A panic ended what this worker did; should it have waited, it does no longer.
+    pub fn end_wait_after_panic(&self, worker: usize) {
+        let mut state = self.lock();
+        if state.waiting.end(worker) {
+            state.waiting_now -= 1;
+        }
+    }
+
+    /// Ends a wait without anybody pending: the system is short of descriptors.
+    #[must_use]
+    pub fn evict_one(&self) -> Option<H> {
+        let mut state = self.lock();
+        if state.evicting {
+            return None;
+        }
+        state.evict()
+    }
+
+    /// The evictions since the last call.
+    pub fn take_evictions(&self) -> Evictions {
+        let mut state = self.lock();
+        let mut worst: Vec<_> = state.evictions_by_source.drain().collect();
+        let total = std::mem::take(&mut state.evictions);
+        drop(state);
+        worst.sort_by_key(|&(source, count)| (std::cmp::Reverse(count), source));
+        worst.truncate(NAMED_SOURCES);
+        Evictions { total, worst }
+    }
+
     /// Lets the workers end once nothing is pending any more.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -121,14 +249,9 @@ impl<T> Admission<T> {
             thread.unpark();
         }
     }
-
-    #[cfg(test)]
-    fn pending(&self) -> usize {
-        self.lock().pending.len
-    }
 }
 
-impl<T> State<T> {
+impl<T, H> State<T, H> {
     fn park(&mut self, worker: usize) {
         if let Some(slot) = self.workers.get_mut(worker) {
             slot.thread = Some(thread::current());
@@ -146,86 +269,46 @@ impl<T> State<T> {
         slot.parked = false;
         slot.thread.clone()
     }
-}
 
-/// Pending connections: sources take turns, and each source's own are first come, first served.
-struct Pending<T> {
-    lines: HashMap<Source, VecDeque<T>>,
-    turns: VecDeque<Source>,
-    /// Every source with the length of its line, the longest last.
-    sizes: BTreeSet<(usize, Source)>,
-    len: usize,
-}
-
-impl<T> Default for Pending<T> {
-    fn default() -> Self {
-        Pending {
-            lines: HashMap::new(),
-            turns: VecDeque::new(),
-            sizes: BTreeSet::new(),
-            len: 0,
-        }
-    }
-}
-
-impl<T> Pending<T> {
-    fn push(&mut self, source: Source, connection: T) {
-        let line = self.lines.entry(source).or_default();
-        line.push_back(connection);
-        let size = line.len();
-        if size == 1 {
-            self.turns.push_back(source);
-        }
-        self.resized(source, size - 1, size);
-        self.len += 1;
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        let source = self.turns.pop_front()?;
-        let line = self.lines.get_mut(&source)?;
-        let connection = line.pop_front()?;
-        let size = line.len();
-        if size == 0 {
-            self.lines.remove(&source);
+    /// Only this evicts: every worker waits for a silent client, and another connection is pending.
+    /// One wait at a time: the worker that it frees takes the next connection before anybody
+    /// else has to go.
+    fn evict_if_stuck(&mut self) -> Option<H> {
+        let stuck = self.waiting_now == self.workers.len() && self.pending.len() > 0;
+        if stuck {
+            self.evict()
         } else {
-            self.turns.push_back(source);
+            None
         }
-        self.resized(source, size + 1, size);
-        self.len -= 1;
-        Some(connection)
     }
 
-    /// Where several are the biggest, the newcomer has to go.
-    fn drop_newest_of_the_biggest(&mut self, newcomer: Source) -> Option<T> {
-        let &(most, biggest) = self.sizes.last()?;
-        let own = self.lines.get(&newcomer).map_or(0, VecDeque::len);
-        let source = if own == most { newcomer } else { biggest };
-        let line = self.lines.get_mut(&source)?;
-        let connection = line.pop_back()?;
-        let size = line.len();
-        if size == 0 {
-            self.lines.remove(&source);
-            self.turns.retain(|turn| *turn != source);
+    fn evict(&mut self) -> Option<H> {
+        let (source, handle) = self.waiting.end_worst()?;
+        self.waiting_now -= 1;
+        self.evicting = true;
+        self.evictions += 1;
+        if self.evictions_by_source.len() < MAX_COUNTED_SOURCES
+            || self.evictions_by_source.contains_key(&source)
+        {
+            *self.evictions_by_source.entry(source).or_default() += 1;
         }
-        self.resized(source, size + 1, size);
-        self.len -= 1;
-        Some(connection)
-    }
-
-    fn resized(&mut self, source: Source, before: usize, after: usize) {
-        self.sizes.remove(&(before, source));
-        if after > 0 {
-            self.sizes.insert((after, source));
-        }
+        Some(handle)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn host(last: u8) -> Source {
         Source::of(IpAddr::from([127, 0, 0, last]))
+    }
+
+    /// Everything that is pending, in the order in which it is served.
+    fn served<T, H>(admission: &Admission<T, H>) -> Vec<T> {
+        admission.close();
+        std::iter::from_fn(|| admission.next(0, None)).collect()
     }
 
     #[test]
@@ -234,54 +317,269 @@ mod tests {
         assert_eq!(of("::ffff:127.0.0.1"), host(1));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("2001:db8::1").to_string(), "2001:db8::/64");
     }
 
     #[test]
     fn sources_take_turns_and_each_is_first_come_first_served() {
-        let admission = Admission::new(1, 10);
+        let admission = Admission::<_, ()>::new(1, 10);
         for (source, connection) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1")] {
-            assert_eq!(admission.offer(host(source), connection), None);
+            assert_eq!(admission.offer(host(source), connection).refuse, None);
         }
-        admission.close();
-        let order: Vec<_> = std::iter::from_fn(|| admission.next(0)).collect();
-        assert_eq!(order, ["a1", "b1", "c1", "a2", "a3"]);
+        assert_eq!(served(&admission), ["a1", "b1", "c1", "a2", "a3"]);
     }
 
     #[test]
     fn who_fills_the_queue_loses_its_own_newest() {
-        let admission = Admission::new(1, 3);
+        let admission = Admission::<_, ()>::new(1, 3);
+        let refused = |source, connection| admission.offer(host(source), connection).refuse;
         for connection in ["a1", "a2", "a3"] {
-            assert_eq!(admission.offer(host(1), connection), None);
+            assert_eq!(refused(1, connection), None);
         }
-        assert_eq!(admission.offer(host(1), "a4"), Some("a4"));
-        assert_eq!(admission.offer(host(2), "b1"), Some("a3"));
-        assert_eq!(admission.offer(host(3), "c1"), Some("a2"));
-        assert_eq!(admission.offer(host(4), "d1"), Some("d1"));
-        assert_eq!(admission.pending(), 3);
-        admission.close();
-        let order: Vec<_> = std::iter::from_fn(|| admission.next(0)).collect();
-        assert_eq!(order, ["a1", "b1", "c1"]);
+        assert_eq!(refused(1, "a4"), Some("a4"));
+        assert_eq!(refused(2, "b1"), Some("a3"));
+        assert_eq!(refused(3, "c1"), Some("a2"));
+        assert_eq!(refused(4, "d1"), Some("d1"));
+        assert_eq!(served(&admission), ["a1", "b1", "c1"]);
+    }
+
+    #[test]
+    fn a_source_with_a_bad_record_stands_back_for_newcomers_but_not_for_ever() {
+        let admission = Admission::<_, ()>::new(1, 100);
+        for _ in 0..2 {
+            assert_eq!(admission.begin_wait(0, host(9), ()), None);
+            assert!(!admission.end_wait(0, host(9), Client::TimedOut));
+        }
+        let _ = admission.offer(host(9), 0);
+        for connection in 1..=20 {
+            let _ = admission.offer(host(connection), connection);
+        }
+        let order = served(&admission);
+        assert_eq!(
+            order.iter().position(|&connection| connection == 0),
+            Some(7)
+        );
+    }
+
+    #[test]
+    fn a_completed_request_clears_a_bad_record() {
+        let admission = Admission::<_, ()>::new(1, 100);
+        for _ in 0..2 {
+            assert_eq!(admission.begin_wait(0, host(9), ()), None);
+            admission.end_wait(0, host(9), Client::TimedOut);
+        }
+        let _ = admission.offer(host(9), 1);
+        assert_eq!(admission.next(0, None), Some(1));
+        let _ = admission.offer(host(9), 2);
+        let _ = admission.offer(host(1), 3);
+        assert_eq!(
+            admission.next(0, Some(host(9))),
+            Some(3),
+            "it was still pending as an offender"
+        );
+        assert_eq!(admission.next(0, None), Some(2));
+        let _ = admission.offer(host(9), 4);
+        let _ = admission.offer(host(1), 5);
+        assert_eq!(served(&admission), [4, 5]);
+    }
+
+    #[test]
+    fn a_wait_ends_only_when_every_worker_waits_and_somebody_is_pending() {
+        let admission = Admission::new(2, 10);
+        assert_eq!(admission.begin_wait(0, host(1), "a"), None);
+        assert_eq!(
+            admission.offer(host(2), "x").evict,
+            None,
+            "a worker is free"
+        );
+        assert_eq!(admission.next(1, None), Some("x"));
+        assert_eq!(
+            admission.begin_wait(1, host(2), "b"),
+            None,
+            "nobody is pending"
+        );
+        assert_eq!(admission.offer(host(3), "y").evict, Some("a"), "the oldest");
+        assert_eq!(
+            admission.offer(host(4), "z").evict,
+            None,
+            "one worker is on its way"
+        );
+        assert!(admission.end_wait(0, host(1), Client::Ended));
+        assert_eq!(admission.next(0, None), Some("y"));
+        assert_eq!(
+            admission.begin_wait(0, host(3), "c"),
+            Some("b"),
+            "z is still pending"
+        );
+        let evictions = admission.take_evictions();
+        assert_eq!((evictions.total, evictions.worst.len()), (2, 2));
+        assert_eq!(admission.take_evictions().total, 0);
     }
 
     #[test]
     fn an_idle_worker_gets_the_next_connection() {
-        let admission = Admission::new(1, 3);
+        let admission = Admission::<_, ()>::new(1, 3);
         std::thread::scope(|scope| {
-            let worker = scope.spawn(|| {
-                let mut got = Vec::new();
-                while let Some(connection) = admission.next(0) {
-                    got.push(connection);
-                }
-                got
-            });
+            let worker = scope
+                .spawn(|| std::iter::from_fn(|| admission.next(0, None)).collect::<Vec<u32>>());
             for number in 0..1000 {
-                while admission.pending() == 3 {
+                while admission.lock().pending.len() == 3 {
                     thread::yield_now();
                 }
-                assert_eq!(admission.offer(host(1), number), None);
+                assert_eq!(admission.offer(host(1), number).refuse, None);
             }
             admission.close();
             assert_eq!(worker.join().unwrap(), (0..1000).collect::<Vec<_>>());
         });
+    }
+
+    const WORKERS: usize = 3;
+    const MAX_PENDING: usize = 5;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Offer(u8),
+        Next(usize),
+        BeginWait(usize),
+        EndWait(usize, bool),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (1u8..5).prop_map(Step::Offer),
+            3 => (0..WORKERS).prop_map(Step::Next),
+            3 => (0..WORKERS).prop_map(Step::BeginWait),
+            1 => (0..WORKERS, any::<bool>()).prop_map(|(worker, late)| Step::EndWait(worker, late)),
+        ];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    /// The same promises, kept the simple way: lists, searched from end to end.
+    #[derive(Default)]
+    struct Model {
+        /// Connection, source, whether it stands with the offenders.
+        pending: Vec<(u32, u8, bool)>,
+        /// Worker, connection, source, level when the last wait of that source began.
+        waits: Vec<(usize, u32, u8)>,
+        levels: HashMap<u8, u8>,
+        evicted: Vec<usize>,
+        offences: HashMap<u8, u32>,
+    }
+
+    impl Model {
+        fn level(&self, source: u8) -> u8 {
+            let offences = self.offences.get(&source).copied().unwrap_or(0);
+            offences.max(1).ilog2().min(3) as u8
+        }
+
+        /// Whose newest has to go when there are too many.
+        fn to_refuse(&self, newcomer: u8) -> u32 {
+            let offenders = self.pending.iter().any(|p| p.2);
+            let tier: Vec<_> = self.pending.iter().filter(|p| p.2 == offenders).collect();
+            let held = |source| tier.iter().filter(|p| p.1 == source).count();
+            let most = tier.iter().map(|p| held(p.1)).max().unwrap();
+            let newest = tier.iter().rev();
+            let mut of_the_biggest = newest.filter(|p| held(p.1) == most);
+            let own = of_the_biggest.clone().find(|p| p.1 == newcomer);
+            own.or_else(|| {
+                // Which of several is not promised; the last one by address it is.
+                let last = of_the_biggest.clone().map(|p| p.1).max();
+                of_the_biggest.find(|p| Some(p.1) == last)
+            })
+            .unwrap()
+            .0
+        }
+
+        /// The wait that has to end, if one has to.
+        fn evict(&mut self) -> Option<u32> {
+            if self.waits.len() < WORKERS || self.pending.is_empty() {
+                return None;
+            }
+            let held = |source| self.waits.iter().filter(|w| w.2 == source).count();
+            let worst = self
+                .waits
+                .iter()
+                .map(|w| (self.levels[&w.2], held(w.2)))
+                .max()
+                .unwrap();
+            // The list is in the order of age.
+            let index = self
+                .waits
+                .iter()
+                .position(|w| (self.levels[&w.2], held(w.2)) == worst)
+                .unwrap();
+            let (worker, connection, _) = self.waits.remove(index);
+            self.evicted.push(worker);
+            Some(connection)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_keeps_the_models_promises_and_loses_nothing(steps in steps()) {
+            let admission = Admission::new(WORKERS, MAX_PENDING);
+            let mut model = Model::default();
+            let mut busy: [Option<(u32, u8)>; WORKERS] = [None; WORKERS];
+            let mut waits = [false; WORKERS];
+            let (mut offered, mut refused, mut taken) = (0u32, 0, 0);
+            for step in steps {
+                match step {
+                    Step::Offer(source) => {
+                        let offender = model.level(source) > 0;
+                        model.pending.push((offered, source, offender));
+                        let orders = admission.offer(host(source), offered);
+                        offered += 1;
+                        if model.pending.len() > MAX_PENDING {
+                            let expected = model.to_refuse(source);
+                            model.pending.retain(|p| p.0 != expected);
+                            prop_assert_eq!(orders.refuse, Some(expected));
+                            refused += 1;
+                        } else {
+                            prop_assert_eq!(orders.refuse, None);
+                        }
+                        prop_assert_eq!(orders.evict, model.evict());
+                    }
+                    Step::Next(worker) if busy[worker].is_none() && !model.pending.is_empty() => {
+                        let got = admission.next(worker, None).unwrap();
+                        let at = model.pending.iter().position(|p| p.0 == got).unwrap();
+                        let (_, source, offender) = model.pending.remove(at);
+                        let earlier = model.pending[..at]
+                            .iter()
+                            .any(|p| (p.1, p.2) == (source, offender));
+                        prop_assert!(!earlier, "a source's own are first come, first served");
+                        busy[worker] = Some((got, source));
+                        taken += 1;
+                    }
+                    Step::BeginWait(worker) if !waits[worker] => {
+                        if let Some((connection, source)) = busy[worker] {
+                            waits[worker] = true;
+                            model.waits.push((worker, connection, source));
+                            model.levels.insert(source, model.level(source));
+                            let evict = admission.begin_wait(worker, host(source), connection);
+                            prop_assert_eq!(evict, model.evict());
+                        }
+                    }
+                    Step::EndWait(worker, late) if waits[worker] => {
+                        if let Some((_, source)) = busy[worker].take() {
+                            waits[worker] = false;
+                            let evicted = model.evicted.contains(&worker);
+                            model.evicted.retain(|&w| w != worker);
+                            model.waits.retain(|w| w.0 != worker);
+                            let client = if late { Client::TimedOut } else { Client::Ended };
+                            if late || evicted {
+                                *model.offences.entry(source).or_default() += 1;
+                            }
+                            prop_assert_eq!(
+                                admission.end_wait(worker, host(source), client),
+                                evicted
+                            );
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let left = served(&admission).len() as u32;
+            prop_assert_eq!(offered, refused + taken + left);
+        }
     }
 }

@@ -2,51 +2,63 @@
 //! writes to a client (what comes after the answer is [`super::linger`]'s to discard).
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{recv, MsgFlags};
+
+use super::admission::{self, Source};
 use super::linger::Rest;
 use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
 use super::{Endpoint, Shared};
 
 /// An accepted connection.
 pub(super) struct Client {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Arc<TcpStream>,
     /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through.
     pub(super) peer: SocketAddr,
     /// Where it came in.
     pub(super) endpoint: Arc<Endpoint>,
 }
 
+impl Client {
+    pub(super) fn source(&self) -> Source {
+        Source::of(self.peer.ip())
+    }
+}
+
+/// Ends the wait for a client early: its worker's `read` gives what has arrived, and then the end.
+pub(super) fn evict(stream: &TcpStream) {
+    // A client that is gone has ended the wait itself.
+    let _ = stream.shutdown(Shutdown::Read);
+}
+
 /// What became of the wait for a request.
 enum Asked {
     /// It is complete.
     Yes(Rest),
-    /// It cannot become a request any more; these are its first bytes.
-    Never {
-        first: [u8; MAX_REQUEST_BYTES],
-        len: usize,
-    },
+    /// It cannot become a request any more.
+    Never,
     /// The deadline passed.
     TimedOut,
     /// The client closed or reset the connection before.
     Gone,
+    /// The worker was needed for somebody else.
+    Evicted,
 }
 
-/// Serves one client and closes its connection.
-pub(super) fn serve(client: Client, shared: &Shared) {
-    let Client {
-        mut stream,
-        peer,
-        endpoint,
-    } = client;
+/// Serves one client and closes its connection. True when it completed a request.
+pub(super) fn serve(client: &Client, worker: usize, shared: &Shared) -> bool {
+    let peer = client.peer;
     log::info!("{peer}: Connection accepted.");
     let stats = &shared.stats;
-    let rest = match wait_for_request(&mut stream, shared.timeout) {
+    let mut request = Request::new(client);
+    let rest = match request.wait(worker, shared) {
         Asked::Yes(rest) => {
-            let policy = endpoint.policy();
-            match send(&mut stream, &policy, shared.timeout) {
+            let policy = client.endpoint.policy();
+            match send(&client.stream, &policy, shared.timeout) {
                 Ok(()) => {
                     stats.served.add_one();
                     log::info!("{peer}: Policy sent. Closing connection.");
@@ -56,12 +68,16 @@ pub(super) fn serve(client: Client, shared: &Shared) {
                     log::info!("{peer}: Could not send the policy: {error}. Closing connection.");
                 }
             }
-            rest
+            shared.linger.close(&client.stream, rest);
+            return true;
         }
-        Asked::Never { first, len } => {
+        Asked::Never => {
             stats.not_a_request.add_one();
             log::info!("{peer}: Not a policy request. Closing connection.");
-            log::debug!("{peer}: It began with \"{}\".", first[..len].escape_ascii());
+            log::debug!(
+                "{peer}: It began with \"{}\".",
+                request.received().escape_ascii()
+            );
             Rest::Possible
         }
         Asked::TimedOut => {
@@ -72,54 +88,110 @@ pub(super) fn serve(client: Client, shared: &Shared) {
         Asked::Gone => {
             stats.gone.add_one();
             log::debug!("{peer}: Closed before a request.");
-            return;
+            return false;
+        }
+        Asked::Evicted => {
+            stats.evicted.add_one();
+            log::debug!("{peer}: Evicted: every worker waits, and others are pending.");
+            return false;
         }
     };
-    shared.linger.close(stream, rest);
+    shared.linger.close(&client.stream, rest);
+    false
 }
 
-/// Reads until the bytes are a request, cannot become one any more, or `timeout` has passed. It is
-/// for the whole request: a client that drips bytes gains nothing by it.
-fn wait_for_request(stream: &mut TcpStream, timeout: Duration) -> Asked {
-    let deadline = Instant::now() + timeout;
-    if stream.set_read_timeout(Some(timeout)).is_err()
-        || stream.set_write_timeout(Some(timeout)).is_err()
-    {
-        return Asked::Gone;
-    }
-    let mut matcher = Matcher::default();
-    let mut bytes = [0; MAX_REQUEST_BYTES];
-    let mut len = 0;
-    loop {
-        match stream.read(&mut bytes[len..]) {
-            Ok(0) => return Asked::Gone,
-            Ok(count) => {
-                let piece = &bytes[len..len + count];
-                match matcher.feed(piece) {
-                    Progress::Complete if piece == REQUEST => return Asked::Yes(Rest::Nothing),
-                    Progress::Complete => return Asked::Yes(Rest::Possible),
-                    Progress::Never => {
-                        return Asked::Never {
-                            first: bytes,
-                            len: len + count,
-                        }
-                    }
-                    Progress::Incomplete => len += count,
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => return Asked::TimedOut,
-            Err(_) => return Asked::Gone,
+/// The bytes of a client until they are a request or cannot become one.
+struct Request<'a> {
+    client: &'a Client,
+    matcher: Matcher,
+    bytes: [u8; MAX_REQUEST_BYTES],
+    len: usize,
+}
+
+impl<'a> Request<'a> {
+    fn new(client: &'a Client) -> Self {
+        Request {
+            client,
+            matcher: Matcher::default(),
+            bytes: [0; MAX_REQUEST_BYTES],
+            len: 0,
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-            return Asked::TimedOut;
+    }
+
+    fn received(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Reads until the bytes are a request, cannot become one any more, or the deadline has passed.
+    /// It is for the whole request: a client that drips bytes gains nothing by it.
+    fn wait(&mut self, worker: usize, shared: &Shared) -> Asked {
+        let stream = &self.client.stream;
+        let deadline = Instant::now() + shared.timeout;
+        if stream.set_read_timeout(Some(shared.timeout)).is_err()
+            || stream.set_write_timeout(Some(shared.timeout)).is_err()
+        {
+            return Asked::Gone;
+        }
+        // Most requests are there by now: such a worker is never one of those that wait.
+        let look = recv(stream.as_raw_fd(), &mut self.bytes, MsgFlags::MSG_DONTWAIT);
+        if let Some(asked) = self.took(look.map_err(io::Error::from)) {
+            return asked;
+        }
+        let source = self.client.source();
+        let handle = Arc::clone(stream);
+        if let Some(other) = shared.admission.begin_wait(worker, source, handle) {
+            evict(&other);
+        }
+        let asked = self.wait_until(deadline);
+        let conduct = match asked {
+            Asked::Yes(_) | Asked::Never => admission::Client::Spoke,
+            Asked::TimedOut => admission::Client::TimedOut,
+            Asked::Gone | Asked::Evicted => admission::Client::Ended,
+        };
+        let evicted = shared.admission.end_wait(worker, source, conduct);
+        match asked {
+            Asked::Gone if evicted => Asked::Evicted,
+            asked => asked,
+        }
+    }
+
+    fn wait_until(&mut self, deadline: Instant) -> Asked {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.client.stream.set_read_timeout(Some(left)).is_err() {
+                return Asked::TimedOut;
+            }
+            let mut stream = &*self.client.stream;
+            let read = stream.read(&mut self.bytes[self.len..]);
+            if let Some(asked) = self.took(read) {
+                return asked;
+            }
+        }
+    }
+
+    /// What the outcome of a read, which was put behind the bytes so far, means; none when it is
+    /// time to read again.
+    fn took(&mut self, read: io::Result<usize>) -> Option<Asked> {
+        let piece = match read {
+            Ok(0) => return Some(Asked::Gone),
+            Ok(count) => self.len..self.len + count,
+            // Nothing yet, or the deadline: that is for the clock to tell.
+            Err(error) if is_no_data(&error) => return None,
+            Err(_) => return Some(Asked::Gone),
+        };
+        self.len = piece.end;
+        let piece = &self.bytes[piece];
+        match self.matcher.feed(piece) {
+            Progress::Complete if piece == REQUEST => Some(Asked::Yes(Rest::Nothing)),
+            Progress::Complete => Some(Asked::Yes(Rest::Possible)),
+            Progress::Never => Some(Asked::Never),
+            Progress::Incomplete => None,
         }
     }
 }
 
 /// Sends the policy: in one write, unless it is larger than the kernel's send buffer.
-fn send(stream: &mut TcpStream, policy: &[u8], timeout: Duration) -> io::Result<()> {
+fn send(mut stream: &TcpStream, policy: &[u8], timeout: Duration) -> io::Result<()> {
     let mut written = match stream.write(policy) {
         Ok(written) if written == policy.len() => return Ok(()),
         Ok(written) => written,
@@ -143,10 +215,10 @@ fn send(stream: &mut TcpStream, policy: &[u8], timeout: Duration) -> io::Result<
     Ok(())
 }
 
-/// A blocking socket whose time is over says "would block".
-fn is_timeout(error: &io::Error) -> bool {
+/// A socket that has nothing to read; a blocking one says so when its time is over.
+fn is_no_data(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
 }

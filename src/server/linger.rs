@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many connections may linger; the oldest is closed for a new one.
-pub(super) const MAX_LINGERING: usize = 512;
+pub(super) const MAX_LINGERING: usize = 256;
 
 /// How long one may linger.
 const MAX_TIME: Duration = Duration::from_secs(3);
@@ -46,7 +46,7 @@ struct State {
 }
 
 struct Lingering {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     since: Instant,
     discarded: usize,
 }
@@ -67,7 +67,7 @@ impl Linger {
     ///
     /// One with nothing more to come lingers too while there is ample room, in case its client is
     /// no Flash Player; under load it is closed at once.
-    pub(super) fn close(&self, stream: TcpStream, rest: Rest) {
+    pub(super) fn close(&self, stream: &Arc<TcpStream>, rest: Rest) {
         let lingering = self.lock().lingering();
         if rest == Rest::Nothing && lingering >= MAX_LINGERING / 2 {
             return;
@@ -77,7 +77,7 @@ impl Linger {
             return;
         }
         let new = Lingering {
-            stream,
+            stream: Arc::clone(stream),
             since: Instant::now(),
             discarded: 0,
         };
@@ -96,6 +96,12 @@ impl Linger {
         if let Some(mut oldest) = oldest {
             oldest.discard();
         }
+    }
+
+    /// Closes all that linger: their descriptors are needed.
+    pub(super) fn shed(&self) {
+        let shed = std::mem::take(&mut self.lock().waiting);
+        drop(shed);
     }
 
     /// Ends the thread once nobody lingers any more.
@@ -144,7 +150,7 @@ impl Lingering {
         let mut bytes = [0; 16 * 1024];
         // One fast sender must not keep the thread from the others.
         for _ in 0..64 {
-            match self.stream.read(&mut bytes) {
+            match (&*self.stream).read(&mut bytes) {
                 Ok(0) => return false,
                 Ok(count) => self.discarded += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -3,14 +3,19 @@
 
 mod acceptor;
 mod admission;
+mod alarm;
 mod connection;
+mod limits;
 mod linger;
 mod listener;
+mod pending;
+mod repute;
 pub mod request;
+mod waiting;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -23,12 +28,16 @@ use crate::control::Control;
 use crate::stats::Stats;
 use acceptor::Acceptor;
 use admission::Admission;
+use alarm::Alarm;
 use connection::Client;
 use linger::Linger;
 pub use listener::BindError;
 
 /// A worker's stack; it holds a request buffer, a log line being formatted and little else.
 const WORKER_STACK: usize = 256 * 1024;
+
+/// How often the supervisor looks around.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// How often a stopping server looks whether it is done.
 const STOP_ROUND: Duration = Duration::from_millis(5);
@@ -47,7 +56,7 @@ impl Endpoint {
 
 /// What acceptors, workers and the supervisor share.
 pub(crate) struct Shared {
-    admission: Admission<Client>,
+    admission: Admission<Client, Arc<TcpStream>>,
     linger: Linger,
     stats: Stats,
     timeout: Duration,
@@ -109,7 +118,7 @@ impl Server {
             listeners.push((listener, Arc::new(Endpoint { address, policy })));
         }
         let shared = Arc::new(Shared {
-            admission: Admission::new(config.workers, config.max_pending),
+            admission: Admission::new(config.workers, limits::max_pending(config)),
             linger: Linger::new(),
             stats: Stats::default(),
             timeout: config.timeout,
@@ -151,8 +160,14 @@ impl Server {
             };
             acceptors.push(spawn("acceptor", move || acceptor.run())?);
         }
-        // Nothing but Shutdown exists yet; without the other end there is nobody to wait for.
-        let _ = control.recv();
+        let mut alarm = Alarm::default();
+        loop {
+            match control.recv_timeout(ROUND) {
+                Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            alarm.look(|| shared.admission.take_evictions());
+        }
         log::info!("Stopping server...");
         shared.stopping.store(true, Relaxed);
         let ended = wait_for_the_last(&shared, &acceptors, &pool, &linger, control);
@@ -181,12 +196,18 @@ fn start_workers(count: usize, shared: &Arc<Shared>) -> Result<threadpool::Threa
 }
 
 fn work(worker: usize, shared: &Shared) {
-    while let Some(client) = shared.admission.next(worker) {
+    let mut asked = None;
+    while let Some(client) = shared.admission.next(worker, asked) {
         // A panic costs one connection, not the worker; the panic hook has logged it.
-        let served = panic::catch_unwind(AssertUnwindSafe(|| connection::serve(client, shared)));
-        if served.is_err() {
+        let served = panic::catch_unwind(AssertUnwindSafe(|| {
+            connection::serve(&client, worker, shared)
+        }));
+        let completed = served.unwrap_or_else(|_| {
             shared.stats.panicked.add_one();
-        }
+            shared.admission.end_wait_after_panic(worker);
+            false
+        });
+        asked = completed.then(|| client.source());
     }
 }
 

@@ -6,7 +6,7 @@ const HEAD: &[u8] = b"<policy-file-request";
 const TAIL: &[u8] = b"/>";
 
 /// A client's request as Flash Player sends it: 23 bytes, the last one a NUL.
-/// Source: rule book section 1.1 [DG].
+/// Source: rule book section 1.1 (DG).
 pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
 
 /// At most this many bytes of a client are looked at.
