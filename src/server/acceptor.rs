@@ -40,7 +40,12 @@ impl Acceptor {
                     trouble.pause = FIRST_PAUSE;
                     self.admit(stream, peer);
                 }
-                Err(error) if is_about_one_client(&error) => {}
+                Err(error) if is_about_one_client(&error) => {
+                    // Nobody came for a while: as good an occasion as an arrival.
+                    if let Some(stream) = self.shared.admission.look() {
+                        evict(&stream);
+                    }
+                }
                 Err(error) => trouble.met(&error, &self),
             }
         }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use super::pending::Pending;
 use super::repute::Repute;
@@ -50,6 +51,7 @@ impl fmt::Display for Source {
 pub struct Admission<T, H> {
     state: Mutex<State<T, H>>,
     max_pending: usize,
+    patience: Patience,
 }
 
 /// What the caller of [`Admission`] has to do.
@@ -82,6 +84,25 @@ pub struct Evictions {
     pub worst: Vec<(Source, u64)>,
 }
 
+/// When evictions begin and end.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Somebody must have been pending this long before the first wait is ended: a burst of
+    /// clients that are about to speak is no attack.
+    pub before_the_first: Duration,
+    /// As long as the last eviction is no further back, there is no such grace.
+    pub alert: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            before_the_first: Duration::from_millis(100),
+            alert: Duration::from_secs(1),
+        }
+    }
+}
+
 /// Sources whose evictions are counted one by one between two log lines.
 const MAX_COUNTED_SOURCES: usize = 256;
 
@@ -90,6 +111,9 @@ const NAMED_SOURCES: usize = 3;
 
 struct State<T, H> {
     pending: Pending<T>,
+    /// Since when the queue has not been empty.
+    pending_since: Instant,
+    last_eviction: Option<Instant>,
     waiting: Waiting<H>,
     waiting_now: usize,
     /// A wait was ended, and its worker is not back yet.
@@ -112,9 +136,11 @@ struct Worker {
 
 impl<T, H> Admission<T, H> {
     /// For `workers` workers, numbered from 0, and `max_pending` pending connections.
-    pub fn new(workers: usize, max_pending: usize) -> Admission<T, H> {
+    pub fn new(workers: usize, max_pending: usize, patience: Patience) -> Admission<T, H> {
         let state = State {
             pending: Pending::new(),
+            pending_since: Instant::now(),
+            last_eviction: None,
             waiting: Waiting::new(workers),
             waiting_now: 0,
             evicting: false,
@@ -128,6 +154,7 @@ impl<T, H> Admission<T, H> {
         Admission {
             state: Mutex::new(state),
             max_pending,
+            patience,
         }
     }
 
@@ -139,6 +166,9 @@ impl<T, H> Admission<T, H> {
     pub fn offer(&self, source: Source, connection: T) -> Orders<T, H> {
         let mut state = self.lock();
         let offender = state.repute.level(source) > 0;
+        if state.pending.len() == 0 {
+            state.pending_since = Instant::now();
+        }
         state.pending.push(source, offender, connection);
         let refuse = if state.pending.len() > self.max_pending {
             state.pending.drop_one(source)
@@ -146,7 +176,7 @@ impl<T, H> Admission<T, H> {
             None
         };
         let woken = state.wake_one();
-        let evict = state.evict_if_stuck();
+        let evict = state.evict_if_stuck(self.patience);
         drop(state);
         if let Some(thread) = woken {
             thread.unpark();
@@ -186,7 +216,7 @@ impl<T, H> Admission<T, H> {
         let level = state.repute.level(source);
         state.waiting.begin(worker, source, level, handle);
         state.waiting_now += 1;
-        state.evict_if_stuck()
+        state.evict_if_stuck(self.patience)
     }
 
     /// This worker's wait for a client of `source` is over. True when it was evicted; whatever the
@@ -213,6 +243,13 @@ impl<T, H> Admission<T, H> {
         if state.waiting.end(worker) {
             state.waiting_now -= 1;
         }
+    }
+
+    /// Has another look, since nobody else may come whose arrival would be the occasion. To be
+    /// called a few times a second.
+    #[must_use]
+    pub fn look(&self) -> Option<H> {
+        self.lock().evict_if_stuck(self.patience)
     }
 
     /// Ends a wait without anybody pending: the system is short of descriptors.
@@ -273,13 +310,19 @@ impl<T, H> State<T, H> {
     /// Only this evicts: every worker waits for a silent client, and another connection is pending.
     /// One wait at a time: the worker that it frees takes the next connection before anybody
     /// else has to go.
-    fn evict_if_stuck(&mut self) -> Option<H> {
-        let stuck = self.waiting_now == self.workers.len() && self.pending.len() > 0;
-        if stuck {
-            self.evict()
-        } else {
-            None
+    fn evict_if_stuck(&mut self, patience: Patience) -> Option<H> {
+        if self.waiting_now < self.workers.len() || self.pending.len() == 0 {
+            return None;
         }
+        let now = Instant::now();
+        let alert = self
+            .last_eviction
+            .is_some_and(|last| now.duration_since(last) <= patience.alert);
+        if !alert && now.duration_since(self.pending_since) < patience.before_the_first {
+            return None;
+        }
+        self.last_eviction = Some(now);
+        self.evict()
     }
 
     fn evict(&mut self) -> Option<H> {
@@ -300,6 +343,12 @@ impl<T, H> State<T, H> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Evicts at the first occasion.
+    const NONE: Patience = Patience {
+        before_the_first: Duration::ZERO,
+        alert: Duration::ZERO,
+    };
 
     fn host(last: u8) -> Source {
         Source::of(IpAddr::from([127, 0, 0, last]))
@@ -322,7 +371,7 @@ mod tests {
 
     #[test]
     fn sources_take_turns_and_each_is_first_come_first_served() {
-        let admission = Admission::<_, ()>::new(1, 10);
+        let admission = Admission::<_, ()>::new(1, 10, NONE);
         for (source, connection) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1")] {
             assert_eq!(admission.offer(host(source), connection).refuse, None);
         }
@@ -331,7 +380,7 @@ mod tests {
 
     #[test]
     fn who_fills_the_queue_loses_its_own_newest() {
-        let admission = Admission::<_, ()>::new(1, 3);
+        let admission = Admission::<_, ()>::new(1, 3, NONE);
         let refused = |source, connection| admission.offer(host(source), connection).refuse;
         for connection in ["a1", "a2", "a3"] {
             assert_eq!(refused(1, connection), None);
@@ -345,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_source_with_a_bad_record_stands_back_for_newcomers_but_not_for_ever() {
-        let admission = Admission::<_, ()>::new(1, 100);
+        let admission = Admission::<_, ()>::new(1, 100, NONE);
         for _ in 0..2 {
             assert_eq!(admission.begin_wait(0, host(9), ()), None);
             assert!(!admission.end_wait(0, host(9), Client::TimedOut));
@@ -363,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_completed_request_clears_a_bad_record() {
-        let admission = Admission::<_, ()>::new(1, 100);
+        let admission = Admission::<_, ()>::new(1, 100, NONE);
         for _ in 0..2 {
             assert_eq!(admission.begin_wait(0, host(9), ()), None);
             admission.end_wait(0, host(9), Client::TimedOut);
@@ -385,7 +434,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_only_when_every_worker_waits_and_somebody_is_pending() {
-        let admission = Admission::new(2, 10);
+        let admission = Admission::new(2, 10, NONE);
         assert_eq!(admission.begin_wait(0, host(1), "a"), None);
         assert_eq!(
             admission.offer(host(2), "x").evict,
@@ -417,8 +466,33 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_of_clients_that_are_about_to_speak_evicts_nobody() {
+        let patience = Patience {
+            before_the_first: Duration::from_millis(20),
+            alert: Duration::from_secs(60),
+        };
+        let admission = Admission::new(1, 10, patience);
+        assert_eq!(admission.begin_wait(0, host(1), "a"), None);
+        assert_eq!(admission.offer(host(2), "x").evict, None);
+        let since = Instant::now();
+        let evicted = loop {
+            if let Some(evicted) = admission.look() {
+                break evicted;
+            }
+            thread::yield_now();
+        };
+        assert!(since.elapsed() >= Duration::from_millis(15));
+        assert_eq!(evicted, "a");
+        admission.end_wait(0, host(1), Client::Ended);
+        assert_eq!(admission.next(0, None), Some("x"));
+        assert_eq!(admission.begin_wait(0, host(2), "x"), None);
+        let orders = admission.offer(host(3), "y");
+        assert_eq!(orders.evict, Some("x"), "from then on without delay");
+    }
+
+    #[test]
     fn an_idle_worker_gets_the_next_connection() {
-        let admission = Admission::<_, ()>::new(1, 3);
+        let admission = Admission::<_, ()>::new(1, 3, NONE);
         std::thread::scope(|scope| {
             let worker = scope
                 .spawn(|| std::iter::from_fn(|| admission.next(0, None)).collect::<Vec<u32>>());
@@ -517,7 +591,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_keeps_the_models_promises_and_loses_nothing(steps in steps()) {
-            let admission = Admission::new(WORKERS, MAX_PENDING);
+            let admission = Admission::new(WORKERS, MAX_PENDING, NONE);
             let mut model = Model::default();
             let mut busy: [Option<(u32, u8)>; WORKERS] = [None; WORKERS];
             let mut waits = [false; WORKERS];

@@ -27,7 +27,7 @@ use crate::config::{reason, Config};
 use crate::control::Control;
 use crate::stats::Stats;
 use acceptor::Acceptor;
-use admission::Admission;
+use admission::{Admission, Patience};
 use alarm::Alarm;
 use connection::Client;
 use linger::Linger;
@@ -118,7 +118,11 @@ impl Server {
             listeners.push((listener, Arc::new(Endpoint { address, policy })));
         }
         let shared = Arc::new(Shared {
-            admission: Admission::new(config.workers, limits::max_pending(config)),
+            admission: Admission::new(
+                config.workers,
+                limits::max_pending(config),
+                Patience::default(),
+            ),
             linger: Linger::new(),
             stats: Stats::default(),
             timeout: config.timeout,
