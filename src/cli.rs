@@ -1,51 +1,85 @@
-//! The command line becomes a [`Command`]. It opens no file and prints nothing.
+//! The command line becomes a [`Command`]. It prints nothing.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use pico_args::Arguments;
 
-use crate::config::Override;
+use crate::config::{self, Loaded, Mistake, Override};
 
 /// What `--help` prints; it fits one screen.
 pub const HELP: &str = "\
 flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
-usage: flashpolicyd [serve] [options]
+  flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
+  flashpolicyd check [--strict] [FILE…]   find mistakes in the configuration
+                                          and its policies, or in policy files
+  flashpolicyd policy                     what would be served, and its meaning
+  flashpolicyd explain ORIGIN PORT        may a SWF from ORIGIN use PORT?
 
-  -c, --config FILE     configuration; else ./flashpolicy.conf, else
-                        /etc/flashpolicy.conf, else the built-in defaults
-      --listen ADDR:PORT  address to listen on, such as 0.0.0.0:843; may repeat
-      --policy FILE     policy to serve; else one that allows everything
-      --workers N       threads that talk to clients (256)
-      --timeout SECONDS time that a client has for its request (3)
-      --log-file FILE   the log, or 'none' (flashpolicy.log)
-      --log-level LEVEL error, warn, info or debug (info)
-      --pid-file FILE   where to write the process id
-  -h, --help            this text
-  -V, --version         the version
+  -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
+  --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
+  --policy FILE          policy to serve
+  --workers N            threads that talk to clients (256)
+  --timeout SECONDS      time that a client has for its request (3)
+  --log-file FILE        the log, or 'none' (flashpolicy.log)
+  --log-level LEVEL      error, warn, info or debug (info)
+  --pid-file FILE        where to write the process id
+  -h, --help; -V, --version
 
-examples:
-  flashpolicyd                                  as flashpolicy.conf says
-  flashpolicyd --listen 127.0.0.1:8843          try it without root
-  printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     ask it
-signals: SIGTERM or ctrl-c stops it after the last client, twice at once
+  flashpolicyd --listen 127.0.0.1:8843       try it without root
+  printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
+  flashpolicyd explain https://game.example.com 2001
 ";
 
 /// What the user asked for.
 #[derive(Debug)]
 pub enum Command {
     /// Serve policies.
-    Serve {
-        /// The configuration file that was named.
-        config: Option<PathBuf>,
-        /// Options that win over the file.
-        overrides: Vec<Override>,
+    Serve(Configured),
+    /// Find mistakes.
+    Check {
+        /// The configuration to check, when no files are named.
+        configured: Configured,
+        /// The policy files to check in its place.
+        files: Vec<PathBuf>,
+        /// Whether warnings count as errors.
+        strict: bool,
+    },
+    /// Show what would be served.
+    Policy(Configured),
+    /// Tell whether a connection would be allowed.
+    Explain {
+        /// The configuration that is asked.
+        configured: Configured,
+        /// Where the SWF comes from, as it was typed.
+        origin: String,
+        /// The port that it wants to connect to, as it was typed.
+        port: String,
     },
     /// Print the help.
     Help,
     /// Print the version.
     Version,
+}
+
+/// Which configuration a command is about.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The file that was named.
+    pub file: Option<PathBuf>,
+    /// Options that win over the file.
+    pub overrides: Vec<Override>,
+}
+
+impl Configured {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn load(&self) -> Result<Loaded, Vec<Mistake>> {
+        config::load(self.file.as_deref(), &self.overrides)
+    }
 }
 
 /// The options that set a key of the configuration.
@@ -75,23 +109,55 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .subcommand()
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
-        None | Some("serve") => serve(arguments),
+        None | Some("serve") => {
+            let configured = configured(&mut arguments)?;
+            nothing_left(arguments)?;
+            Ok(Command::Serve(configured))
+        }
+        Some("check") => {
+            let strict = arguments.contains("--strict");
+            let configured = configured(&mut arguments)?;
+            let files = free(arguments)?;
+            Ok(Command::Check {
+                configured,
+                files: files.into_iter().map(PathBuf::from).collect(),
+                strict,
+            })
+        }
+        Some("policy") => {
+            let configured = configured(&mut arguments)?;
+            nothing_left(arguments)?;
+            Ok(Command::Policy(configured))
+        }
+        Some("explain") => {
+            let configured = configured(&mut arguments)?;
+            let mut free = free(arguments)?.into_iter();
+            match (free.next(), free.next(), free.next()) {
+                (Some(origin), Some(port), None) => Ok(Command::Explain {
+                    configured,
+                    origin: origin.to_string_lossy().into_owned(),
+                    port: port.to_string_lossy().into_owned(),
+                }),
+                _ => Err(
+                    "explain takes two arguments: ORIGIN (game.example.com, https://…, \
+                          file:) and PORT"
+                        .into(),
+                ),
+            }
+        }
         Some("help") => Ok(Command::Help),
         Some(other) => Err(format!(
-            "unknown command '{}'; expected serve",
+            "unknown command '{}'; expected serve, check, policy or explain",
             other.escape_debug()
         )),
     }
 }
 
-fn serve(mut arguments: Arguments) -> Result<Command, String> {
-    let config = one(
-        "--config",
-        values(&mut arguments, ["-c", "--config"].into())?,
-    )?;
+fn configured(arguments: &mut Arguments) -> Result<Configured, String> {
+    let file = one("--config", values(arguments, ["-c", "--config"].into())?)?;
     let mut overrides = Vec::new();
     for (option, key) in OVERRIDES {
-        let given = values(&mut arguments, option.into())?;
+        let given = values(arguments, option.into())?;
         let given = if key == "listen" {
             given
         } else {
@@ -103,11 +169,20 @@ fn serve(mut arguments: Arguments) -> Result<Command, String> {
                 .map(|value| Override { option, key, value }),
         );
     }
-    nothing_left(arguments)?;
-    Ok(Command::Serve {
-        config: config.map(PathBuf::from),
+    Ok(Configured {
+        file: file.map(PathBuf::from),
         overrides,
     })
+}
+
+/// What is left when the options are taken, as long as it is no option itself.
+fn free(arguments: Arguments) -> Result<Vec<OsString>, String> {
+    let left = arguments.finish();
+    let is_option = |argument: &OsString| argument.to_string_lossy().starts_with('-');
+    if left.iter().any(is_option) {
+        return Err(not_understood(left.iter().filter(|a| is_option(a))));
+    }
+    Ok(left)
 }
 
 /// Every value of a repeatable option.
@@ -125,16 +200,19 @@ fn one(option: &str, mut given: Vec<String>) -> Result<Option<String>, String> {
 }
 
 fn nothing_left(arguments: Arguments) -> Result<(), String> {
-    let left: Vec<_> = arguments
-        .finish()
-        .iter()
-        .map(|argument| format!("'{}'", argument.to_string_lossy().escape_debug()))
-        .collect();
+    let left = arguments.finish();
     if left.is_empty() {
         Ok(())
     } else {
-        Err(format!("not understood: {}", left.join(", ")))
+        Err(not_understood(left.iter()))
     }
+}
+
+fn not_understood<'a>(arguments: impl Iterator<Item = &'a OsString>) -> String {
+    let quoted: Vec<_> = arguments
+        .map(|argument| format!("'{}'", argument.to_string_lossy().escape_debug()))
+        .collect();
+    format!("not understood: {}", quoted.join(", "))
 }
 
 #[cfg(test)]
@@ -148,17 +226,17 @@ mod tests {
     #[test]
     fn serve_is_the_command_when_none_is_named() {
         for line in ["", "serve", "serve -c x.conf", "--config=x.conf"] {
-            assert!(matches!(parsed(line), Ok(Command::Serve { .. })), "{line}");
+            assert!(matches!(parsed(line), Ok(Command::Serve(_))), "{line}");
         }
     }
 
     #[test]
     fn options_become_overrides_of_their_keys() {
         let line = "--listen 127.0.0.1:1 --workers=4 --listen [::1]:2 --policy p.xml";
-        let Ok(Command::Serve {
-            config: None,
+        let Ok(Command::Serve(Configured {
+            file: None,
             overrides,
-        }) = parsed(line)
+        })) = parsed(line)
         else {
             panic!("not a serve command");
         };
@@ -181,7 +259,15 @@ mod tests {
     fn what_is_not_understood_is_named() {
         for (line, expected) in [
             ("serve --wrokers 4", "not understood: '--wrokers', '4'"),
-            ("start", "unknown command 'start'; expected serve"),
+            (
+                "start",
+                "unknown command 'start'; expected serve, check, policy or explain",
+            ),
+            ("check --stricked x.xml", "not understood: '--stricked'"),
+            (
+                "explain game.example.com",
+                "explain takes two arguments: ORIGIN (game.example.com, https://…, file:) and PORT",
+            ),
             (
                 "--workers 1 --workers 2",
                 "--workers is given 2 times; expected once",
@@ -198,6 +284,6 @@ mod tests {
     #[test]
     fn the_help_fits_one_screen() {
         assert!(HELP.lines().count() <= 24);
-        assert!(HELP.lines().all(|line| line.len() < 80));
+        assert!(HELP.lines().all(|line| line.chars().count() < 80));
     }
 }

@@ -11,15 +11,22 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
+
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
-
-/// The port that Flash Player asks first. Source: rule book section 1.10 (SPF).
-pub const MASTER_PORT: u16 = 843;
 
 /// All addresses of the host, IPv6 and IPv4; `0.0.0.0` takes its place on a host without IPv6.
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), MASTER_PORT);
+/// Content from anywhere, to every port: what Adobe's sample servers and the original server sent.
+pub const DEFAULT_ALLOW: Grant = Grant {
+    domain: DomainPattern::ANY,
+    ports: PortSet::ALL,
+    secure: false,
+};
+/// Soon enough after saving a file to look at the outcome.
+pub const DEFAULT_POLICY_WATCH: Duration = Duration::from_secs(2);
 /// Enough that far-away players, who speak late, seldom occupy all of them.
 pub const DEFAULT_WORKERS: usize = 256;
 /// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 (PC).
@@ -45,13 +52,37 @@ pub enum Console {
     No,
 }
 
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// A policy file of its own; none: the policy of all listeners.
+    pub policy_file: Option<PathBuf>,
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Listen {
+            address,
+            policy_file: None,
+        }
+    }
+}
+
 /// Everything that can be set, with the built-in defaults where nothing was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The addresses to listen on; never empty once loaded.
-    pub listen: Vec<SocketAddr>,
-    /// The policy to serve, byte for byte; none: the built-in one.
+    pub listen: Vec<Listen>,
+    /// The policy to serve, byte for byte; none: one made of `allow` and `meta_policy`.
     pub policy_file: Option<PathBuf>,
+    /// The grants of the policy, when there is no policy file.
+    pub allow: Vec<Grant>,
+    /// The meta-policy beside `allow`; none: no `site-control` element.
+    pub meta_policy: Option<MetaPolicy>,
+    /// How often policy files are looked at, 0.1 to 3,600 s; zero: never.
+    pub policy_watch: Duration,
     /// Threads that talk to clients, 1 to 4,096.
     pub workers: usize,
     /// How long a client has for its whole request, 0.1 to 3,600 s.
@@ -71,8 +102,11 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: vec![DEFAULT_LISTEN],
+            listen: vec![DEFAULT_LISTEN.into()],
             policy_file: None,
+            allow: vec![DEFAULT_ALLOW],
+            meta_policy: None,
+            policy_watch: DEFAULT_POLICY_WATCH,
             workers: DEFAULT_WORKERS,
             timeout: DEFAULT_TIMEOUT,
             max_pending: DEFAULT_MAX_PENDING,
@@ -94,28 +128,82 @@ struct Key {
     /// Puts the value into the configuration; the folder is what relative paths are relative to.
     /// The error says what is wrong with the value.
     set: fn(&mut Config, &str, &Path) -> Result<(), String>,
+    /// Whether two configurations agree in it.
+    same: fn(&Config, &Config) -> bool,
+    /// Whether a change takes effect with a reload.
+    reloads: bool,
 }
 
 const KEYS: &[Key] = &[
     Key {
         name: "listen",
-        expects: "ADDRESS:PORT such as 0.0.0.0:843, 127.0.0.1:8843 or [::]:843",
+        expects: "ADDRESS:PORT such as 0.0.0.0:843 or [::]:843, and 'policy=FILE' behind it where \
+                  it has a policy of its own",
         repeatable: true,
-        set: |config, value, _| {
-            let address = parse_address(value)?;
-            if config.listen.contains(&address) && address.port() != 0 {
+        // Only the addresses: a listener's policy is reloaded like any other.
+        same: |a, b| {
+            let addresses = |c: &Config| c.listen.iter().map(|l| l.address).collect::<Vec<_>>();
+            addresses(a) == addresses(b)
+        },
+        reloads: false,
+        set: |config, value, folder| {
+            let listen = parse_listen(value, folder)?;
+            let port = listen.address.port();
+            if port != 0 && config.listen.iter().any(|l| l.address == listen.address) {
                 return Err("this address is already listed".into());
             }
-            config.listen.push(address);
+            config.listen.push(listen);
             Ok(())
         },
     },
     Key {
         name: "policy_file",
-        expects: "the path of a policy file, or 'none' for the built-in policy",
+        expects: "the path of a policy file, or 'none' for the policy that 'allow' makes",
         repeatable: false,
+        same: |a, b| a.policy_file == b.policy_file,
+        reloads: true,
         set: |config, value, folder| {
             config.policy_file = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+    Key {
+        name: "allow",
+        expects: "DOMAIN PORTS, such as *.example.com 2001,3000-3010, and 'secure' behind it for \
+                  content loaded over HTTPS only",
+        repeatable: true,
+        same: |a, b| a.allow == b.allow,
+        reloads: true,
+        set: |config, value, _| {
+            config.allow.push(parse_grant(value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "meta_policy",
+        expects: "all, master-only, none, or default for no site-control element",
+        repeatable: false,
+        same: |a, b| a.meta_policy == b.meta_policy,
+        reloads: true,
+        set: |config, value, _| {
+            config.meta_policy = match value {
+                "default" => None,
+                value => Some(value.parse().map_err(fault)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "policy_watch",
+        expects: "seconds from 0.1 to 3600, or 0 for never",
+        repeatable: false,
+        same: |a, b| a.policy_watch == b.policy_watch,
+        reloads: true,
+        set: |config, value, _| {
+            config.policy_watch = match value {
+                "0" => Duration::ZERO,
+                value => seconds(value, 0.1..=3600.0)?,
+            };
             Ok(())
         },
     },
@@ -123,24 +211,32 @@ const KEYS: &[Key] = &[
         name: "workers",
         expects: "a whole number from 1 to 4096",
         repeatable: false,
+        same: |a, b| a.workers == b.workers,
+        reloads: false,
         set: |config, value, _| whole_number(value, 1..=4096).map(|n| config.workers = n),
     },
     Key {
         name: "timeout",
         expects: "seconds from 0.1 to 3600, such as 3 or 2.5",
         repeatable: false,
+        same: |a, b| a.timeout == b.timeout,
+        reloads: false,
         set: |config, value, _| seconds(value, 0.1..=3600.0).map(|time| config.timeout = time),
     },
     Key {
         name: "max_pending",
         expects: "a whole number from 1 to 65536",
         repeatable: false,
+        same: |a, b| a.max_pending == b.max_pending,
+        reloads: false,
         set: |config, value, _| whole_number(value, 1..=65536).map(|n| config.max_pending = n),
     },
     Key {
         name: "log_file",
         expects: "the path of the log file, or 'none'",
         repeatable: false,
+        same: |a, b| a.log_file == b.log_file,
+        reloads: false,
         set: |config, value, folder| {
             config.log_file = path_or_none(value, folder);
             Ok(())
@@ -150,6 +246,8 @@ const KEYS: &[Key] = &[
         name: "log_level",
         expects: "error, warn, info or debug",
         repeatable: false,
+        same: |a, b| a.log_level == b.log_level,
+        reloads: true,
         set: |config, value, _| {
             config.log_level = one_of(
                 value,
@@ -167,6 +265,8 @@ const KEYS: &[Key] = &[
         name: "log_console",
         expects: "auto, yes or no",
         repeatable: false,
+        same: |a, b| a.log_console == b.log_console,
+        reloads: false,
         set: |config, value, _| {
             config.log_console = one_of(
                 value,
@@ -183,12 +283,24 @@ const KEYS: &[Key] = &[
         name: "pid_file",
         expects: "the path of the pid file, or 'none'",
         repeatable: false,
+        same: |a, b| a.pid_file == b.pid_file,
+        reloads: false,
         set: |config, value, folder| {
             config.pid_file = path_or_none(value, folder);
             Ok(())
         },
     },
 ];
+
+impl Config {
+    /// The keys that differ and take effect only with a restart.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        KEYS.iter()
+            .filter(|key| !key.reloads && !(key.same)(self, new))
+            .map(|key| key.name)
+            .collect()
+    }
+}
 
 /// A value from the command line for a key of the configuration.
 #[derive(Clone, Debug)]
@@ -329,6 +441,7 @@ impl Draft {
     fn new() -> Draft {
         let config = Config {
             listen: Vec::new(),
+            allow: Vec::new(),
             ..Config::default()
         };
         Draft {
@@ -378,14 +491,48 @@ impl Draft {
     /// The command line sets this key: what the file says of it does not count.
     fn forget(&mut self, name: &str) {
         self.set.retain(|(set, _)| *set != name);
-        if name == "listen" {
-            self.config.listen.clear();
+        match name {
+            "listen" => self.config.listen.clear(),
+            // A policy file on the command line takes the place of the file's grants.
+            "policy_file" => {
+                self.set
+                    .retain(|(set, _)| !matches!(*set, "allow" | "meta_policy"));
+                self.config.allow.clear();
+                self.config.meta_policy = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// A policy file says everything itself: nothing is merged into it.
+    fn check_policy_is_said_once(&mut self) {
+        let place = |set: &[(&str, String)], name| {
+            let first = set.iter().find(|(key, _)| *key == name);
+            first.map(|(_, place)| place.clone())
+        };
+        let (Some(_), Some(file)) = (&self.config.policy_file, place(&self.set, "policy_file"))
+        else {
+            return;
+        };
+        for key in ["allow", "meta_policy"] {
+            if let Some(found) = place(&self.set, key) {
+                let message = format!(
+                    "'{key}' and 'policy_file' (set at {file}) exclude each other; remove \
+                     '{key}' to serve the file as it is, or 'policy_file' to serve the policy \
+                     that 'allow' and 'meta_policy' make"
+                );
+                self.mistake(found, message);
+            }
         }
     }
 
     fn finish(mut self) -> Result<Config, Vec<Mistake>> {
         if self.config.listen.is_empty() {
-            self.config.listen.push(DEFAULT_LISTEN);
+            self.config.listen.push(DEFAULT_LISTEN.into());
+        }
+        self.check_policy_is_said_once();
+        if self.config.allow.is_empty() {
+            self.config.allow.push(DEFAULT_ALLOW);
         }
         if self.mistakes.is_empty() {
             Ok(self.config)
@@ -441,6 +588,40 @@ pub(crate) fn reason(error: &io::Error) -> String {
         Some((reason, _)) => reason.to_string(),
         None => text,
     }
+}
+
+fn fault(fault: crate::policy::Fault) -> String {
+    fault.to_string()
+}
+
+fn parse_grant(value: &str) -> Result<Grant, String> {
+    let (rest, secure) = match value.strip_suffix("secure") {
+        Some(rest) if rest.ends_with([' ', '\t']) => (rest.trim_end(), true),
+        _ => (value, false),
+    };
+    let Some((domain, ports)) = rest.split_once([' ', '\t']) else {
+        return Err("the ports are missing".into());
+    };
+    Ok(Grant {
+        domain: DomainPattern::parse(domain).map_err(fault)?,
+        ports: PortSet::parse(ports.trim()).map_err(fault)?,
+        secure,
+    })
+}
+
+fn parse_listen(value: &str, folder: &Path) -> Result<Listen, String> {
+    let Some((address, rest)) = value.split_once([' ', '\t']) else {
+        return parse_address(value).map(Listen::from);
+    };
+    let policy = match rest.trim().strip_prefix("policy=") {
+        Some("") => return Err("the policy's file is missing".into()),
+        Some(file) => folder.join(file),
+        None => return Err(format!("'{}' is not understood", shown(rest.trim()))),
+    };
+    Ok(Listen {
+        address: parse_address(address)?,
+        policy_file: Some(policy),
+    })
 }
 
 fn parse_address(value: &str) -> Result<SocketAddr, String> {
@@ -502,6 +683,10 @@ mod tests {
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
+    fn listen(address: &str) -> Listen {
+        Listen::from(address.parse::<SocketAddr>().unwrap())
+    }
+
     fn mistake(text: &str) -> String {
         let mistakes = parsed(text).expect_err("the text holds a mistake");
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
@@ -531,16 +716,33 @@ mod tests {
 
     #[test]
     fn every_key_sets_its_value() {
-        let text =
-            "listen = 127.0.0.1:843\nlisten=[::1]:8430\npolicy_file = a/b.xml\nworkers = 7\n\
+        let text = "listen = 127.0.0.1:843\nlisten=[::1]:8430 policy=own policy.xml\n\
+            allow = *.example.com 2001, 3000-3010\nallow = * * secure\n\
+            meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
             timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_level = debug\nlog_console = yes\n\
             pid_file = /run/x.pid";
         let expected = Config {
             listen: vec![
-                "127.0.0.1:843".parse().unwrap(),
-                "[::1]:8430".parse().unwrap(),
+                listen("127.0.0.1:843"),
+                Listen {
+                    policy_file: Some("/etc/own policy.xml".into()),
+                    ..listen("[::1]:8430")
+                },
             ],
-            policy_file: Some("/etc/a/b.xml".into()),
+            policy_file: None,
+            allow: vec![
+                Grant {
+                    domain: DomainPattern::parse("*.example.com").unwrap(),
+                    ports: PortSet::parse("2001,3000-3010").unwrap(),
+                    secure: false,
+                },
+                Grant {
+                    secure: true,
+                    ..DEFAULT_ALLOW
+                },
+            ],
+            meta_policy: Some(MetaPolicy::MasterOnly),
+            policy_watch: Duration::ZERO,
             workers: 7,
             timeout: Duration::from_millis(2500),
             max_pending: 9,
@@ -561,8 +763,8 @@ mod tests {
             ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
             (
                 "colour = red",
-                "/etc/x.conf:1: unknown key 'colour'; expected one of: listen, policy_file, workers, \
-                 timeout, max_pending, log_file, log_level, log_console, pid_file",
+                "/etc/x.conf:1: unknown key 'colour'; expected one of: listen, policy_file, allow, \
+                 meta_policy, policy_watch, workers, timeout, max_pending, log_file, log_level, log_console, pid_file",
             ),
             (
                 "workers = 1\n#\nworkers = 2",
@@ -586,8 +788,8 @@ mod tests {
             (
                 "listen = 843",
                 "/etc/x.conf:1: listen = 843: the address is missing; for every address of the host \
-                 write [::]:843 or 0.0.0.0:843; expected ADDRESS:PORT such as 0.0.0.0:843, \
-                 127.0.0.1:8843 or [::]:843",
+                 write [::]:843 or 0.0.0.0:843; expected ADDRESS:PORT such as 0.0.0.0:843 or \
+                 [::]:843, and 'policy=FILE' behind it where it has a policy of its own",
             ),
             (
                 "workers 4",
@@ -638,10 +840,7 @@ mod tests {
         let config = parse(text, Path::new("/etc/x.conf"), &overrides).unwrap();
         assert_eq!(
             config.listen,
-            [
-                "127.0.0.1:8".parse().unwrap(),
-                "127.0.0.1:9".parse::<SocketAddr>().unwrap()
-            ]
+            [listen("127.0.0.1:8"), listen("127.0.0.1:9")]
         );
         assert_eq!(config.workers, 5);
         assert_eq!(config.log_file, Some("y.log".into()));

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What the supervisor is asked to do.
@@ -12,6 +12,8 @@ use signal_hook::iterator::Signals;
 pub enum Control {
     /// Stop; the second time: at once.
     Shutdown,
+    /// Read the configuration and the policies anew, and reopen the log file.
+    Reload,
 }
 
 /// Starts to listen to ctrl-c and to the signals of service managers.
@@ -25,13 +27,17 @@ pub fn listen() -> Result<Receiver<Control>, String> {
         let _ = ctrl_c.send(Control::Shutdown);
     })
     .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
-    let mut signals =
-        Signals::new([SIGTERM]).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
+    let mut signals = Signals::new([SIGTERM, SIGHUP])
+        .map_err(|error| format!("cannot handle signals: {error}"))?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for _ in signals.forever() {
-                let _ = sender.send(Control::Shutdown);
+            for signal in signals.forever() {
+                let message = match signal {
+                    SIGHUP => Control::Reload,
+                    _ => Control::Shutdown,
+                };
+                let _ = sender.send(message);
             }
         })
         .map_err(|error| format!("cannot start the signal thread: {error}"))?;

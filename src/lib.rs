@@ -31,5 +31,7 @@ pub mod exit;
 pub mod logging;
 pub mod pid_file;
 pub mod policy;
+pub mod reload;
+pub mod served;
 pub mod server;
 pub mod stats;

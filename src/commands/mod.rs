@@ -1,16 +1,32 @@
 //! The commands, a file for each: they put the rooms together and say what went wrong.
 
+mod check;
+mod explain;
+mod policy;
 mod serve;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-use crate::cli::{Command, HELP};
+use crate::cli::{Command, Configured, HELP};
+use crate::config::{Config, Loaded};
 use crate::exit::Exit;
+use crate::served::{self, Served};
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> Exit {
     match command {
-        Command::Serve { config, overrides } => serve::run(config.as_deref(), &overrides),
+        Command::Serve(configured) => serve::run(&configured),
+        Command::Check {
+            configured,
+            files,
+            strict,
+        } => check::run(&configured, &files, strict),
+        Command::Policy(configured) => policy::run(&configured),
+        Command::Explain {
+            configured,
+            origin,
+            port,
+        } => explain::run(&configured, &origin, &port),
         Command::Help => print(HELP),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     }
@@ -23,8 +39,8 @@ pub fn usage(error: &str) -> Exit {
 }
 
 /// Prints to standard output; a reader that went away (`| head`) is no failure.
-fn print(text: &str) -> Exit {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(text: impl AsRef<[u8]>) -> Exit {
+    match io::stdout().write_all(text.as_ref()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
         _ => Exit::Fine,
     }
@@ -33,4 +49,31 @@ fn print(text: &str) -> Exit {
 /// Says on standard error what went wrong; where even that fails, the exit code has to do.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "flashpolicyd: {message}");
+}
+
+/// The configuration; where it is wrong, its mistakes have been said.
+fn load(configured: &Configured) -> Result<Loaded, Exit> {
+    configured.load().map_err(|mistakes| {
+        for mistake in mistakes {
+            complain(&mistake.to_string());
+        }
+        Exit::Usage
+    })
+}
+
+/// The policies of the configuration, all fit to be served; where one is not, that has been said.
+fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
+    let all = served::read_all(config);
+    let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
+    if unfit.is_empty() {
+        return Ok(all);
+    }
+    unfit.into_iter().for_each(complain_of);
+    Err(Exit::Usage)
+}
+
+/// Shows on standard error what was found in a policy.
+fn complain_of(served: &Served) {
+    let colour = io::stderr().is_terminal();
+    let _ = io::stderr().write_all(served.report(colour).as_bytes());
 }

@@ -1,22 +1,20 @@
 //! `flashpolicyd serve`: from the configuration to the last client. The order matters: everything
 //! that can be wrong in files is found before a port is bound.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
 
-use super::complain;
-use crate::config::{self, reason, Config, Console, Loaded, Override, SEARCH_PATH};
+use super::{complain, complain_of, load};
+use crate::cli::Configured;
+use crate::config::{reason, Config, Console, Loaded, SEARCH_PATH};
 use crate::control;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::pid_file::PidFile;
-use crate::policy;
+use crate::reload::{self, Reloader};
+use crate::served::Served;
 use crate::server::{Ended, Server};
-
-/// A larger policy is refused.
-const MAX_POLICY_BYTES: u64 = 64 * 1024;
 
 /// Why serving ended early.
 struct Failure {
@@ -34,26 +32,24 @@ impl Failure {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(named: Option<&Path>, overrides: &[Override]) -> Exit {
-    let loaded = match config::load(named, overrides) {
+pub(super) fn run(configured: &Configured) -> Exit {
+    let loaded = match load(configured) {
         Ok(loaded) => loaded,
-        Err(mistakes) => {
-            for mistake in &mistakes {
-                complain(&mistake.to_string());
-            }
+        Err(exit) => return exit,
+    };
+    let (reloader, all) = match Reloader::start(configured, &loaded.config) {
+        Ok(good) => good,
+        Err(bad) => {
+            bad.iter().for_each(complain_of);
             return Exit::Usage;
         }
-    };
-    let policy = match read_policy(&loaded.config) {
-        Ok(policy) => policy,
-        Err(failure) => return fail(&failure),
     };
     let logging = match start_logging(&loaded.config) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(&loaded, policy) {
+    let exit = match serve(&loaded, reloader, &all) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -82,7 +78,7 @@ fn fail(failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn serve(loaded: &Loaded, policy: Vec<u8>) -> Result<Ended, Failure> {
+fn serve(loaded: &Loaded, mut reloader: Reloader, all: &[Served]) -> Result<Ended, Failure> {
     let Loaded { config, file } = loaded;
     let failed = |message: String| Failure::new(Exit::Failed, message);
     log::info!("Starting server...");
@@ -93,15 +89,11 @@ fn serve(loaded: &Loaded, policy: Vec<u8>) -> Result<Ended, Failure> {
             SEARCH_PATH.join(" and no ")
         ),
     }
-    if config.policy_file.is_none() {
-        log::warn!(
-            "No policy is configured: the built-in one lets content from anywhere connect to \
-             every port of this host. Set 'policy_file' to change that."
-        );
-    }
+    reload::log_warnings(all);
     // Before the pid file: a signal to the process it names must not find it unprepared.
     let control = control::listen().map_err(failed)?;
-    let server = Server::start(config, policy.into()).map_err(|error| failed(error.to_string()))?;
+    let server =
+        Server::start(config, reloader.serving()).map_err(|error| failed(error.to_string()))?;
     let pid_file = config
         .pid_file
         .as_deref()
@@ -113,34 +105,10 @@ fn serve(loaded: &Loaded, policy: Vec<u8>) -> Result<Ended, Failure> {
     }
     log::logger().flush();
     let ended = server
-        .run(&control)
+        .run(&control, &mut reloader)
         .map_err(|error| failed(error.to_string()));
     drop(pid_file);
     ended
-}
-
-/// What clients get, NUL included.
-fn read_policy(config: &Config) -> Result<Vec<u8>, Failure> {
-    let Some(path) = &config.policy_file else {
-        return Ok(policy::on_the_wire(policy::BUILT_IN.into()));
-    };
-    let wrong = |what: String| {
-        Failure::new(
-            Exit::Usage,
-            format!("policy_file {}: {what}", path.display()),
-        )
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_POLICY_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| wrong(format!("cannot read the policy: {}", reason(&error))))?;
-    if bytes.is_empty() {
-        return Err(wrong("the policy is empty; expected policy XML".into()));
-    }
-    if bytes.len() as u64 > MAX_POLICY_BYTES {
-        return Err(wrong("the policy is larger than 64 KiB".into()));
-    }
-    Ok(policy::on_the_wire(bytes))
 }
 
 fn start_logging(config: &Config) -> Result<Logging, Failure> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
-use crate::config::reason;
+use crate::config::{reason, Listen};
 
 /// Connections that the kernel may hold until they are accepted. The standard library's 128 costs
 /// every client of a larger burst a second, until its SYN is sent again.
@@ -65,13 +65,12 @@ impl fmt::Display for BindError {
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
-    addresses
-        .iter()
-        .map(|&address| {
+pub(super) fn bind_all(all: &[Listen]) -> Result<Vec<TcpListener>, BindError> {
+    all.iter()
+        .map(|&Listen { address, .. }| {
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
-            let v6_only = !wildcard || addresses.contains(&v4);
+            let v6_only = !wildcard || all.iter().any(|other| other.address == v4);
             match bind(address, v6_only) {
                 Err(error) if wildcard && no_ipv6(&error) => {
                     log::info!("This host has no IPv6: {v4} in place of {address}.");

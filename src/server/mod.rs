@@ -1,5 +1,5 @@
-//! The server: bind, run, stop. [`Server::run`] is the supervisor: it waits for control messages
-//! and does nothing for a single client.
+//! The server: bind, run, stop. [`Server::run`] is the supervisor: it waits for control messages,
+//! puts new policies in place and does nothing for a single client.
 
 mod acceptor;
 mod admission;
@@ -19,7 +19,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -45,13 +45,32 @@ const STOP_ROUND: Duration = Duration::from_millis(5);
 /// Where clients come in, and what they are told there.
 pub(crate) struct Endpoint {
     address: SocketAddr,
-    policy: Arc<[u8]>,
+    policy: RwLock<Arc<[u8]>>,
 }
 
 impl Endpoint {
+    /// The whole policy as it is now: a client gets the old one or the new one, never a mixture.
     fn policy(&self) -> Arc<[u8]> {
-        Arc::clone(&self.policy)
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&policy)
     }
+
+    fn set_policy(&self, policy: Arc<[u8]>) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+}
+
+/// What clients get, NUL included: a policy for each listener.
+pub type Policies = Vec<Arc<[u8]>>;
+
+/// What the supervisor does besides: it is asked now and then, and on request, for new policies.
+pub trait Upkeep {
+    /// How long until the next [`Upkeep::look`] at the most.
+    fn pause(&self) -> Duration;
+    /// Periodic work; new policies where they changed.
+    fn look(&mut self) -> Option<Policies>;
+    /// A reload was asked for; new policies where it succeeded.
+    fn reload(&mut self) -> Option<Policies>;
 }
 
 /// What acceptors, workers and the supervisor share.
@@ -102,20 +121,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds every listener and starts the workers. `policy` is what clients get, NUL included.
+    /// Binds every listener and starts the workers. `policies` are in the order of the listeners.
     ///
     /// # Errors
     /// An address that cannot be bound, or threads that the system refuses.
-    pub fn start(config: &Config, policy: Arc<[u8]>) -> Result<Server, StartError> {
+    pub fn start(config: &Config, policies: &Policies) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
-        for (listener, asked) in listener::bind_all(&config.listen)
-            .map_err(StartError::Bind)?
-            .into_iter()
-            .zip(&config.listen)
-        {
-            let address = listener.local_addr().unwrap_or(*asked);
-            let policy = Arc::clone(&policy);
-            listeners.push((listener, Arc::new(Endpoint { address, policy })));
+        let bound = listener::bind_all(&config.listen).map_err(StartError::Bind)?;
+        for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
+            let endpoint = Endpoint {
+                address: listener.local_addr().unwrap_or(listen.address),
+                policy: RwLock::new(Arc::clone(policy)),
+            };
+            listeners.push((listener, Arc::new(endpoint)));
         }
         let shared = Arc::new(Shared {
             admission: Admission::new(
@@ -145,7 +163,11 @@ impl Server {
     ///
     /// # Errors
     /// When the accept loops cannot be started.
-    pub fn run(self, control: &Receiver<Control>) -> Result<Ended, StartError> {
+    pub fn run(
+        self,
+        control: &Receiver<Control>,
+        upkeep: &mut dyn Upkeep,
+    ) -> Result<Ended, StartError> {
         let Server {
             listeners,
             shared,
@@ -156,7 +178,9 @@ impl Server {
             spawn("linger", move || shared.linger.run())?
         };
         let mut acceptors = Vec::new();
+        let mut endpoints = Vec::new();
         for (listener, endpoint) in listeners {
+            endpoints.push(Arc::clone(&endpoint));
             let acceptor = Acceptor {
                 listener,
                 endpoint,
@@ -166,9 +190,13 @@ impl Server {
         }
         let mut alarm = Alarm::default();
         loop {
-            match control.recv_timeout(ROUND) {
+            let policies = match control.recv_timeout(ROUND.min(upkeep.pause())) {
                 Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Control::Reload) => upkeep.reload(),
+                Err(RecvTimeoutError::Timeout) => upkeep.look(),
+            };
+            for (endpoint, policy) in endpoints.iter().zip(policies.into_iter().flatten()) {
+                endpoint.set_policy(policy);
             }
             alarm.look(|| shared.admission.take_evictions());
         }
@@ -238,7 +266,7 @@ fn wait_for_the_last(
         while !done() {
             match control.recv_timeout(STOP_ROUND) {
                 Ok(Control::Shutdown) => return Err(Ended::AtOnce),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Control::Reload) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(STOP_ROUND),
             }
         }

@@ -1,0 +1,247 @@
+//! The domain of a grant: whose content may connect.
+//!
+//! Knows the syntax of the `domain` attribute and what it matches; never
+//! resolves a name.
+
+use std::{fmt, net::IpAddr};
+
+use super::{
+    origin::{parse_ip, Host},
+    source::{is_printable, quote},
+    Fault, Origin,
+};
+
+/// The `domain` of an `allow-access-from` element (rule book 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainPattern(pub(super) Pattern);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pattern {
+    Any,
+    Host(String),
+    /// What follows `*.`.
+    Subdomains(String),
+    Ip(IpAddr),
+}
+
+impl DomainPattern {
+    /// Content from anywhere: `*`.
+    pub const ANY: DomainPattern = DomainPattern(Pattern::Any);
+
+    /// Reads `*`, a host, `*.host` or an IP address.
+    ///
+    /// # Errors
+    /// A star anywhere else (rule book 3.1), a scheme, a port, a path (3.4:
+    /// they cannot match), a blank or an invisible character.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let pattern = match (text, text.strip_prefix("*.")) {
+            ("*", _) => Pattern::Any,
+            (_, Some(suffix)) => Pattern::Subdomains(host_name(text, suffix)?.to_owned()),
+            (_, None) => match parse_ip(text) {
+                Some(ip) => Pattern::Ip(ip),
+                None => Pattern::Host(host_name(text, text)?.to_owned()),
+            },
+        };
+        Ok(DomainPattern(pattern))
+    }
+
+    /// Whether content from this origin is meant.
+    ///
+    /// - `*` is everything, and alone matches local content (rule book 3.1
+    ///   \[PC, FL8\], 3.7 \[SB\]).
+    /// - A host is that host and none of its subdomains; `*.host` is the
+    ///   host and any depth below it (3.1 \[PC, FL8, LS\]).
+    /// - Letter case does not count (3.3 \[LS, swfdec\]).
+    /// - An address matches content loaded by that literal address; names
+    ///   and addresses never stand for each other (3.2 \[PC\]).
+    pub fn matches(&self, origin: &Origin) -> bool {
+        let host = match (&self.0, origin) {
+            (Pattern::Any, _) => return true,
+            (_, Origin::Local) => return false,
+            (_, Origin::Web { host, .. }) => host,
+        };
+        match (&self.0, host) {
+            (Pattern::Host(name), Host::Name(asked)) => same_name(name, asked),
+            (Pattern::Subdomains(suffix), Host::Name(asked)) => {
+                let below = asked.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+                let mut parents = below.filter_map(|(at, _)| asked.get(at + 1..));
+                same_name(suffix, asked) || parents.any(|parent| same_name(suffix, parent))
+            }
+            (Pattern::Ip(ip), Host::Ip(asked)) => ip == asked,
+            _ => false,
+        }
+    }
+
+    /// Whether this is one IP address, or is meant as a group of them:
+    /// nothing but an IPv4 address has a last label of digits.
+    pub(super) fn is_address_like(&self) -> bool {
+        match &self.0 {
+            Pattern::Any => false,
+            Pattern::Ip(_) => true,
+            Pattern::Host(name) | Pattern::Subdomains(name) => {
+                let last = name.rsplit('.').next().unwrap_or_default();
+                !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Pattern::Any => f.write_str("*"),
+            Pattern::Host(name) => f.write_str(name),
+            Pattern::Subdomains(suffix) => write!(f, "*.{suffix}"),
+            Pattern::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Pattern::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+        }
+    }
+}
+
+/// The trailing dot of a fully qualified name means nothing here.
+fn same_name(pattern: &str, asked: &str) -> bool {
+    let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
+    pattern.eq_ignore_ascii_case(asked)
+}
+
+/// `name` is `whole` without its leading `*.`, if it has one.
+fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
+    let fault =
+        |what: &str, cure: String| Err(Fault::new(format!("{} {what}", quote(whole)), cure));
+    if name.is_empty() || name == "." {
+        return fault("names no domain", HOW.into());
+    }
+    if !name.chars().all(|c| is_printable(c) && !c.is_whitespace()) {
+        return fault(
+            "holds a blank or an invisible character",
+            "delete it; each domain needs a grant of its own".into(),
+        );
+    }
+    if let Some((_, rest)) = name.split_once("://") {
+        return fault("has a scheme", bare(rest));
+    }
+    if name.contains('/') {
+        return fault("has a path", bare(name));
+    }
+    if name.contains(':') {
+        return fault("has a port, or is no IPv6 address", bare(name));
+    }
+    if name.contains('*') {
+        return fault(
+            "has a `*` where none is possible",
+            "write `*` alone, or in front as in `*.example.com`".into(),
+        );
+    }
+    Ok(name)
+}
+
+const HOW: &str = "write `*`, a host, `*.example.com` or an IP address";
+
+/// The cure for a domain that is more of a URL than a domain.
+fn bare(url: &str) -> String {
+    let host = url.split(['/', ':']).next().unwrap_or_default();
+    match DomainPattern::parse(host) {
+        Ok(host) => format!("write the host alone: {}", quote(&host.to_string())),
+        Err(_) => HOW.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        DomainPattern::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_four_kinds_are_read_and_written() {
+        for text in [
+            "*",
+            "game.example.com",
+            "*.example.com",
+            "203.0.113.7",
+            "[::1]",
+            "localhost",
+            "*.com",
+            "a_b",
+        ] {
+            assert_eq!(DomainPattern::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(
+            DomainPattern::parse("2001:DB8::1").unwrap().to_string(),
+            "[2001:db8::1]"
+        );
+    }
+
+    #[test]
+    fn what_cannot_match_is_refused_with_a_cure() {
+        assert_eq!(
+            fault("http://a.example/x"),
+            "`http://a.example/x` has a scheme; write the host alone: `a.example`"
+        );
+        assert_eq!(
+            fault("a.example/test"),
+            "`a.example/test` has a path; write the host alone: `a.example`"
+        );
+        assert!(fault("a.example:80").ends_with("write the host alone: `a.example`"));
+        assert!(fault("none.*").contains("has a `*` where none is possible"));
+        assert!(fault("a b").contains("holds a blank"));
+        assert_eq!(
+            fault("://"),
+            "`://` has a scheme; write `*`, a host, `*.example.com` or an IP address"
+        );
+        for bad in [
+            "",
+            ".",
+            "*.",
+            "**",
+            "*.*",
+            "*.*.com",
+            "*example.com",
+            "www.*.com",
+            "192.168.*",
+            "[::1",
+            "::1:80:zz",
+            "a\u{202e}b",
+            "a\tb",
+        ] {
+            assert!(DomainPattern::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_half_address_is_told_from_a_name() {
+        for (text, like) in [
+            ("10.0.0.1", true),
+            ("*.0.0.1", true),
+            ("10.0.0.256", true),
+            ("*", false),
+            ("a1.b2", false),
+            ("[::1]", true),
+        ] {
+            assert_eq!(
+                DomainPattern::parse(text).unwrap().is_address_like(),
+                like,
+                "{text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_pattern_reads_back_the_same(pattern in super::super::strategies::domain()) {
+            prop_assert_eq!(DomainPattern::parse(&pattern.to_string()), Ok(pattern));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_raw_escapes(text in any::<String>()) {
+            match DomainPattern::parse(&text) {
+                Ok(pattern) => prop_assert!(pattern.to_string().chars().all(is_printable)),
+                Err(fault) => prop_assert!(fault.to_string().chars().all(is_printable)),
+            }
+        }
+    }
+}

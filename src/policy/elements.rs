@@ -1,0 +1,468 @@
+//! The elements and attributes of a policy that is well-formed XML.
+//!
+//! Judges them as section 8 of the rule book says and builds the policy from
+//! the good ones; never stops at the first fault.
+
+use std::ops::Range;
+
+use roxmltree::{Attribute, Document, Node};
+
+use super::{
+    findings::Code,
+    parse::Note,
+    source::{nearest, quote},
+    DomainPattern, Fault, Grant, MetaPolicy, Policy, PortSet, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+};
+
+const ROOT: &str = "cross-domain-policy";
+const CONTROL: &str = "site-control";
+const GRANT: &str = "allow-access-from";
+const HEADERS: &str = "allow-http-request-headers-from";
+const IDENTITY: &str = "allow-access-from-identity";
+const META: &str = "permitted-cross-domain-policies";
+
+/// Attributes from here tell where the schema is, and are fine (rule book
+/// 2.2 \[FP9-02\]).
+const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
+/// The policy that the document holds; what is wrong with it goes to `notes`.
+pub(super) fn policy(
+    document: &Document<'_>,
+    served_from: &[u16],
+    notes: &mut Vec<Note>,
+) -> Option<Policy> {
+    let mut judge = Judge {
+        text: document.input_text(),
+        served_from,
+        notes,
+    };
+    judge.outside_root(document);
+    let root = document.root_element();
+    judge.root(root).then(|| judge.children(root))
+}
+
+struct Judge<'a> {
+    text: &'a str,
+    served_from: &'a [u16],
+    notes: &'a mut Vec<Note>,
+}
+
+impl Judge<'_> {
+    fn note(
+        &mut self,
+        code: Code,
+        range: Range<usize>,
+        cause: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        self.notes.push(Note::new(code, range, cause, cure));
+    }
+
+    fn fault(&mut self, code: Code, range: Range<usize>, fault: Fault) {
+        self.note(code, range, fault.cause, fault.cure);
+    }
+
+    /// roxmltree lets no text or second root pass, but processing
+    /// instructions; an XML declaration with a line end in it looks like one.
+    fn outside_root(&mut self, document: &Document<'_>) {
+        for node in document.root().children() {
+            let Some(instruction) = node.pi() else {
+                continue;
+            };
+            if instruction.target != "xml" {
+                self.note(
+                    Code::OutsideRoot,
+                    node.range(),
+                    format!(
+                        "the processing instruction {} stands outside the root element",
+                        quote(instruction.target)
+                    ),
+                    "delete it: Flash Player then ignores the whole file",
+                );
+            } else if node.range().start > 0 {
+                self.notes
+                    .push(super::malformed::late_declaration(node.range()));
+            }
+        }
+    }
+
+    /// Whether the root is one whose children are worth a look.
+    fn root(&mut self, root: Node<'_, '_>) -> bool {
+        let name = root.tag_name().name();
+        if name != ROOT {
+            let (cause, cure) = match name {
+                "access-policy" => (
+                    "this is a Silverlight policy (clientaccesspolicy), not one for Flash"
+                        .to_owned(),
+                    "write a `cross-domain-policy`; Silverlight asks on TCP port 943".to_owned(),
+                ),
+                _ => (
+                    format!(
+                        "the root element is {}, so this is no Flash policy",
+                        quote(name)
+                    ),
+                    format!("the root has to be `{ROOT}`"),
+                ),
+            };
+            self.note(Code::WrongRoot, self.tag(root), cause, cure);
+            return false;
+        }
+        if namespace(root).is_some() {
+            self.note(
+                Code::Namespace,
+                self.tag(root),
+                format!("`{ROOT}` is in an XML namespace, which Flash Player does not parse"),
+                "delete its prefix or its `xmlns=` attribute; `xmlns:xsi=` may stay",
+            );
+        }
+        self.attributes(root, &[]);
+        true
+    }
+
+    fn children(&mut self, root: Node<'_, '_>) -> Policy {
+        let elements = || root.children().filter(Node::is_element);
+        let known = |node: &Node<'_, '_>, name| {
+            node.tag_name().name() == name && namespace(*node) == namespace(root)
+        };
+        let mut grants = elements().filter(|node| known(node, GRANT)).peekable();
+        let first_grant = grants.peek().map(|node| self.tag(*node));
+        let for_http = grants.all(|node| node.attribute("to-ports").is_none());
+
+        let mut policy = Policy {
+            meta: None,
+            grants: Vec::new(),
+        };
+        let mut control_seen = false;
+        let mut allow_seen = false;
+        for node in elements() {
+            if known(&node, CONTROL) {
+                if control_seen {
+                    self.note(
+                        Code::SiteControlRepeated,
+                        self.tag(node),
+                        format!("there is more than one `{CONTROL}`"),
+                        "keep one of them",
+                    );
+                }
+                policy.meta = self.site_control(node, allow_seen);
+                control_seen = true;
+            } else if known(&node, GRANT) {
+                policy.grants.extend(self.grant(node, for_http));
+            } else if known(&node, HEADERS) {
+                self.note(
+                    Code::HttpHeadersElement,
+                    self.tag(node),
+                    format!(
+                        "`{HEADERS}` is for HTTP and has no effect on sockets; Lightspark \
+                    drops the whole file over it"
+                    ),
+                    "delete it",
+                );
+            } else if known(&node, IDENTITY) {
+                self.note(
+                    Code::IdentityElement,
+                    self.tag(node),
+                    format!("`{IDENTITY}` is for signed documents and has no effect on sockets"),
+                    "delete it",
+                );
+            } else {
+                self.unknown_element(node);
+            }
+            allow_seen |= node.tag_name().name().starts_with("allow-");
+        }
+        self.whole(root, &policy, first_grant);
+        policy
+    }
+
+    /// What only the policy as a whole can show.
+    fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
+        match first_grant {
+            None => self.note(
+                Code::NoGrant,
+                self.tag(root),
+                "the policy grants nothing: no content may connect by it",
+                format!(
+                    "add a grant, such as `<{GRANT} domain=\"*.example.com\" \
+                to-ports=\"2001\" />`, unless this is meant"
+                ),
+            ),
+            Some(first) if policy.meta == Some(MetaPolicy::None) => self.note(
+                Code::GrantsBesideNone,
+                first,
+                "the meta-policy `none` denies everything, so the grants do nothing",
+                "write `master-only` or `all`, or delete the grants",
+            ),
+            Some(_) => {}
+        }
+    }
+
+    fn site_control(&mut self, node: Node<'_, '_>, allow_seen: bool) -> Option<MetaPolicy> {
+        self.attributes(node, &[META]);
+        self.inside(node);
+        if allow_seen {
+            self.note(
+                Code::SiteControlOrder,
+                self.tag(node),
+                format!("`{CONTROL}` stands after an `allow-` element"),
+                "move it to the front, where the DTD wants it",
+            );
+        }
+        if !self.served_from.is_empty() && !self.served_from.contains(&MASTER_PORT) {
+            self.note(
+                Code::SiteControlNotMaster,
+                self.tag(node),
+                format!(
+                    "`{CONTROL}` counts only in a policy served from port {MASTER_PORT}, \
+                and this one is not"
+                ),
+                "delete it, or serve the policy from port 843 too",
+            );
+        }
+        let (value, range) = self.required(
+            node,
+            META,
+            Code::SiteControlMissingValue,
+            "write `all`, `master-only` or `none`",
+        )?;
+        if matches!(value, "by-content-type" | "by-ftp-filename") {
+            self.note(
+                Code::MetaPolicyNotForSockets,
+                range,
+                format!("the meta-policy `{value}` exists for URL policies only, not for sockets"),
+                "write `all`, `master-only` or `none`",
+            );
+            return None;
+        }
+        let meta = value.parse();
+        meta.map_err(|fault| self.fault(Code::SiteControlInvalid, range, fault))
+            .ok()
+    }
+
+    fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
+        self.attributes(node, &["domain", "to-ports", "secure"]);
+        self.inside(node);
+        let domain = self.domain(node);
+        let ports = self.ports(node, for_http);
+        let secure = self.secure(node);
+        let grant = Grant {
+            domain: domain?,
+            ports: ports?,
+            secure: secure?,
+        };
+        if grant.domain == DomainPattern::ANY && grant.ports == PortSet::ALL {
+            self.note(
+                Code::AllowsEverything,
+                self.tag(node),
+                "any content from anywhere may connect to every port of this host",
+                "name the domains and the ports, unless this is meant",
+            );
+        }
+        Some(grant)
+    }
+
+    fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
+        let cure = "write `domain=\"*.example.com\"`, one host, an IP address or `*`";
+        let (value, range) = self.required(node, "domain", Code::DomainMissing, cure)?;
+        match DomainPattern::parse(value) {
+            Err(fault) => {
+                self.fault(Code::DomainInvalid, range, fault);
+                None
+            }
+            Ok(domain) => {
+                if domain.is_address_like() {
+                    self.note(
+                        Code::IpDomain,
+                        range,
+                        "an IP address matches only content that was loaded by that literal \
+                        address, and there are no patterns for addresses",
+                        "write the host name by which the content is loaded",
+                    );
+                }
+                Some(domain)
+            }
+        }
+    }
+
+    fn ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
+        let cure = "add the ports it may connect to, such as `to-ports=\"2001,3000-3010\"` or \
+        `to-ports=\"*\"`";
+        if for_http {
+            self.note(
+                Code::ToPortsMissing,
+                self.tag(node),
+                "the grant names no ports; this is a policy for HTTP (crossdomain.xml), not \
+                for sockets",
+                cure,
+            );
+            return None;
+        }
+        let (value, range) = self.required(node, "to-ports", Code::ToPortsMissing, cure)?;
+        let ports = match PortSet::parse(value) {
+            Err(fault) => {
+                self.fault(Code::ToPortsInvalid, range, fault);
+                return None;
+            }
+            Ok(ports) => ports,
+        };
+        if value.contains(|c: char| c.is_ascii_whitespace()) {
+            self.note(
+                Code::BlanksInPorts,
+                range.clone(),
+                "there are blanks in `to-ports`, which Flash Player is reported to dislike",
+                format!("write {}", quote(&ports.to_string())),
+            );
+        }
+        let mut served_from = self.served_from.iter();
+        if let Some(high) = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT) {
+            if ports.names_low_ports() {
+                self.note(
+                    Code::LowPortFromHigh,
+                    range,
+                    format!(
+                        "a policy served from port {high} grants nothing below \
+                    {FIRST_UNPRIVILEGED_PORT}"
+                    ),
+                    "serve it from port 843, or grant ports from 1024 upwards only",
+                );
+            }
+        }
+        Some(ports)
+    }
+
+    fn secure(&mut self, node: Node<'_, '_>) -> Option<bool> {
+        let Some(attribute) = node.attribute_node("secure") else {
+            return Some(false);
+        };
+        let range = self.value_range(&attribute);
+        match attribute.value() {
+            "false" => Some(false),
+            "true" => {
+                self.note(
+                    Code::SecureGrant,
+                    range,
+                    "`secure=\"true\"` is for content loaded over HTTPS only, while the socket \
+                    itself is plain",
+                    "delete it, unless this is meant",
+                );
+                Some(true)
+            }
+            other => {
+                let cause = format!("`secure` is {}", quote(other));
+                self.note(
+                    Code::SecureInvalid,
+                    range,
+                    cause,
+                    "write `true` or `false`, or delete it",
+                );
+                None
+            }
+        }
+    }
+
+    /// The value of an attribute that has to be there and not to be blank,
+    /// with its place.
+    fn required<'n>(
+        &mut self,
+        node: Node<'n, '_>,
+        name: &str,
+        missing: Code,
+        cure: &str,
+    ) -> Option<(&'n str, Range<usize>)> {
+        let Some(attribute) = node.attribute_node(name) else {
+            let cause = format!("{} has no `{name}`", quote(node.tag_name().name()));
+            self.note(missing, self.tag(node), cause, cure);
+            return None;
+        };
+        let range = self.value_range(&attribute);
+        let value = attribute.value();
+        if value.trim().is_empty() {
+            self.note(
+                missing,
+                attribute.range(),
+                format!("`{name}` is empty"),
+                cure,
+            );
+            return None;
+        }
+        Some((value, range))
+    }
+
+    fn attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
+        for attribute in node.attributes() {
+            let is_known = match attribute.namespace() {
+                None => known.contains(&attribute.name()),
+                Some(namespace) => namespace == SCHEMA_INSTANCE,
+            };
+            if !is_known {
+                self.note(
+                    Code::UnknownAttribute,
+                    attribute.range_qname(),
+                    format!(
+                        "{} does not know the attribute {}",
+                        quote(node.tag_name().name()),
+                        quote(attribute.name())
+                    ),
+                    instead(attribute.name(), known),
+                );
+            }
+        }
+    }
+
+    fn unknown_element(&mut self, node: Node<'_, '_>) {
+        self.note(
+            Code::UnknownElement,
+            self.tag(node),
+            format!(
+                "{} is no element of a policy",
+                quote(node.tag_name().name())
+            ),
+            instead(node.tag_name().name(), &[GRANT, CONTROL]),
+        );
+    }
+
+    fn inside(&mut self, node: Node<'_, '_>) {
+        for child in node.children().filter(Node::is_element) {
+            self.note(
+                Code::UnknownElement,
+                self.tag(child),
+                format!(
+                    "{} stands inside {}, where it has no effect",
+                    quote(child.tag_name().name()),
+                    quote(node.tag_name().name())
+                ),
+                "end the outer element with ` />` before it",
+            );
+        }
+    }
+
+    /// The name of an element where it opens.
+    fn tag(&self, node: Node<'_, '_>) -> Range<usize> {
+        let start = node.range().start + 1;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let is_end = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>');
+        start..start + rest.find(is_end).unwrap_or(rest.len())
+    }
+
+    /// The value without its quotes. roxmltree has such a range, but it is
+    /// off where long blanks surround the equals sign.
+    fn value_range(&self, attribute: &Attribute<'_, '_>) -> Range<usize> {
+        let Range { start, end } = attribute.range();
+        let whole = self.text.get(start..end).unwrap_or_default();
+        match whole.find(['"', '\'']) {
+            Some(quote) => start + quote + 1..end.saturating_sub(1),
+            None => start..end,
+        }
+    }
+}
+
+/// `xmlns=""` means no namespace.
+fn namespace<'a>(node: Node<'a, '_>) -> Option<&'a str> {
+    node.tag_name().namespace().filter(|uri| !uri.is_empty())
+}
+
+fn instead(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => "delete it: it has no effect".into(),
+    }
+}

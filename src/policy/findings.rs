@@ -1,0 +1,143 @@
+//! What can be found wrong with a policy: the codes, and a finding.
+//!
+//! Decides nothing about a file and prints nothing: `parse`, `malformed` and
+//! `elements` find, `report` shows.
+
+/// How bad a finding is. Only what is known to break a client is an error
+/// (rule book 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The policy is not served.
+    Error,
+    /// The policy is served; it may not do what its author meant.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// One thing found in a policy file. All texts are printable on one line,
+/// whatever the file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of thing it is; its severity follows from it.
+    pub code: Code,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// How many characters of the line are concerned, at least 1.
+    pub width: usize,
+    /// What is wrong.
+    pub cause: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+macro_rules! codes {
+    ($($severity:ident { $($variant:ident $name:literal $explanation:literal)+ })+) => {
+        /// What kind of thing was found. The names are stable: scripts may
+        /// rely on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[doc = $explanation] $variant,)+)+
+        }
+
+        impl Code {
+            /// Every code, errors first.
+            pub fn all() -> &'static [Code] {
+                &[$($(Code::$variant,)+)+]
+            }
+
+            /// The stable name, in kebab-case.
+            pub fn as_str(self) -> &'static str {
+                match self { $($(Code::$variant => $name,)+)+ }
+            }
+
+            /// One line on what it means, in Markdown.
+            pub fn explanation(self) -> &'static str {
+                match self { $($(Code::$variant => $explanation,)+)+ }
+            }
+
+            /// A code has one severity.
+            pub fn severity(self) -> Severity {
+                match self { $($(Code::$variant => Severity::$severity,)+)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Error {
+        TooLarge "too-large" "The file is over 64 KiB, which no client reads."
+        Bom "bom" "The file begins with a byte-order mark."
+        NulInside "nul-inside" "A NUL stands before the end: clients stop reading there."
+        Encoding "encoding" "The file is neither UTF-8 nor declared as ISO-8859-1."
+        TooComplex "too-complex" "The file declares entities, or namespaces by the dozen, which can cost any amount of time and memory."
+        Malformed "malformed" "The file is not well-formed XML: Flash Player ignores all of it."
+        OutsideRoot "outside-root" "Something other than comments, blanks, an XML declaration or a DOCTYPE stands outside the root element: Flash Player ignores the whole file."
+        WrongRoot "wrong-root" "The root element is not `cross-domain-policy`."
+        Namespace "namespace" "The root element is in an XML namespace, which Flash Player does not parse."
+        DomainMissing "domain-missing" "A grant has no `domain`, or an empty one."
+        DomainInvalid "domain-invalid" "A `domain` has a `*` in the wrong place, a scheme, a port, a path or a blank: it cannot match."
+        ToPortsMissing "to-ports-missing" "A grant has no `to-ports`, or an empty one; for sockets it is mandatory."
+        ToPortsInvalid "to-ports-invalid" "A `to-ports` is no list of ports from 1 to 65535 and of ranges."
+        SecureInvalid "secure-invalid" "A `secure` is neither `true` nor `false`."
+        SiteControlRepeated "site-control-repeated" "There is more than one `site-control`."
+        SiteControlMissingValue "site-control-missing-value" "A `site-control` has no `permitted-cross-domain-policies`, or an empty one."
+        SiteControlInvalid "site-control-invalid" "The meta-policy is none that exists."
+        MetaPolicyNotForSockets "meta-policy-not-for-sockets" "The meta-policy `by-content-type` or `by-ftp-filename` exists for URL policies only."
+    }
+    Warning {
+        BlanksInPorts "blanks-in-ports" "Blanks in `to-ports`, which Flash Player is reported to dislike."
+        HttpHeadersElement "http-headers-element" "`allow-http-request-headers-from` has no effect on sockets; Lightspark drops the whole file over it."
+        IdentityElement "identity-element" "`allow-access-from-identity` has no effect on sockets."
+        UnknownElement "unknown-element" "An element that no policy knows, or that stands where it has no effect."
+        UnknownAttribute "unknown-attribute" "An attribute that the element does not know."
+        SiteControlOrder "site-control-order" "`site-control` stands after an `allow-*` element; the DTD wants it first."
+        SiteControlNotMaster "site-control-not-master" "`site-control` in a policy that is not served from port 843: it only counts there."
+        SecureGrant "secure-grant" "A grant with `secure=\"true\"` is for content loaded over HTTPS only, while the socket itself is plain."
+        GrantsBesideNone "grants-beside-none" "The meta-policy `none` denies everything, so the grants beside it do nothing."
+        NoGrant "no-grant" "The policy grants nothing."
+        AllowsEverything "allows-everything" "A grant lets any content connect to any port."
+        IpDomain "ip-domain" "A `domain` is an IP address, which matches only content loaded by that literal address."
+        NonAscii "non-ascii" "The file holds non-ASCII characters; not every client reads them."
+        Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
+        VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."
+        LowPortFromHigh "low-port-from-high" "A grant names ports below 1024 in a policy served from port 1024 or above, where they grant nothing."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_name_of_its_own_in_kebab_case() {
+        let mut names: Vec<_> = Code::all().iter().map(|code| code.as_str()).collect();
+        assert!(names
+            .iter()
+            .all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::all().len());
+    }
+
+    #[test]
+    fn every_explanation_is_one_sentence_on_one_line() {
+        for code in Code::all() {
+            let explanation = code.explanation();
+            assert!(
+                explanation.ends_with('.') && !explanation.contains(['\n', '|']),
+                "{explanation}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is wrong with XML that is not well-formed, in words that help.
+//!
+//! Translates the XML parser's first error, and knows the mistakes that are
+//! common in policies; never tries to repair anything.
+
+use std::ops::Range;
+
+use roxmltree::{Document, Error, ParsingOptions};
+
+use super::{
+    findings::Code,
+    parse::Note,
+    source::{printable, quote, Source},
+};
+
+/// The finding for a parser error.
+pub(super) fn note(error: &Error, text: &str) -> Note {
+    let source = Source::new(text.to_owned());
+    let at = match error {
+        Error::UnexpectedEndOfStream | Error::UnclosedRootNode => source.last_char().start,
+        _ => {
+            let pos = error.pos();
+            source.offset(pos.row as usize, pos.col as usize)
+        }
+    };
+    let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+    let malformed = |cause: String, cure: &str| Note::new(Code::Malformed, at..at, cause, cure);
+    match error {
+        Error::UnknownToken(_) if stands_outside(before) => outside(before, rest),
+        Error::UnexpectedDeclaration(_) => late_declaration(at..at + "<?xml".len()),
+        Error::NoRootNode if text.trim().is_empty() => malformed(
+            "the file is empty".into(),
+            "write a policy, such as `<cross-domain-policy><allow-access-from \
+            domain=\"*.example.com\" to-ports=\"2001\" /></cross-domain-policy>`",
+        ),
+        Error::NoRootNode => malformed(
+            "there is no element in the file".into(),
+            "write a `<cross-domain-policy>` element; what stands in a comment does not count",
+        ),
+        Error::UnclosedRootNode => malformed(
+            "the file ends before its root element does".into(),
+            "end each element with ` />` or its closing tag, the root with \
+            `</cross-domain-policy>`",
+        ),
+        Error::UnexpectedEndOfStream => malformed(
+            "the file ends in the middle of something".into(),
+            "look for a missing quote, `>` or `-->`",
+        ),
+        Error::UnexpectedCloseTag(expected, actual, _) => malformed(
+            format!(
+                "{} is closed here, while {} is still open",
+                quote(actual),
+                quote(expected)
+            ),
+            "end each element with ` />` or with a closing tag of the same name",
+        ),
+        Error::UnknownNamespace(prefix, _) if prefix == "xsi" => malformed(
+            "the prefix `xsi` is used but not declared".into(),
+            "delete the `xsi:` attribute, or add \
+            `xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"` to the root element",
+        ),
+        Error::UnknownNamespace(prefix, _) => malformed(
+            format!("the prefix {} is used but not declared", quote(prefix)),
+            "write the name without a prefix: Flash Player parses none",
+        ),
+        Error::InvalidChar2("a quote", _, _) => malformed(
+            "a value is not in quotes".into(),
+            "put every attribute's value in quotes, as in `domain=\"*.example.com\"`",
+        ),
+        Error::InvalidChar2("a whitespace", _, _)
+            if before.ends_with("\"\"") || before.ends_with("''") =>
+        {
+            malformed(
+                "the quotes are doubled".into(),
+                "write one quote on each side, as in `domain=\"*.example.com\"`",
+            )
+        }
+        Error::InvalidChar2("a whitespace", _, _) => malformed(
+            "a blank is missing".into(),
+            "put a blank before every attribute",
+        ),
+        Error::InvalidChar(b'"' | b'\'', _, _) | Error::InvalidAttributeValue(_) => malformed(
+            "a `<` stands in an attribute's value".into(),
+            "close the quote before it, or write `&lt;`",
+        ),
+        Error::InvalidChar(b'=', _, _) => malformed(
+            "an attribute has no value".into(),
+            "write a value in quotes, as in `secure=\"true\"`, or close the tag with `>`",
+        ),
+        Error::MalformedEntityReference(_) => {
+            malformed("a `&` stands alone".into(), "write `&amp;`")
+        }
+        Error::UnknownEntityReference(name, _) => malformed(
+            format!("the entity {} is not defined", quote(name)),
+            "write the character itself; a lone `&` is written `&amp;`",
+        ),
+        Error::DuplicatedAttribute(name, _) => malformed(
+            format!("the attribute {} is given twice", quote(name)),
+            "keep one of them; a second domain needs a grant of its own",
+        ),
+        Error::InvalidComment(_) => malformed(
+            "there is a `--` inside a comment".into(),
+            "delete it; comments do not nest either",
+        ),
+        Error::NonXmlChar(c, _) => malformed(
+            format!("XML does not allow the character {}", quote(&c.to_string())),
+            "delete it",
+        ),
+        Error::InvalidName(_) => malformed(
+            "a name is expected here".into(),
+            "write `&lt;` where no tag is meant; names have no blank before them and begin \
+            with a letter",
+        ),
+        other => malformed(
+            format!(
+                "this is not well-formed XML ({})",
+                printable(&other.to_string())
+            ),
+            "compare the place with a policy that works",
+        ),
+    }
+}
+
+/// An XML declaration with something before it.
+pub(super) fn late_declaration(range: Range<usize>) -> Note {
+    Note::new(
+        Code::Malformed,
+        range,
+        "the XML declaration is not at the very start of the file",
+        "delete whatever stands before `<?xml`, blank lines too, or delete the declaration",
+    )
+}
+
+/// Whether a fault stands before or after the root: up to there, all is well.
+fn stands_outside(before: &str) -> bool {
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    matches!(
+        Document::parse_with_options(before, options),
+        Ok(_) | Err(Error::NoRootNode)
+    )
+}
+
+fn outside(before: &str, rest: &str) -> Note {
+    let token = rest.split_whitespace().next().unwrap_or_default();
+    let (cause, cure) = if rest.starts_with("HTTP/") {
+        (
+            "this is an answer of a web server, not a policy".into(),
+            "ask a policy server: HTTP does not serve socket policies",
+        )
+    } else if rest.starts_with("</") {
+        (
+            format!("{} closes what is not open", quote(token)),
+            "delete it, or the closing tag before it",
+        )
+    } else if rest.starts_with("<!DOCTYPE") {
+        (
+            "the DOCTYPE stands in the wrong place".into(),
+            "move it before the root element, or delete it",
+        )
+    } else if rest.starts_with('<') {
+        (
+            "a second root element begins here".into(),
+            "put all grants into one `cross-domain-policy` element",
+        )
+    } else if before.contains('<') {
+        (
+            format!("the text {} stands outside the root element", quote(token)),
+            "delete it: Flash Player then ignores the whole file",
+        )
+    } else {
+        (
+            format!("the text {} stands before the XML", quote(token)),
+            "begin the file with `<`; a policy is XML",
+        )
+    };
+    Note::new(
+        Code::OutsideRoot,
+        before.len()..before.len() + token.len(),
+        cause,
+        cure,
+    )
+}

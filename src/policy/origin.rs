@@ -1,0 +1,225 @@
+//! Where the content (the SWF) was loaded from: what a policy is asked about.
+//!
+//! Reads what a person types for it; never resolves or fetches anything.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use super::{source::quote, Fault};
+
+/// Where the content that wants to connect was loaded from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// From the local disk (`file:`), in the local-with-networking sandbox
+    /// (rule book 3.7 \[SB\]); local-trusted content asks for no policy.
+    Local,
+    /// From a web server.
+    Web {
+        /// Whether it was loaded over HTTPS.
+        https: bool,
+        /// The host in its URL.
+        host: Host,
+    },
+}
+
+/// The host of an [`Origin`]. A name and the address it stands for are two
+/// different hosts (rule book 3.2 \[PC\]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name in lower case, without a trailing dot.
+    Name(String),
+    /// A literal address.
+    Ip(IpAddr),
+}
+
+impl Origin {
+    /// Reads a host, an IP address, a URL, or `file:`; without a scheme,
+    /// `http` is meant. The port and the path of a URL do not count.
+    ///
+    /// # Errors
+    /// An unknown scheme, or a host that no URL can have.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let lower = text.to_ascii_lowercase();
+        if lower.starts_with("file:") {
+            return Ok(Origin::Local);
+        }
+        let (https, rest) = match lower.split_once("://") {
+            None => (false, lower.as_str()),
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some((scheme, _)) => {
+                return Err(Fault::new(
+                    format!("content is not loaded over {}", quote(scheme)),
+                    "write a `http://` or `https://` URL, a host, or `file:`",
+                ))
+            }
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host(authority)?;
+        Ok(Origin::Web { https, host })
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        Origin::parse(text)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Local => f.write_str("file:"),
+            Origin::Web { https: true, host } => write!(f, "https://{host}"),
+            Origin::Web { https: false, host } => write!(f, "http://{host}"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+        }
+    }
+}
+
+/// An address as it stands in a URL or alone: IPv6 with or without brackets.
+pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+    let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    match inside {
+        Some(inside) => inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+fn host(authority: &str) -> Result<Host, Fault> {
+    if let Some(ip) = parse_ip(authority) {
+        return Ok(Host::Ip(ip));
+    }
+    let host = match authority.rsplit_once(':') {
+        None => authority,
+        Some((host, "")) => host,
+        Some((host, port)) if is_port(port) => host,
+        Some((_, port)) => {
+            return Err(Fault::new(
+                format!("{} is no port", quote(port)),
+                "write the origin as `http://host`, `http://host:8080` or `http://[::1]`",
+            ))
+        }
+    };
+    if let Some(ip) = parse_ip(host) {
+        return Ok(Host::Ip(ip));
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let fault = |what: &str, cure: &str| {
+        Err(Fault::new(
+            format!("the host {} {what}", quote(authority)),
+            cure,
+        ))
+    };
+    if name.is_empty() {
+        return Err(Fault::new(
+            "the origin names no host",
+            "write a host, an IP address, a `http://` or `https://` URL, or `file:`",
+        ));
+    }
+    if !name.is_ascii() {
+        return fault(
+            "is not plain ASCII",
+            "write an international name in its punycode form (`xn--...`)",
+        );
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !name.bytes().all(allowed) {
+        return fault(
+            "holds a character that no host name has",
+            "use letters, digits, `-` and `.` only; an origin is one host, without `*` or a \
+            user name",
+        );
+    }
+    if name.split('.').any(str::is_empty) {
+        return fault("has an empty part", "delete the dot too many");
+    }
+    Ok(Host::Name(name.to_owned()))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && !matches!(text.parse(), Err(_) | Ok(0u16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_usual_way_to_write_an_origin_is_understood() {
+        for (text, shown) in [
+            ("game.example.com", "http://game.example.com"),
+            ("Game.Example.COM.", "http://game.example.com"),
+            ("game.example.com:8080/x", "http://game.example.com"),
+            (
+                "HTTP://a.example:80/swf/g.swf?x=http://b",
+                "http://a.example",
+            ),
+            ("https://a.example", "https://a.example"),
+            ("https://a.example?x", "https://a.example"),
+            ("203.0.113.7", "http://203.0.113.7"),
+            ("203.0.113.7:80", "http://203.0.113.7"),
+            ("[::1]", "http://[::1]"),
+            ("::1", "http://[::1]"),
+            ("https://[2001:DB8::1]:443/", "https://[2001:db8::1]"),
+            ("file:", "file:"),
+            ("FILE:///C:/g.swf", "file:"),
+            ("localhost", "http://localhost"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_written_origin_reads_back_the_same() {
+        for text in [
+            "file:",
+            "http://a.example",
+            "https://[::1]",
+            "http://10.0.0.1",
+        ] {
+            let origin: Origin = text.parse().unwrap();
+            assert_eq!(Origin::parse(&origin.to_string()), Ok(origin));
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_with_a_cure() {
+        for (text, cause) in [
+            ("", "names no host"),
+            ("http://", "names no host"),
+            ("ftp://a.example", "content is not loaded over `ftp`"),
+            (
+                "m\u{fc}nchen.example",
+                "not plain ASCII; write an international name in its punycode",
+            ),
+            ("http://a.example:99999", "`99999` is no port"),
+            ("http://a.example:0", "`0` is no port"),
+            ("*.example.com", "no host name has"),
+            ("user@a.example", "no host name has"),
+            ("a b", "no host name has"),
+            ("a\u{1b}b", "no host name has"),
+            ("a..example", "empty part"),
+            ("[::1", "`[::1` holds"),
+            ("a.example:+80", "`+80` is no port"),
+        ] {
+            let fault = Origin::parse(text).unwrap_err().to_string();
+            assert!(fault.contains(cause), "{text:?}: {fault}");
+            assert!(!fault.contains('\u{1b}'));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! From bytes to a policy: size, encoding, and the XML parser's limits.
+//!
+//! Never panics, recurses or allocates without bound, whatever the bytes are:
+//! a policy may come from a stranger's server. The elements themselves are
+//! judged in `elements`, broken XML in `malformed`.
+
+use std::ops::Range;
+
+use roxmltree::{Document, ParsingOptions};
+
+use super::{
+    elements,
+    findings::{Code, Finding, Severity},
+    malformed,
+    source::Source,
+    Policy,
+};
+
+/// The largest policy that is read, in bytes. Clients stop long before it:
+/// at 5,000 (Unity) or 10,000 (Adobe's sample servers; rule book 1.8).
+pub const MAX_POLICY_BYTES: usize = 64 * 1024;
+
+/// Some clients take what their first read of 4,096 bytes gives (rule book
+/// 1.7 \[LS\]).
+const LARGE: usize = 4_095;
+
+/// Adobe's sample servers refuse more (rule book 1.8 \[ADS\]).
+const VERY_LARGE: usize = 10_000;
+
+/// roxmltree's time grows with the cube of the nested namespace declarations:
+/// 64 KiB of them took 37 seconds. A policy needs one.
+const MAX_NAMESPACES: usize = 64;
+
+/// What [`read`] made of a policy file.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The policy, unless there is an error among the findings.
+    pub policy: Option<Policy>,
+    /// Everything found, in the order of the file. Where the text cannot be
+    /// parsed at all, what follows that place is not looked at.
+    pub findings: Vec<Finding>,
+    pub(super) source: Source,
+}
+
+/// A finding whose place is still a range of bytes in the text.
+pub(super) struct Note {
+    pub code: Code,
+    pub range: Range<usize>,
+    pub cause: String,
+    pub cure: String,
+}
+
+impl Note {
+    pub fn new(
+        code: Code,
+        range: Range<usize>,
+        cause: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Note {
+            code,
+            range,
+            cause: cause.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+/// Reads and judges a policy file (rule book 8).
+///
+/// `served_from` are the ports that serve it; with none given, nothing is
+/// said about what depends on them. NULs at the end belong to the file: it is
+/// served byte for byte.
+pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
+    let mut notes = Vec::new();
+    let (text, readable) = if bytes.len() > MAX_POLICY_BYTES {
+        notes.push(Note::new(
+            Code::TooLarge,
+            0..0,
+            format!(
+                "the policy has {} bytes, more than {MAX_POLICY_BYTES}",
+                bytes.len()
+            ),
+            "remove comments, and merge grants with ranges and `*.` domains",
+        ));
+        (String::new(), false)
+    } else {
+        check_size(bytes, &mut notes);
+        decode(bytes, &mut notes)
+    };
+    let policy = if readable {
+        parse(&text, served_from, &mut notes)
+    } else {
+        None
+    };
+
+    let source = Source::new(text);
+    notes.sort_by_key(|note| note.range.start);
+    let findings: Vec<Finding> = notes.into_iter().map(|note| place(note, &source)).collect();
+    let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
+    let policy = policy.filter(|_| !findings.iter().any(is_error));
+    Reading {
+        policy,
+        findings,
+        source,
+    }
+}
+
+fn place(note: Note, source: &Source) -> Finding {
+    let mark = source.mark(note.range);
+    Finding {
+        code: note.code,
+        line: mark.line,
+        column: mark.column,
+        width: mark.width,
+        cause: note.cause,
+        cure: note.cure,
+    }
+}
+
+fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
+    let served = bytes.len() + usize::from(!bytes.ends_with(b"\0"));
+    let (code, cause) = if served > VERY_LARGE {
+        (
+            Code::VeryLarge,
+            "clients and servers have refused more than 10,000",
+        )
+    } else if served > LARGE {
+        (
+            Code::Large,
+            "some clients read only the first 4,095 of them",
+        )
+    } else {
+        return;
+    };
+    notes.push(Note::new(
+        code,
+        0..0,
+        format!("the policy has {served} bytes with its NUL; {cause}"),
+        "remove comments, and merge grants with ranges and `*.` domains",
+    ));
+}
+
+/// The text of the file without its byte-order mark and its final NULs, and
+/// whether it is fit to be parsed; unfit text is for showing only.
+fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
+        notes.push(Note::new(
+            Code::Bom,
+            0..0,
+            "the file is UTF-16, with a byte-order mark",
+            cure,
+        ));
+        return (String::new(), false);
+    }
+    let body = match bytes.strip_prefix(b"\xEF\xBB\xBF") {
+        Some(rest) => {
+            let cause =
+                "the file begins with a byte-order mark, an invisible character before the XML";
+            notes.push(Note::new(
+                Code::Bom,
+                0..0,
+                cause,
+                "save the file as UTF-8 without one",
+            ));
+            rest
+        }
+        None => bytes,
+    };
+    let end = body
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let body = body.get(..end).unwrap_or_default();
+
+    if let Some(at) = body.iter().position(|byte| *byte == 0) {
+        return unfit(
+            body,
+            at,
+            Code::NulInside,
+            notes,
+            "a NUL stands in the middle of the file: clients stop reading there",
+            "delete it; NULs may only end the file, with nothing after them, not even a line end",
+        );
+    }
+    if declares_latin_1(body) {
+        return (body.iter().map(|byte| char::from(*byte)).collect(), true);
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), true),
+        Err(error) => unfit(
+            body,
+            error.valid_up_to(),
+            Code::Encoding,
+            notes,
+            "the file is not UTF-8 \
+            from here on",
+            "save it as plain ASCII or UTF-8, or begin it with `<?xml \
+            version=\"1.0\" encoding=\"ISO-8859-1\"?>` if that is what it is",
+        ),
+    }
+}
+
+fn unfit(
+    body: &[u8],
+    at: usize,
+    code: Code,
+    notes: &mut Vec<Note>,
+    cause: &str,
+    cure: &str,
+) -> (String, bool) {
+    let start = String::from_utf8_lossy(body.get(..at).unwrap_or_default()).len();
+    notes.push(Note::new(code, start..start, cause, cure));
+    (String::from_utf8_lossy(body).into_owned(), false)
+}
+
+fn declares_latin_1(body: &[u8]) -> bool {
+    let declaration = || {
+        let rest = body.strip_prefix(b"<?xml")?;
+        let end = rest.windows(2).position(|pair| pair == b"?>")?;
+        let text = std::str::from_utf8(rest.get(..end)?).ok()?;
+        let (_, value) = text.split_once("encoding")?;
+        let value = value.trim_start().strip_prefix('=')?.trim_start();
+        value.split(['"', '\'']).nth(1)
+    };
+    declaration().is_some_and(|name| name.eq_ignore_ascii_case("iso-8859-1"))
+}
+
+fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Policy> {
+    if let Some(at) = text.find(|c: char| !c.is_ascii()) {
+        notes.push(Note::new(
+            Code::NonAscii,
+            at..at,
+            "from here on the file is not plain ASCII, and not every client reads the rest",
+            "write it in ASCII, international domains in punycode (`xn--...`)",
+        ));
+    }
+    if let Some(at) = text.find("<!ENTITY") {
+        notes.push(Note::new(
+            Code::TooComplex,
+            at..at + "<!ENTITY".len(),
+            "entity declarations are refused, because expanding them can cost any amount of memory",
+            "delete the declaration, and write what it stands for wherever it is used",
+        ));
+        return None;
+    }
+    if let Some((at, name)) = text.match_indices("xmlns").nth(MAX_NAMESPACES) {
+        notes.push(Note::new(
+            Code::TooComplex,
+            at..at + name.len(),
+            format!(
+                "more than {MAX_NAMESPACES} namespace declarations are refused, because \
+            they can cost any amount of time"
+            ),
+            "delete them: a policy needs none but `xmlns:xsi`",
+        ));
+        return None;
+    }
+    let options = ParsingOptions {
+        allow_dtd: true,
+        nodes_limit: MAX_POLICY_BYTES as u32,
+        ..ParsingOptions::default()
+    };
+    match Document::parse_with_options(text, options) {
+        Ok(document) => elements::policy(&document, served_from, notes),
+        Err(error) => {
+            notes.push(malformed::note(&error, text));
+            None
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Any bytes as a policy file: reading never panics or hangs, findings lie in
+//! the file, and what was read means the same when it is written again.
+#![no_main]
+
+use flashpolicyd::policy::{read, render, words};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let reading = read(bytes, &[843, 10_843]);
+    let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
+    for finding in &reading.findings {
+        assert!((1..=lines).contains(&finding.line) && finding.column >= 1 && finding.width >= 1);
+    }
+    let report = reading.report("policy.xml", false);
+    assert!(!report.chars().any(|c| c != '\n' && c.is_control()));
+    if let Some(policy) = reading.policy {
+        assert!(!words(&policy).is_empty());
+        let written = render(&policy);
+        // The written form may be longer, and then too large to be read.
+        if written.len() <= flashpolicyd::policy::MAX_POLICY_BYTES {
+            assert_eq!(read(written.as_bytes(), &[]).policy, Some(policy));
+        }
+    }
+});
