@@ -200,8 +200,7 @@ lives() {
         case $state in
             '' | Z* | X*) return 1 ;;
         esac
-    elif command -v ps >/dev/null; then
-        name=$(ps -p "$1" -o comm= 2>/dev/null) || return 1
+    elif name=$(ps -p "$1" -o comm= 2>/dev/null); then
         name=${name##*/}
     else
         kill -0 "$1" 2>/dev/null
