@@ -79,6 +79,14 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.unwrap().success(), "kill -{name} {pid}");
 }
 
+/// The addresses that a server listens on, by its log.
+pub fn listening(log: &str) -> Vec<SocketAddr> {
+    log.split("Listening on ")
+        .skip(1)
+        .filter_map(|rest| rest.lines().next()?.parse().ok())
+        .collect()
+}
+
 /// A server to be started: its configuration lines, arguments and files.
 pub struct Setup {
     pub folder: TempDir,
@@ -151,11 +159,7 @@ impl Setup {
                 panic!("the server ended with {status}: {errors}");
             }
             // Written in one go with everything before it.
-            let log = server.log();
-            let listening = log.split("Listening on ").skip(1);
-            server.addresses = listening
-                .filter_map(|rest| rest.lines().next()?.parse().ok())
-                .collect();
+            server.addresses = listening(&server.log());
             (!server.addresses.is_empty()).then_some(())
         });
         server
