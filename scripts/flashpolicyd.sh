@@ -16,7 +16,7 @@
 
 usage() {
     cat <<'END'
-usage: flashpolicyd.sh start|stop|restart|status
+usage: flashpolicyd.sh start|stop|restart|reload|status
 
 settings, from the environment, else from /etc/default/flashpolicyd:
   FLASHPOLICYD_BIN      the server; else flashpolicyd beside this script or one folder up, or
@@ -262,6 +262,46 @@ cannot_read_pid_file() {
     return 4
 }
 
+# ---- the server's own commands -------------------------------------------------------------------
+
+can_call_server() {
+    if [ ! -x "$bin" ] || [ ! -f "$bin" ]; then
+        complain "there is no server ${bin:-to be found}; set FLASHPOLICYD_BIN"
+        return 5
+    fi
+    if [ ! -d "$work_dir" ]; then
+        complain "there is no folder $work_dir to run in; set FLASHPOLICYD_DIR"
+        return 1
+    fi
+}
+
+# Calls the server by $1 (words such as 'exec') with its command $2, and with the configuration and
+# the options of the settings. For a subshell: it goes to the folder where the server runs.
+call_server() {
+    by=$1 command=$2
+    shift 2
+    # Split at blanks, but '*' stays '*'.
+    set -f
+    # shellcheck disable=SC2086
+    set -- "$@" $FLASHPOLICYD_ARGS
+    set +f
+    if [ -n "$config" ]; then
+        set -- --config "$config" "$@"
+    fi
+    cd "$work_dir" || exit 1
+    # shellcheck disable=SC2086
+    $by "$bin" "$command" "$@"
+}
+
+# Whether the server would start with the configuration as it is now; shows what is wrong with it.
+check() {
+    can_call_server || return
+    findings=$(call_server '' check 2>&1) && return
+    printf '%s\n' "$findings" >&2
+    complain "the running server is left as it is"
+    return 2
+}
+
 # ---- actions: each gives the exit code -----------------------------------------------------------
 
 start() {
@@ -279,24 +319,7 @@ start() {
             return
             ;;
     esac
-    if [ ! -x "$bin" ] || [ ! -f "$bin" ]; then
-        complain "there is no server ${bin:-to be found}; set FLASHPOLICYD_BIN"
-        return 5
-    fi
-    if [ ! -d "$work_dir" ]; then
-        complain "there is no folder $work_dir to run in; set FLASHPOLICYD_DIR"
-        return 1
-    fi
-
-    # Split at blanks, but '*' stays '*'.
-    set -f
-    # shellcheck disable=SC2086
-    set -- $FLASHPOLICYD_ARGS
-    set +f
-    if [ -n "$config" ]; then
-        set -- --config "$config" "$@"
-    fi
-    set -- "$bin" serve --pid-file "$pid_file" "$@"
+    can_call_server || return
 
     # A file, and not this script's own standard error: a server that kept that open would keep
     # 'ssh host flashpolicyd.sh start' from ending.
@@ -309,25 +332,23 @@ start() {
     child=''
     trap 'kill "$child" 2>/dev/null; rm -f "$errors"; exit 1' HUP INT TERM
     (
-        cd "$work_dir" || exit 1
         # A session of its own, so that a closing terminal does not take it along.
         if command -v setsid >/dev/null; then
-            exec setsid "$@"
+            call_server 'exec setsid' serve --pid-file "$pid_file"
         else
             trap '' HUP
-            exec "$@"
+            call_server exec serve --pid-file "$pid_file"
         fi
     ) </dev/null >/dev/null 2>"$errors" &
     child=$!
-    wait_for_ports "$@"
+    wait_for_ports
     outcome=$?
     trap - HUP INT TERM
     rm -f "$errors"
     return "$outcome"
 }
 
-# Waits until the server that was just started has written its pid file: its ports are bound. The
-# arguments are its command line.
+# Waits until the server that was just started has written its pid file: its ports are bound.
 wait_for_ports() {
     look_at_the_clock
     deadline=$((now + start_seconds * 100))
@@ -339,7 +360,7 @@ wait_for_ports() {
                 cat "$errors" >&2
             else
                 complain "the server ended with exit code $outcome and without a word; its log" \
-                    "may say why, or try: $*"
+                    "in $work_dir may say why, or try: $bin${config:+ --config $config}"
             fi
             case $outcome in
                 1 | 2) return "$outcome" ;;
@@ -405,8 +426,30 @@ stop() {
     say "stopped after $((took / 100)).$((took % 100 / 10)) s$how (process $server)"
 }
 
+# A mistake in the configuration is no reason to be without a server.
 restart() {
-    stop && start
+    check && stop && start
+}
+
+reload() {
+    find_server
+    case $? in
+        0) ;;
+        1 | 3)
+            complain "flashpolicyd is not running; there is nothing to reload"
+            return 7
+            ;;
+        *)
+            cannot_read_pid_file
+            return
+            ;;
+    esac
+    check || return
+    if ! kill -HUP "$pid" 2>/dev/null; then
+        complain "this user may not signal process $pid"
+        return 4
+    fi
+    say "reloads (process $pid); its log tells the outcome"
 }
 
 status() {
@@ -431,6 +474,7 @@ case $1 in
     start) load_settings && start ;;
     stop) load_settings && stop ;;
     restart) load_settings && restart ;;
+    reload | force-reload) load_settings && reload ;;
     status) load_settings && status ;;
     help | -h | --help) usage ;;
     *)

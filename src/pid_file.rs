@@ -60,8 +60,13 @@ fn held_by_another(path: &Path, file: &mut File) -> String {
     let mut pid = String::new();
     let _ = file.take(20).read_to_string(&mut pid);
     let pid: String = pid.chars().filter(char::is_ascii_digit).collect();
+    let process = if pid.is_empty() {
+        "another process".into()
+    } else {
+        format!("process {pid}")
+    };
     format!(
-        "already running: process {pid} holds the pid file {}; stop it first, or set another \
+        "already running: {process} holds the pid file {}; stop it first, or set another \
          'pid_file'",
         path.display()
     )

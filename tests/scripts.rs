@@ -372,6 +372,47 @@ fn restart_of_a_stopped_server_starts_it() {
 }
 
 #[test]
+fn restart_and_reload_with_a_wrong_configuration_leave_the_server_as_it_is() {
+    under_each_shell(|place| {
+        let pid = place.start();
+        place.config("listen = 127.0.0.1:0\nworkers = none");
+        for action in ["restart", "reload"] {
+            let said = place.call(&[action]);
+            assert_eq!((said.code, said.text.as_str()), (2, ""), "{action}");
+            assert!(
+                said.errors
+                    .contains(":2: error: workers = none: not a whole number"),
+                "{}",
+                said.errors
+            );
+            assert_eq!(place.servers(), [pid]);
+        }
+        place.assert_serves();
+    });
+}
+
+#[test]
+fn reload_takes_the_new_policy_over_and_force_reload_is_the_same() {
+    under_each_shell(|place| {
+        let said = place.call(&["reload"]);
+        assert_eq!(said.code, 7, "{}", said.errors);
+        let pid = place.start();
+        let address = place.address();
+        for (action, port) in [("reload", "2001"), ("force-reload", "2002")] {
+            place.config(&format!("listen = 127.0.0.1:0\nallow = a.example {port}"));
+            let said = place.call(&[action]);
+            assert_eq!((said.code, said.errors.as_str()), (0, ""));
+            let granted = format!("to-ports=\"{port}\"");
+            wait_for("the new policy", || {
+                let policy = String::from_utf8(ask(address)).unwrap();
+                policy.contains(&granted).then_some(())
+            });
+            assert_eq!(place.servers(), [pid]);
+        }
+    });
+}
+
+#[test]
 fn start_twice_is_not_a_second_server() {
     under_each_shell(|place| {
         let pid = place.start();
@@ -670,7 +711,7 @@ fn a_wrong_call_gets_the_usage() {
             assert_eq!((said.code, said.text.as_str()), (2, ""), "{arguments:?}");
             assert!(said
                 .errors
-                .contains("usage: flashpolicyd.sh start|stop|restart|status"));
+                .contains("usage: flashpolicyd.sh start|stop|restart|reload|status"));
         }
         let said = place.call(&["help"]);
         assert_eq!((said.code, said.errors.as_str()), (0, ""));

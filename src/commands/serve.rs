@@ -59,7 +59,8 @@ pub(super) fn run(configured: &Configured) -> Exit {
             for line in failure.message.lines() {
                 log::error!("{line}");
             }
-            if !logging.on_console() {
+            // A terminal has just been shown it.
+            if !(logging.on_console() && io::stdout().is_terminal()) {
                 complain(&failure.message);
             }
             failure.exit
