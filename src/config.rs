@@ -35,6 +35,12 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 pub const DEFAULT_MAX_PENDING: usize = 1024;
 /// In the current folder.
 pub const DEFAULT_LOG_FILE: &str = "flashpolicy.log";
+/// Some 70,000 clients' lines; with the old files it makes 60 MB at the most.
+pub const DEFAULT_LOG_MAX_SIZE: u64 = 10_000_000;
+/// With the file in use, six.
+pub const DEFAULT_LOG_KEEP: usize = 5;
+/// What the original server did.
+pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// Every connection leaves two lines.
 pub const DEFAULT_LOG_LEVEL: LevelFilter = LevelFilter::Info;
 
@@ -91,12 +97,20 @@ pub struct Config {
     pub max_pending: usize,
     /// The shared log file; none: no file.
     pub log_file: Option<PathBuf>,
+    /// The most bytes in the log file, 10,000 or more; none: no rotation.
+    pub log_max_size: Option<u64>,
+    /// How many rotated log files are kept, up to 100.
+    pub log_keep: usize,
     /// The least important level that is logged.
     pub log_level: LevelFilter,
     /// Whether log lines also go to standard output.
     pub log_console: Console,
     /// Where the process id is written once the ports are bound; none: nowhere.
     pub pid_file: Option<PathBuf>,
+    /// How often the statistics are logged; zero: only at the end.
+    pub stats_interval: Duration,
+    /// Where the statistics are written for Prometheus; none: nowhere.
+    pub stats_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -111,9 +125,13 @@ impl Default for Config {
             timeout: DEFAULT_TIMEOUT,
             max_pending: DEFAULT_MAX_PENDING,
             log_file: Some(DEFAULT_LOG_FILE.into()),
+            log_max_size: Some(DEFAULT_LOG_MAX_SIZE),
+            log_keep: DEFAULT_LOG_KEEP,
             log_level: DEFAULT_LOG_LEVEL,
             log_console: Console::Auto,
             pid_file: None,
+            stats_interval: DEFAULT_STATS_INTERVAL,
+            stats_file: None,
         }
     }
 }
@@ -243,6 +261,28 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "log_max_size",
+        expects: "bytes from 10K, such as 500K, 10M or 1G, or 0 for no rotation",
+        repeatable: false,
+        same: |a, b| a.log_max_size == b.log_max_size,
+        reloads: false,
+        set: |config, value, _| {
+            config.log_max_size = match value {
+                "0" => None,
+                value => Some(bytes(value)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "log_keep",
+        expects: "a whole number from 0 to 100",
+        repeatable: false,
+        same: |a, b| a.log_keep == b.log_keep,
+        reloads: false,
+        set: |config, value, _| whole_number(value, 0..=100).map(|n| config.log_keep = n),
+    },
+    Key {
         name: "log_level",
         expects: "error, warn, info or debug",
         repeatable: false,
@@ -287,6 +327,31 @@ const KEYS: &[Key] = &[
         reloads: false,
         set: |config, value, folder| {
             config.pid_file = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+    Key {
+        name: "stats_interval",
+        expects: "a time such as 30m, 90s or 1h, or 0 for never",
+        repeatable: false,
+        same: |a, b| a.stats_interval == b.stats_interval,
+        reloads: true,
+        set: |config, value, _| {
+            config.stats_interval = match value {
+                "0" => Duration::ZERO,
+                value => time_with_unit(value)?,
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "stats_file",
+        expects: "the path of a file for Prometheus' textfile collector, or 'none'",
+        repeatable: false,
+        same: |a, b| a.stats_file == b.stats_file,
+        reloads: false,
+        set: |config, value, folder| {
+            config.stats_file = path_or_none(value, folder);
             Ok(())
         },
     },
@@ -657,6 +722,34 @@ fn seconds(value: &str, range: std::ops::RangeInclusive<f64>) -> Result<Duration
     within(number, range).map(Duration::from_secs_f64)
 }
 
+/// Decimal units: a limit of 1M is kept whether somebody counts in MB or in MiB.
+fn bytes(value: &str) -> Result<u64, String> {
+    let number = unit(
+        value,
+        &[("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)],
+    )?;
+    within(number, 10_000..=u64::MAX)
+}
+
+fn time_with_unit(value: &str) -> Result<Duration, String> {
+    let seconds = unit(value, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])?;
+    within(seconds, 1..=31_536_000).map(Duration::from_secs)
+}
+
+/// A whole number with one of these units behind it, or with none.
+fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, String> {
+    let found = units
+        .iter()
+        .find_map(|(name, factor)| Some((value.strip_suffix(name)?, *factor)));
+    let (number, factor) = found.unwrap_or((value, 1));
+    let number: u64 = number
+        .parse()
+        .map_err(|_| String::from("not a whole number with a unit"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "out of range".into())
+}
+
 fn within<T: PartialOrd>(number: T, range: std::ops::RangeInclusive<T>) -> Result<T, String> {
     if range.contains(&number) {
         Ok(number)
@@ -719,7 +812,8 @@ mod tests {
         let text = "listen = 127.0.0.1:843\nlisten=[::1]:8430 policy=own policy.xml\n\
             allow = *.example.com 2001, 3000-3010\nallow = * * secure\n\
             meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
-            timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_level = debug\nlog_console = yes\n\
+            timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
+            stats_interval = 90s\nstats_file = fp.prom\n\
             pid_file = /run/x.pid";
         let expected = Config {
             listen: vec![
@@ -747,9 +841,13 @@ mod tests {
             timeout: Duration::from_millis(2500),
             max_pending: 9,
             log_file: None,
+            log_max_size: Some(2_000_000),
+            log_keep: 0,
             log_level: LevelFilter::Debug,
             log_console: Console::Yes,
             pid_file: Some("/run/x.pid".into()),
+            stats_interval: Duration::from_secs(90),
+            stats_file: Some("/etc/fp.prom".into()),
         };
         assert_eq!(parsed(text), Ok(expected.clone()));
         let windows = format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"));
@@ -761,11 +859,6 @@ mod tests {
         for (text, expected) in [
             ("\nworker = 3", "/etc/x.conf:2: unknown key 'worker'; did you mean 'workers'?"),
             ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
-            (
-                "colour = red",
-                "/etc/x.conf:1: unknown key 'colour'; expected one of: listen, policy_file, allow, \
-                 meta_policy, policy_watch, workers, timeout, max_pending, log_file, log_level, log_console, pid_file",
-            ),
             (
                 "workers = 1\n#\nworkers = 2",
                 "/etc/x.conf:3: key 'workers' is set twice, first at /etc/x.conf:1; \
@@ -808,6 +901,16 @@ mod tests {
         ] {
             assert_eq!(mistake(text), expected);
         }
+    }
+
+    #[test]
+    fn a_key_like_no_other_gets_the_list_of_all() {
+        let message = mistake("colour = red");
+        let known = message
+            .split_once("unknown key 'colour'; expected one of: ")
+            .unwrap()
+            .1;
+        assert_eq!(known.split(", ").count(), KEYS.len());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// What the supervisor is asked to do.
@@ -14,6 +14,8 @@ pub enum Control {
     Shutdown,
     /// Read the configuration and the policies anew, and reopen the log file.
     Reload,
+    /// Log the statistics.
+    Report,
 }
 
 /// Starts to listen to ctrl-c and to the signals of service managers.
@@ -27,7 +29,7 @@ pub fn listen() -> Result<Receiver<Control>, String> {
         let _ = ctrl_c.send(Control::Shutdown);
     })
     .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
-    let mut signals = Signals::new([SIGTERM, SIGHUP])
+    let mut signals = Signals::new([SIGTERM, SIGHUP, SIGUSR1])
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     thread::Builder::new()
         .name("signals".into())
@@ -35,6 +37,7 @@ pub fn listen() -> Result<Receiver<Control>, String> {
             for signal in signals.forever() {
                 let message = match signal {
                     SIGHUP => Control::Reload,
+                    SIGUSR1 => Control::Report,
                     _ => Control::Shutdown,
                 };
                 let _ = sender.send(message);

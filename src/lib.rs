@@ -35,3 +35,4 @@ pub mod reload;
 pub mod served;
 pub mod server;
 pub mod stats;
+pub mod upkeep;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Configured;
 use crate::config::{self, Config, Loaded};
 use crate::served::{self, Served, Source};
-use crate::server::{Policies, Upkeep};
+use crate::server::Policies;
 
 /// Knows the configuration that is in force and where it came from.
 pub struct Reloader {
@@ -119,6 +119,11 @@ impl Reloader {
         Ok((reloader, all))
     }
 
+    /// The configuration that is in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What is served now.
     pub fn serving(&self) -> &Policies {
         &self.serving
@@ -144,15 +149,18 @@ impl Reloader {
     }
 }
 
-impl Upkeep for Reloader {
-    fn pause(&self) -> Duration {
+impl Reloader {
+    /// How long until the next [`Reloader::look`].
+    pub fn pause(&self) -> Duration {
         match self.config.policy_watch {
             Duration::ZERO => Duration::MAX,
             watch => watch.saturating_sub(self.last_look.elapsed()),
         }
     }
 
-    fn reload(&mut self) -> Option<Policies> {
+    /// Reads the configuration and its policies anew. Comes back with the policies when all of it
+    /// is free of errors.
+    pub fn reload(&mut self) -> Option<Policies> {
         log::info!("Reloading...");
         let Loaded { mut config, file } = match self.configured.load() {
             Ok(loaded) => loaded,
@@ -194,6 +202,7 @@ impl Upkeep for Reloader {
         );
         self.config = Config {
             policy_watch: config.policy_watch,
+            stats_interval: config.stats_interval,
             policy_file: config.policy_file,
             allow: config.allow,
             meta_policy: config.meta_policy,
@@ -207,7 +216,9 @@ impl Upkeep for Reloader {
         Some(policies)
     }
 
-    fn look(&mut self) -> Option<Policies> {
+    /// Looks at the policy files, when it is time. Comes back with the policies when a file changed
+    /// and all of them are free of errors.
+    pub fn look(&mut self) -> Option<Policies> {
         let watch = self.config.policy_watch;
         if watch.is_zero() || self.last_look.elapsed() < watch {
             return None;

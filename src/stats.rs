@@ -1,7 +1,13 @@
-//! The counters of one run. They only count: what happened is decided elsewhere.
+//! What is counted: the counters of one run, a histogram of the time to an answer, and both as a
+//! line of the log and as a file for Prometheus. They only count: what happened is decided
+//! elsewhere.
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// One event counter, shared by all threads.
 #[derive(Debug, Default)]
@@ -16,6 +22,44 @@ impl Counter {
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// The upper bounds of the histogram's buckets, in microseconds; the last bucket has none.
+const BUCKETS: [u64; 14] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 2_000_000,
+    3_000_000,
+];
+
+/// How long clients waited for their answer, from accept to the policy sent.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    counts: [Counter; BUCKETS.len() + 1],
+    total_micros: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one answer.
+    pub fn record(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS.partition_point(|&bound| bound < micros);
+        if let Some(count) = self.counts.get(bucket) {
+            count.add_one();
+        }
+        self.total_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// The bound below which this share of the answers was given, in microseconds; none where it
+    /// is above all bounds.
+    fn quantile(&self, share: f64) -> Option<u64> {
+        let counts: Vec<u64> = self.counts.iter().map(Counter::get).collect();
+        let wanted = (counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        let bucket = counts.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        })?;
+        BUCKETS.get(bucket).copied()
     }
 }
 
@@ -42,25 +86,270 @@ pub struct Stats {
     pub panicked: Counter,
     /// Times that accepting a connection failed.
     pub accept_errors: Counter,
+    /// From accept to the policy sent.
+    pub answer_time: Histogram,
 }
 
-impl fmt::Display for Stats {
+/// How many there are now, and how many there have been at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Now.
+    pub now: usize,
+    /// The most at one time since the start.
+    pub most: usize,
+}
+
+impl Gauge {
+    /// Takes a new value.
+    pub fn set(&mut self, now: usize) {
+        self.now = now;
+        self.most = self.most.max(now);
+    }
+}
+
+/// What goes up and down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Workers that have a client.
+    pub busy: Gauge,
+    /// Workers that wait for their client to speak.
+    pub waiting: Gauge,
+    /// Connections that no worker has taken yet.
+    pub pending: Gauge,
+}
+
+/// All figures at one moment.
+pub struct Snapshot<'a> {
+    /// The counters.
+    pub stats: &'a Stats,
+    /// What goes up and down.
+    pub gauges: Gauges,
+    /// Log lines that were dropped since the start.
+    pub log_lines_lost: u64,
+}
+
+/// The counters that end a connection, with the word for it.
+fn ends(stats: &Stats) -> [(&'static str, u64); 8] {
+    [
+        ("served", stats.served.get()),
+        ("not a request", stats.not_a_request.get()),
+        ("timed out", stats.timed_out.get()),
+        ("evicted", stats.evicted.get()),
+        ("gone before the request", stats.gone.get()),
+        ("write failed", stats.write_failed.get()),
+        ("refused", stats.refused.get()),
+        ("panicked", stats.panicked.get()),
+    ]
+}
+
+/// One line for the log.
+impl fmt::Display for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Snapshot { stats, gauges, .. } = self;
+        write!(f, "{} accepted", stats.accepted.get())?;
+        for (end, count) in ends(stats) {
+            write!(f, ", {count} {end}")?;
+        }
         write!(
             f,
-            "{} accepted, {} served, {} not a request, {} timed out, {} evicted, \
-             {} gone before the request, \
-             {} write failed, {} refused, {} panicked, {} accept errors",
-            self.accepted.get(),
-            self.served.get(),
-            self.not_a_request.get(),
-            self.timed_out.get(),
-            self.evicted.get(),
-            self.gone.get(),
-            self.write_failed.get(),
-            self.refused.get(),
-            self.panicked.get(),
-            self.accept_errors.get(),
-        )
+            ", {} accept errors, {} log lines lost",
+            stats.accept_errors.get(),
+            self.log_lines_lost
+        )?;
+        for (name, gauge) in [
+            ("workers busy", gauges.busy),
+            ("waiting", gauges.waiting),
+            ("pending", gauges.pending),
+        ] {
+            write!(f, "; {} {name} (at most {})", gauge.now, gauge.most)?;
+        }
+        if stats.served.get() > 0 {
+            f.write_str("; answered within")?;
+            for (share, name) in [(0.5, "half"), (0.99, "99 %")] {
+                match stats.answer_time.quantile(share) {
+                    Some(micros) => write!(f, " {} ms ({name})", micros as f64 / 1e3)?,
+                    None => write!(f, " more than 3 s ({name})")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot<'_> {
+    /// The figures in Prometheus' text format.
+    pub fn prometheus(&self) -> String {
+        let mut text = Metrics::default();
+        let Snapshot { stats, gauges, .. } = self;
+        text.metric(
+            "connections_accepted_total",
+            "counter",
+            "Connections that the kernel handed over.",
+            &[("", stats.accepted.get())],
+        );
+        let ends = ends(stats).map(|(end, count)| (format!("{{end=\"{end}\"}}"), count));
+        let ends: Vec<_> = ends.iter().map(|(l, count)| (l.as_str(), *count)).collect();
+        text.metric(
+            "connections_ended_total",
+            "counter",
+            "Connections by how they ended; end=\"served\" got the whole policy.",
+            &ends,
+        );
+        text.metric(
+            "accept_errors_total",
+            "counter",
+            "Times that accepting a connection failed.",
+            &[("", stats.accept_errors.get())],
+        );
+        text.metric(
+            "log_lines_lost_total",
+            "counter",
+            "Log lines that were dropped because the log did not take them in time.",
+            &[("", self.log_lines_lost)],
+        );
+        for (name, help, gauge) in [
+            ("workers_busy", "Workers that have a client", gauges.busy),
+            (
+                "workers_waiting",
+                "Workers that wait for their client to speak",
+                gauges.waiting,
+            ),
+            (
+                "connections_pending",
+                "Connections that no worker has taken yet",
+                gauges.pending,
+            ),
+        ] {
+            text.metric(
+                name,
+                "gauge",
+                &format!("{help}."),
+                &[("", gauge.now as u64)],
+            );
+            text.metric(
+                &format!("{name}_most"),
+                "gauge",
+                &format!("{help}, at the most since the start."),
+                &[("", gauge.most as u64)],
+            );
+        }
+        text.histogram(&stats.answer_time);
+        text.0
+    }
+
+    /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_file(&self, path: &Path) -> io::Result<()> {
+        // node_exporter takes files that end in .prom; this one does not.
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        fs::write(&new, self.prometheus())?;
+        fs::rename(&new, path)
+    }
+}
+
+/// Prometheus' text format, line by line.
+#[derive(Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "flashpolicyd_{line}");
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP flashpolicyd_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE flashpolicyd_{name} {kind}");
+    }
+
+    fn metric(&mut self, name: &str, kind: &str, help: &str, values: &[(&str, u64)]) {
+        self.head(name, kind, help);
+        for (labels, value) in values {
+            self.line(format_args!("{name}{labels} {value}"));
+        }
+    }
+
+    fn histogram(&mut self, histogram: &Histogram) {
+        let name = "answer_seconds";
+        self.head(name, "histogram", "Time from accept to the policy sent.");
+        let mut seen = 0;
+        for (index, count) in histogram.counts.iter().enumerate() {
+            seen += count.get();
+            match BUCKETS.get(index) {
+                Some(&bound) => {
+                    let seconds = bound as f64 / 1e6;
+                    self.line(format_args!("{name}_bucket{{le=\"{seconds}\"}} {seen}"));
+                }
+                None => self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {seen}")),
+            }
+        }
+        let sum = histogram.total_micros.load(Relaxed) as f64 / 1e6;
+        self.line(format_args!("{name}_sum {sum}"));
+        self.line(format_args!("{name}_count {seen}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_holds_what_is_at_most_its_bound() {
+        let histogram = Histogram::default();
+        for micros in [0, 50, 51, 3_000_000, 3_000_001, u64::MAX / 2] {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let counts: Vec<_> = histogram.counts.iter().map(Counter::get).collect();
+        assert_eq!(counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn quantiles_are_the_bounds_of_their_buckets() {
+        let histogram = Histogram::default();
+        for _ in 0..98 {
+            histogram.record(Duration::from_micros(60));
+        }
+        histogram.record(Duration::from_millis(4));
+        histogram.record(Duration::from_secs(9));
+        assert_eq!(histogram.quantile(0.5), Some(100));
+        assert_eq!(histogram.quantile(0.99), Some(5_000));
+        assert_eq!(histogram.quantile(1.0), None);
+    }
+
+    #[test]
+    fn the_line_and_the_file_hold_the_same_figures() {
+        let stats = Stats::default();
+        stats.accepted.add_one();
+        stats.served.add_one();
+        stats.answer_time.record(Duration::from_micros(70));
+        let mut gauges = Gauges::default();
+        gauges.busy.set(7);
+        gauges.busy.set(3);
+        let snapshot = Snapshot {
+            stats: &stats,
+            gauges,
+            log_lines_lost: 5,
+        };
+        assert_eq!(
+            snapshot.to_string(),
+            "1 accepted, 1 served, 0 not a request, 0 timed out, 0 evicted, \
+             0 gone before the request, 0 write failed, 0 refused, 0 panicked, 0 accept errors, \
+             5 log lines lost; 3 workers busy (at most 7); 0 waiting (at most 0); \
+             0 pending (at most 0); answered within 0.1 ms (half) 0.1 ms (99 %)"
+        );
+        let file = snapshot.prometheus();
+        for line in [
+            "flashpolicyd_connections_ended_total{end=\"served\"} 1",
+            "flashpolicyd_log_lines_lost_total 5",
+            "flashpolicyd_workers_busy 3",
+            "flashpolicyd_workers_busy_most 7",
+            "flashpolicyd_answer_seconds_bucket{le=\"0.0001\"} 1",
+            "flashpolicyd_answer_seconds_count 1",
+        ] {
+            assert!(file.lines().any(|found| found == line), "{line} in {file}");
+        }
     }
 }

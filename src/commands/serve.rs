@@ -10,11 +10,12 @@ use crate::cli::Configured;
 use crate::config::{reason, Config, Console, Loaded, SEARCH_PATH};
 use crate::control;
 use crate::exit::Exit;
-use crate::logging::{self, Logging};
+use crate::logging::{self, Logging, Rotation};
 use crate::pid_file::PidFile;
 use crate::reload::{self, Reloader};
 use crate::served::Served;
 use crate::server::{Ended, Server};
+use crate::upkeep::Housekeeper;
 
 /// Why serving ended early.
 struct Failure {
@@ -49,7 +50,7 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(&loaded, reloader, &all) {
+    let exit = match serve(&loaded, reloader, &all, &logging) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -66,10 +67,6 @@ pub(super) fn run(configured: &Configured) -> Exit {
             failure.exit
         }
     };
-    let lost = logging.lost_lines();
-    if lost > 0 {
-        log::warn!("{lost} log lines were lost in all.");
-    }
     logging.finish();
     exit
 }
@@ -79,7 +76,12 @@ fn fail(failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn serve(loaded: &Loaded, mut reloader: Reloader, all: &[Served]) -> Result<Ended, Failure> {
+fn serve(
+    loaded: &Loaded,
+    reloader: Reloader,
+    all: &[Served],
+    logging: &Logging,
+) -> Result<Ended, Failure> {
     let Loaded { config, file } = loaded;
     let failed = |message: String| Failure::new(Exit::Failed, message);
     log::info!("Starting server...");
@@ -105,8 +107,9 @@ fn serve(loaded: &Loaded, mut reloader: Reloader, all: &[Served]) -> Result<Ende
         log::info!("Listening on {address}");
     }
     log::logger().flush();
+    let mut housekeeper = Housekeeper::new(reloader, logging.clone());
     let ended = server
-        .run(&control, &mut reloader)
+        .run(&control, &mut housekeeper)
         .map_err(|error| failed(error.to_string()));
     drop(pid_file);
     ended
@@ -120,6 +123,10 @@ fn start_logging(config: &Config) -> Result<Logging, Failure> {
     };
     Logging::start(&logging::Settings {
         file: config.log_file.as_deref(),
+        rotation: Rotation {
+            max_size: config.log_max_size,
+            keep: config.log_keep,
+        },
         console,
         level: config.log_level,
     })

@@ -25,10 +25,21 @@ const LAST_FLUSH: Duration = Duration::from_secs(2);
 pub struct Settings<'a> {
     /// The shared log file, appended to; none: no file.
     pub file: Option<&'a Path>,
+    /// When the file is rotated, and how many old ones are kept.
+    pub rotation: Rotation,
     /// Whether lines also go to standard output.
     pub console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
+}
+
+/// When the log file is replaced by a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The most bytes in one file; none: it grows without end.
+    pub max_size: Option<u64>,
+    /// How many old files are kept, as `FILE.1` (the newest) and so on.
+    pub keep: usize,
 }
 
 /// The running log. The process has one.
@@ -47,7 +58,10 @@ impl Logging {
     pub fn start(settings: &Settings<'_>) -> io::Result<Logging> {
         let mut outlets = Vec::new();
         if let Some(path) = settings.file {
-            outlets.push(Outlet::start(Box::new(FileTarget::open(path)?))?);
+            outlets.push(Outlet::start(Box::new(FileTarget::open(
+                path,
+                settings.rotation,
+            )?))?);
         }
         if settings.console {
             outlets.push(Outlet::start(Box::new(ConsoleTarget::open()?))?);
@@ -87,6 +101,13 @@ impl Logging {
     /// Log lines that were dropped since the start, over all outlets.
     pub fn lost_lines(&self) -> u64 {
         self.outlets.iter().map(|outlet| outlet.lost_lines()).sum()
+    }
+
+    /// Has the log file looked at soon: where it was moved away or deleted, a new one is made.
+    pub fn look(&self) {
+        for outlet in self.outlets.iter() {
+            outlet.look();
+        }
     }
 
     /// Writes what is left, waiting two seconds at most, and closes the outlets.

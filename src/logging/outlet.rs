@@ -29,6 +29,7 @@ pub(super) struct Outlet {
 struct Buffer {
     lines: Vec<u8>,
     hurry: bool,
+    look: bool,
     closing: bool,
     closed: bool,
 }
@@ -83,6 +84,12 @@ impl Outlet {
         self.changed.notify_all();
     }
 
+    /// Has the target looked at, also when there is nothing to write.
+    pub(super) fn look(&self) {
+        self.lock().look = true;
+        self.changed.notify_all();
+    }
+
     /// Has what is buffered written now, as far as the target still takes it, and ends the thread.
     pub(super) fn close(&self) {
         self.lock().closing = true;
@@ -117,11 +124,15 @@ impl Outlet {
             .0
     }
 
-    /// Swaps the next batch into `batch`, which is empty; false when there will be none any more.
+    /// Swaps the next batch into `batch`, which is empty, and stays so when only a look was asked
+    /// for; false when there will be none any more.
     fn next_batch(&self, batch: &mut Vec<u8>) -> bool {
         let mut buffer = self.lock();
         while buffer.lines.is_empty() && !buffer.closing {
             buffer.hurry = false;
+            if std::mem::take(&mut buffer.look) {
+                return true;
+            }
             buffer = self
                 .changed
                 .wait(buffer)
@@ -172,6 +183,11 @@ impl Writer {
     fn run(mut self) {
         let mut batch = Vec::new();
         while self.outlet.next_batch(&mut batch) {
+            if batch.is_empty() {
+                // A failure is for the next write to find, and to say.
+                let _ = self.target.prepare();
+                continue;
+            }
             // The buffer has just been emptied: a line about the batch before it finds room.
             self.report();
             self.write(&batch);

@@ -65,6 +65,7 @@ impl Acceptor {
         let client = Client {
             stream: Arc::new(stream),
             peer,
+            since: Instant::now(),
             endpoint: Arc::clone(&self.endpoint),
         };
         let orders = self.shared.admission.offer(client.source(), client);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::pending::Pending;
 use super::repute::Repute;
 use super::waiting::Waiting;
+use crate::stats::Gauges;
 
 /// What counts as one client when places are shared out: an IPv4 address, or the /64 of an IPv6
 /// address, since a single host has a /64 to itself.
@@ -115,7 +116,7 @@ struct State<T, H> {
     pending_since: Instant,
     last_eviction: Option<Instant>,
     waiting: Waiting<H>,
-    waiting_now: usize,
+    gauges: Gauges,
     /// A wait was ended, and its worker is not back yet.
     evicting: bool,
     repute: Repute,
@@ -132,6 +133,7 @@ struct State<T, H> {
 struct Worker {
     thread: Option<Thread>,
     parked: bool,
+    busy: bool,
 }
 
 impl<T, H> Admission<T, H> {
@@ -142,7 +144,7 @@ impl<T, H> Admission<T, H> {
             pending_since: Instant::now(),
             last_eviction: None,
             waiting: Waiting::new(workers),
-            waiting_now: 0,
+            gauges: Gauges::default(),
             evicting: false,
             repute: Repute::new(),
             evictions: 0,
@@ -175,6 +177,8 @@ impl<T, H> Admission<T, H> {
         } else {
             None
         };
+        let pending = state.pending.len();
+        state.gauges.pending.set(pending);
         let woken = state.wake_one();
         let evict = state.evict_if_stuck(self.patience);
         drop(state);
@@ -192,8 +196,11 @@ impl<T, H> Admission<T, H> {
         if let Some(source) = asked {
             state.repute.cleared(source);
         }
+        state.set_busy(worker, false);
         loop {
             if let Some(connection) = state.pending.pop() {
+                state.gauges.pending.now -= 1;
+                state.set_busy(worker, true);
                 return Some(connection);
             }
             if state.closed {
@@ -215,7 +222,8 @@ impl<T, H> Admission<T, H> {
         let mut state = self.lock();
         let level = state.repute.level(source);
         state.waiting.begin(worker, source, level, handle);
-        state.waiting_now += 1;
+        let waiting = state.gauges.waiting.now + 1;
+        state.gauges.waiting.set(waiting);
         state.evict_if_stuck(self.patience)
     }
 
@@ -227,7 +235,7 @@ impl<T, H> Admission<T, H> {
         if evicted {
             state.evicting = false;
         } else {
-            state.waiting_now -= 1;
+            state.gauges.waiting.now -= 1;
         }
         match client {
             Client::TimedOut => state.repute.offended(source),
@@ -241,7 +249,7 @@ impl<T, H> Admission<T, H> {
     pub fn end_wait_after_panic(&self, worker: usize) {
         let mut state = self.lock();
         if state.waiting.end(worker) {
-            state.waiting_now -= 1;
+            state.gauges.waiting.now -= 1;
         }
     }
 
@@ -260,6 +268,11 @@ impl<T, H> Admission<T, H> {
             return None;
         }
         state.evict()
+    }
+
+    /// How many there are of each.
+    pub fn gauges(&self) -> Gauges {
+        self.lock().gauges
     }
 
     /// The evictions since the last call.
@@ -297,6 +310,16 @@ impl<T, H> State<T, H> {
         }
     }
 
+    fn set_busy(&mut self, worker: usize, busy: bool) {
+        let Some(slot) = self.workers.get_mut(worker) else {
+            return;
+        };
+        if std::mem::replace(&mut slot.busy, busy) != busy {
+            let now = self.gauges.busy.now;
+            self.gauges.busy.set(if busy { now + 1 } else { now - 1 });
+        }
+    }
+
     fn is_parked(&self, worker: usize) -> bool {
         self.workers.get(worker).is_some_and(|slot| slot.parked)
     }
@@ -311,7 +334,7 @@ impl<T, H> State<T, H> {
     /// One wait at a time: the worker that it frees takes the next connection before anybody
     /// else has to go.
     fn evict_if_stuck(&mut self, patience: Patience) -> Option<H> {
-        if self.waiting_now < self.workers.len() || self.pending.len() == 0 {
+        if self.gauges.waiting.now < self.workers.len() || self.pending.len() == 0 {
             return None;
         }
         let now = Instant::now();
@@ -327,7 +350,7 @@ impl<T, H> State<T, H> {
 
     fn evict(&mut self) -> Option<H> {
         let (source, handle) = self.waiting.end_worst()?;
-        self.waiting_now -= 1;
+        self.gauges.waiting.now -= 1;
         self.evicting = true;
         self.evictions += 1;
         if self.evictions_by_source.len() < MAX_COUNTED_SOURCES

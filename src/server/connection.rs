@@ -19,6 +19,8 @@ pub(super) struct Client {
     pub(super) stream: Arc<TcpStream>,
     /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through.
     pub(super) peer: SocketAddr,
+    /// When it was accepted.
+    pub(super) since: Instant,
     /// Where it came in.
     pub(super) endpoint: Arc<Endpoint>,
 }
@@ -61,6 +63,7 @@ pub(super) fn serve(client: &Client, worker: usize, shared: &Shared) -> bool {
             match send(&client.stream, &policy, shared.timeout) {
                 Ok(()) => {
                     stats.served.add_one();
+                    stats.answer_time.record(client.since.elapsed());
                     log::info!("{peer}: Policy sent. Closing connection.");
                 }
                 Err(error) => {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::config::{reason, Config};
 use crate::control::Control;
-use crate::stats::Stats;
+use crate::stats::{Gauges, Stats};
 use acceptor::Acceptor;
 use admission::{Admission, Patience};
 use alarm::Alarm;
@@ -63,14 +63,28 @@ impl Endpoint {
 /// What clients get, NUL included: a policy for each listener.
 pub type Policies = Vec<Arc<[u8]>>;
 
-/// What the supervisor does besides: it is asked now and then, and on request, for new policies.
+/// What the supervisor does besides: it is asked now and then, and on request, for new policies,
+/// and gets the figures to report.
 pub trait Upkeep {
     /// How long until the next [`Upkeep::look`] at the most.
     fn pause(&self) -> Duration;
     /// Periodic work; new policies where they changed.
-    fn look(&mut self) -> Option<Policies>;
+    fn look(&mut self, figures: Figures<'_>) -> Option<Policies>;
     /// A reload was asked for; new policies where it succeeded.
     fn reload(&mut self) -> Option<Policies>;
+    /// The figures were asked for.
+    fn report(&mut self, figures: Figures<'_>);
+    /// The last client is gone.
+    fn finish(&mut self, figures: Figures<'_>);
+}
+
+/// The server's figures at this moment.
+#[derive(Clone, Copy)]
+pub struct Figures<'a> {
+    /// The counters.
+    pub stats: &'a Stats,
+    /// What goes up and down.
+    pub gauges: Gauges,
 }
 
 /// What acceptors, workers and the supervisor share.
@@ -80,6 +94,15 @@ pub(crate) struct Shared {
     stats: Stats,
     timeout: Duration,
     stopping: AtomicBool,
+}
+
+impl Shared {
+    fn figures(&self) -> Figures<'_> {
+        Figures {
+            stats: &self.stats,
+            gauges: self.admission.gauges(),
+        }
+    }
 }
 
 /// Why the server could not start.
@@ -193,7 +216,11 @@ impl Server {
             let policies = match control.recv_timeout(ROUND.min(upkeep.pause())) {
                 Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Control::Reload) => upkeep.reload(),
-                Err(RecvTimeoutError::Timeout) => upkeep.look(),
+                Ok(Control::Report) => {
+                    upkeep.report(shared.figures());
+                    None
+                }
+                Err(RecvTimeoutError::Timeout) => upkeep.look(shared.figures()),
             };
             for (endpoint, policy) in endpoints.iter().zip(policies.into_iter().flatten()) {
                 endpoint.set_policy(policy);
@@ -203,7 +230,7 @@ impl Server {
         log::info!("Stopping server...");
         shared.stopping.store(true, Relaxed);
         let ended = wait_for_the_last(&shared, &acceptors, &pool, &linger, control);
-        log::info!("Totals: {}.", shared.stats);
+        upkeep.finish(shared.figures());
         Ok(ended)
     }
 }
@@ -266,7 +293,7 @@ fn wait_for_the_last(
         while !done() {
             match control.recv_timeout(STOP_ROUND) {
                 Ok(Control::Shutdown) => return Err(Ended::AtOnce),
-                Ok(Control::Reload) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Control::Reload | Control::Report) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(STOP_ROUND),
             }
         }

@@ -307,6 +307,15 @@ impl Client {
     }
 }
 
+/// Says that a test against a real program is skipped, or fails it.
+pub fn missing(program: &str) {
+    assert!(
+        std::env::var_os("FLASHPOLICY_INTEROP").is_none_or(|value| value != "1"),
+        "{program} is not installed, and FLASHPOLICY_INTEROP=1 asks for it"
+    );
+    println!("skipped: {program} is not installed");
+}
+
 /// Whether a program is installed. Where it is not, the test says so and passes; with
 /// `FLASHPOLICY_INTEROP=1` it fails.
 pub fn have(program: &str) -> bool {
@@ -316,11 +325,7 @@ pub fn have(program: &str) -> bool {
             .any(|folder| folder.join(program).exists())
     });
     if !found {
-        assert!(
-            std::env::var_os("FLASHPOLICY_INTEROP").is_none_or(|value| value != "1"),
-            "{program} is not installed, and FLASHPOLICY_INTEROP=1 asks for it"
-        );
-        println!("skipped: {program} is not installed");
+        missing(program);
     }
     found
 }

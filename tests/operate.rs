@@ -1,0 +1,288 @@
+//! Operating the server: rotation of the log, statistics, privileges.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use support::{wait_for, Server, Setup, BUILT_IN};
+
+/// How many clients the log files of this server say were served, over all rotated files.
+fn lines_in(files: &[PathBuf], text: &str) -> usize {
+    files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .map(|log| log.matches(text).count())
+        .sum()
+}
+
+fn logs_of(server: &Server) -> Vec<PathBuf> {
+    let entries = fs::read_dir(server.folder.path()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.to_string_lossy().contains("flashpolicy.log"))
+        .collect()
+}
+
+#[test]
+fn the_log_is_rotated_by_size_and_the_oldest_goes() {
+    let mut server = Setup::new()
+        .line("log_max_size = 20K")
+        .line("log_keep = 3")
+        .start();
+    for _ in 0..1500 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    assert!(server.stop().success());
+    let mut names: Vec<_> = logs_of(&server)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let expected: Vec<_> = ["", ".1", ".2", ".3"]
+        .map(|n| format!("flashpolicy.log{n}"))
+        .into();
+    assert_eq!(names, expected);
+    for path in logs_of(&server) {
+        let log = fs::read_to_string(&path).unwrap();
+        assert!(log.len() <= 20_000, "{path:?} has {} bytes", log.len());
+        assert!(
+            log.ends_with('\n') && log.starts_with("20"),
+            "whole lines only"
+        );
+    }
+    assert!(server.log().contains("Totals: 1500 accepted, 1500 served"));
+}
+
+#[test]
+fn rotation_loses_no_line_and_doubles_none() {
+    let mut server = Setup::new()
+        .line("log_max_size = 50K")
+        .line("log_keep = 100")
+        .start();
+    for _ in 0..3000 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    assert!(server.stop().success());
+    let logs = logs_of(&server);
+    assert!(logs.len() > 5, "{logs:?}");
+    assert_eq!(lines_in(&logs, "Policy sent."), 3000);
+    assert_eq!(lines_in(&logs, "Connection accepted."), 3000);
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_made_anew_within_a_second_also_without_clients() {
+    let server = Server::start();
+    fs::rename(server.path("flashpolicy.log"), server.path("old")).unwrap();
+    wait_for("a new log", || {
+        server.path("flashpolicy.log").exists().then_some(())
+    });
+}
+
+#[test]
+fn a_log_that_may_not_be_moved_is_emptied_before_it_fills_the_disk() {
+    if !support::is_root() || !support::have("setpriv") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("x.log");
+    fs::write(&log, "").unwrap();
+    std::os::unix::fs::chown(&log, Some(65534), Some(65534)).unwrap();
+    let address = format!("127.0.0.1:{}", support::free_port());
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(support::copy_for_everybody())
+        .args(["--listen", &address, "--log-file"])
+        .arg(&log)
+        .arg("-c")
+        .arg(folder.path().join("f.conf"))
+        .current_dir("/")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    fs::write(folder.path().join("f.conf"), "log_max_size = 10K").unwrap();
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), readable).unwrap();
+    let _ends = support::Ends(command.spawn().unwrap());
+    wait_for("the server", || std::net::TcpStream::connect(&address).ok());
+    for _ in 0..500 {
+        let mut client = support::Client::connect(address.parse().unwrap());
+        client.send(support::REQUEST);
+        assert_eq!(client.rest(), BUILT_IN);
+    }
+    let size = || fs::metadata(&log).unwrap().len();
+    assert!(size() <= 10_000, "{}", size());
+    assert!(!folder.path().join("x.log.1").exists());
+}
+
+/// Runs the real logrotate five times over a server's log, a hundred clients each time.
+fn rotated_by_logrotate(config: impl Fn(&Server) -> String) {
+    let mut server = Setup::new().line("log_max_size = 0").start();
+    let file = server.path("logrotate.conf");
+    fs::write(&file, config(&server)).unwrap();
+    for round in 1..=5 {
+        for _ in 0..100 {
+            assert_eq!(server.ask(), BUILT_IN);
+        }
+        // With copytruncate, what is written between copy and truncation is lost by logrotate's
+        // own doing: there is nothing to be written then.
+        wait_for("the last lines", || {
+            let sent = lines_in(&logs_of(&server), "Policy sent.");
+            (sent == 100 * round).then_some(())
+        });
+        let rotated = Command::new("logrotate")
+            .args(["--force", "--state"])
+            .arg(server.path("state"))
+            .arg(&file)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&rotated.stderr).into_owned();
+        assert!(rotated.status.success(), "{errors}");
+    }
+    assert!(server.stop().success());
+    let logs = logs_of(&server);
+    assert_eq!(logs.len(), 6, "{logs:?}");
+    assert_eq!(lines_in(&logs, "Policy sent."), 500);
+    assert_eq!(lines_in(&logs, "Connection accepted."), 500);
+}
+
+#[test]
+fn the_shipped_logrotate_file_takes_the_log_away_and_no_line_is_lost() {
+    if support::have("logrotate") {
+        let shipped = include_str!("../scripts/flashpolicyd.logrotate");
+        rotated_by_logrotate(|server| {
+            let text = shipped.replace("/var/log/flashpolicy.log", &server.log.to_string_lossy());
+            let plain = text.replace("compress\n", "\n").replace("delay\n", "\n");
+            format!("su root root\n{plain}")
+        });
+    }
+}
+
+#[test]
+fn logrotate_with_sighup_loses_no_line() {
+    if support::have("logrotate") {
+        rotated_by_logrotate(|server| {
+            format!(
+                "{} {{\n rotate 50\n su root root\n postrotate\n  kill -HUP {}\n endscript\n}}\n",
+                server.log.display(),
+                server.child.id()
+            )
+        });
+    }
+}
+
+#[test]
+fn logrotate_with_copytruncate_loses_no_line() {
+    if support::have("logrotate") {
+        rotated_by_logrotate(|server| {
+            let log = server.log.display();
+            format!("{log} {{\n rotate 50\n copytruncate\n su root root\n}}\n")
+        });
+    }
+}
+
+#[test]
+fn the_statistics_are_logged_on_sigusr1_and_every_interval() {
+    let server = Setup::new().line("stats_interval = 1s").start();
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("[INFO] Statistics: 1 accepted, 1 served");
+    let on_request = Setup::new().line("stats_interval = 0").start();
+    assert_eq!(on_request.ask(), BUILT_IN);
+    on_request.signal("USR1");
+    let line = on_request.logged("[INFO] Statistics: 1 accepted, 1 served");
+    assert!(line.contains("workers busy (at most "), "{line}");
+    assert_eq!(on_request.log().matches("Statistics:").count(), 1);
+}
+
+/// The value of a metric in the file.
+fn metric(file: &str, name: &str) -> Option<f64> {
+    let line = file.lines().find(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(' '))
+    })?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn the_statistics_file_agrees_with_the_clients_own_count() {
+    let mut server = Setup::new().line("stats_file = fp.prom").start();
+    for _ in 0..20 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    for _ in 0..3 {
+        let mut client = server.connect();
+        client.send(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(client.rest(), b"");
+    }
+    let file = server.path("fp.prom");
+    server.signal("USR1");
+    let text = wait_for("the figures", || {
+        let text = fs::read_to_string(&file).ok()?;
+        (metric(&text, "flashpolicyd_connections_accepted_total") == Some(23.0)).then_some(text)
+    });
+    for (name, value) in [
+        ("flashpolicyd_connections_ended_total{end=\"served\"}", 20.0),
+        (
+            "flashpolicyd_connections_ended_total{end=\"not a request\"}",
+            3.0,
+        ),
+        ("flashpolicyd_answer_seconds_count", 20.0),
+        ("flashpolicyd_log_lines_lost_total", 0.0),
+        ("flashpolicyd_workers_busy", 0.0),
+    ] {
+        assert_eq!(metric(&text, name), Some(value), "{name} in {text}");
+    }
+    assert!(!server.path("fp.prom.new").exists());
+    assert!(server.stop().success());
+    let last = fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        metric(&last, "flashpolicyd_workers_busy"),
+        Some(0.0),
+        "{last}"
+    );
+}
+
+#[test]
+fn the_statistics_file_is_valid_for_prometheus() {
+    let parser = "import sys\n\
+        from prometheus_client.parser import text_string_to_metric_families as parse\n\
+        families = list(parse(sys.stdin.read()))\n\
+        assert len(families) == 11, [family.name for family in families]\n\
+        kinds = {family.type for family in families}\n\
+        assert kinds == {'counter', 'gauge', 'histogram'}, kinds\n";
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let found = Command::new(python)
+            .args(["-c", "import prometheus_client"])
+            .output();
+        found.is_ok_and(|output| output.status.success())
+    });
+    let Some(python) = python else {
+        support::missing("python3 with prometheus_client");
+        return;
+    };
+    let mut server = Setup::new().line("stats_file = fp.prom").start();
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(server.stop().success());
+    let file = fs::File::open(server.path("fp.prom")).unwrap();
+    let checked = Command::new(python)
+        .args(["-c", parser])
+        .stdin(file)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success(), "{errors}");
+}
+
+#[test]
+fn a_statistics_file_that_cannot_be_written_is_a_warning_and_no_more() {
+    let server = Setup::new()
+        .line("stats_file = no/such/folder.prom")
+        .start();
+    server.logged("[WARN] Cannot write the statistics to no/such/folder.prom: No such file");
+    assert_eq!(server.ask(), BUILT_IN);
+    assert_eq!(
+        server.log().matches("Cannot write the statistics").count(),
+        1
+    );
+}
