@@ -12,6 +12,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
+use crate::root;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -107,6 +108,12 @@ pub struct Config {
     pub log_console: Console,
     /// Where the process id is written once the ports are bound; none: nowhere.
     pub pid_file: Option<PathBuf>,
+    /// The user to become once the ports are bound; none: no change.
+    pub user: Option<String>,
+    /// The group to become; none: the user's own.
+    pub group: Option<String>,
+    /// The folder that becomes the root folder once the ports are bound; none: no change.
+    pub chroot: Option<PathBuf>,
     /// How often the statistics are logged; zero: only at the end.
     pub stats_interval: Duration,
     /// Where the statistics are written for Prometheus; none: nowhere.
@@ -130,6 +137,9 @@ impl Default for Config {
             log_level: DEFAULT_LOG_LEVEL,
             log_console: Console::Auto,
             pid_file: None,
+            user: None,
+            group: None,
+            chroot: None,
             stats_interval: DEFAULT_STATS_INTERVAL,
             stats_file: None,
         }
@@ -331,6 +341,39 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "user",
+        expects: "a user's name or number, or 'none'",
+        repeatable: false,
+        same: |a, b| a.user == b.user,
+        reloads: false,
+        set: |config, value, _| {
+            config.user = (value != "none").then(|| value.into());
+            Ok(())
+        },
+    },
+    Key {
+        name: "group",
+        expects: "a group's name or number, or 'none' for the user's own",
+        repeatable: false,
+        same: |a, b| a.group == b.group,
+        reloads: false,
+        set: |config, value, _| {
+            config.group = (value != "none").then(|| value.into());
+            Ok(())
+        },
+    },
+    Key {
+        name: "chroot",
+        expects: "the path of a folder, or 'none'",
+        repeatable: false,
+        same: |a, b| a.chroot == b.chroot,
+        reloads: false,
+        set: |config, value, folder| {
+            config.chroot = path_or_none(value, folder);
+            Ok(())
+        },
+    },
+    Key {
         name: "stats_interval",
         expects: "a time such as 30m, 90s or 1h, or 0 for never",
         repeatable: false,
@@ -358,6 +401,16 @@ const KEYS: &[Key] = &[
 ];
 
 impl Config {
+    /// Every policy file, each once.
+    pub fn policy_files(&self) -> Vec<&Path> {
+        let own = self.listen.iter().map(|l| l.policy_file.as_deref());
+        let common = [self.policy_file.as_deref()];
+        let mut files: Vec<_> = own.chain(common).flatten().collect();
+        files.sort();
+        files.dedup();
+        files
+    }
+
     /// The keys that differ and take effect only with a restart.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         KEYS.iter()
@@ -414,7 +467,7 @@ pub fn load(named: Option<&Path>, overrides: &[Override]) -> Result<Loaded, Vec<
         None => SEARCH_PATH
             .iter()
             .map(PathBuf::from)
-            .find(|path| path.symlink_metadata().is_ok()),
+            .find(|path| root::here(path).symlink_metadata().is_ok()),
     };
     let text = match &file {
         Some(path) => read(path).map_err(|mistake| vec![mistake])?,
@@ -431,7 +484,7 @@ fn read(path: &Path) -> Result<String, Mistake> {
         message,
     };
     let mut bytes = Vec::new();
-    File::open(path)
+    File::open(root::here(path))
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| {
             mistake(format!(
@@ -814,7 +867,7 @@ mod tests {
             meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
             timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
             stats_interval = 90s\nstats_file = fp.prom\n\
-            pid_file = /run/x.pid";
+            pid_file = /run/x.pid\nuser = nobody\ngroup = 7\nchroot = jail";
         let expected = Config {
             listen: vec![
                 listen("127.0.0.1:843"),
@@ -846,6 +899,9 @@ mod tests {
             log_level: LevelFilter::Debug,
             log_console: Console::Yes,
             pid_file: Some("/run/x.pid".into()),
+            user: Some("nobody".into()),
+            group: Some("7".into()),
+            chroot: Some("/etc/jail".into()),
             stats_interval: Duration::from_secs(90),
             stats_file: Some("/etc/fp.prom".into()),
         };

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::reason;
+use crate::root;
 
 /// The process's pid file; dropping it removes the file and the lock.
 pub struct PidFile {
@@ -52,7 +53,7 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         // Whoever finds the file afterwards finds it unlocked, which means the same.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(root::here(&self.path));
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Configured;
 use crate::config::{self, Config, Loaded};
+use crate::root;
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
 
@@ -48,7 +49,7 @@ impl Watched {
 }
 
 fn state_of(path: &Path) -> State {
-    let file = fs::metadata(path).ok()?;
+    let file = fs::metadata(root::here(path)).ok()?;
     Some((
         file.dev(),
         file.ino(),
@@ -276,9 +277,9 @@ fn log_all(all: &[Served]) {
 
 /// To be made before the files are read: a change after that is seen by the next look.
 fn watch_list(config: &Config) -> Vec<Watched> {
-    let own = config.listen.iter().map(|l| l.policy_file.as_ref());
-    let mut paths: Vec<_> = own.chain([config.policy_file.as_ref()]).flatten().collect();
-    paths.sort();
-    paths.dedup();
-    paths.into_iter().map(|path| Watched::new(path)).collect()
+    config
+        .policy_files()
+        .into_iter()
+        .map(Watched::new)
+        .collect()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::config::{reason, Config, DEFAULT_ALLOW};
 use crate::policy::{self, Policy, Reading, MAX_POLICY_BYTES};
+use crate::root;
 
 /// One policy and where it is served.
 pub struct Served {
@@ -166,7 +167,7 @@ fn common_source(config: &Config) -> Source {
 /// A sentence for why it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    File::open(path)
+    File::open(root::here(path))
         .and_then(|file| {
             file.take(MAX_POLICY_BYTES as u64 + 1)
                 .read_to_end(&mut bytes)

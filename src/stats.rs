@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::root;
+
 /// One event counter, shared by all threads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -243,10 +245,11 @@ impl Snapshot<'_> {
     /// What the system says.
     pub fn write_file(&self, path: &Path) -> io::Result<()> {
         // node_exporter takes files that end in .prom; this one does not.
+        let path = root::here(path);
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         fs::write(&new, self.prometheus())?;
-        fs::rename(&new, path)
+        fs::rename(&new, &path)
     }
 }
 

@@ -286,3 +286,172 @@ fn a_statistics_file_that_cannot_be_written_is_a_warning_and_no_more() {
         1
     );
 }
+
+/// A folder that every user may enter, with a configuration that every user may read.
+fn open_to_all(setup: Setup) -> Setup {
+    let open = |mode| <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(mode);
+    fs::set_permissions(setup.folder.path(), open(0o755)).unwrap();
+    setup
+}
+
+/// The fields of /proc/PID/status.
+fn status_of(server: &Server, field: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap();
+    line.trim_start_matches(':')
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn as_nobody_nothing_of_root_is_left_and_reload_and_restart_work() {
+    if !support::is_root() {
+        return;
+    }
+    let mut server = open_to_all(Setup::new())
+        .line("user = nobody")
+        .line("pid_file = x.pid")
+        .line("allow = a.example 2001")
+        .start();
+    for thread in fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap()
+                .split_whitespace()
+                .map(String::from)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(field("Uid:"), ["65534"; 4]);
+        assert_eq!(field("Gid:"), ["65534"; 4]);
+        assert_eq!(field("Groups:"), ["65534"]);
+        assert_eq!(field("CapEff:"), ["0000000000000000"]);
+        assert_eq!(field("CapPrm:"), ["0000000000000000"]);
+    }
+    assert!(!server.log().contains("Running as root"));
+    let config = format!("listen = {}\nallow = a.example 2002", server.address());
+    fs::write(server.path("flashpolicy.conf"), config).unwrap();
+    server.signal("HUP");
+    server.logged("the policies changed");
+    assert!(server
+        .ask()
+        .ends_with(b"to-ports=\"2002\" /></cross-domain-policy>\0"));
+    // The log belongs to the new user, so a new one of its own can follow where it may create one.
+    assert_eq!(
+        fs::metadata(&server.log)
+            .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
+            .unwrap(),
+        65534
+    );
+    assert!(server.stop().success());
+    fs::remove_file(&server.log).unwrap();
+    let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+    let again = Setup::in_folder(folder);
+    let again = again.line("user = nobody").line("pid_file = x.pid").start();
+    assert_eq!(again.ask(), BUILT_IN);
+    assert_eq!(status_of(&again, "Uid"), "65534 65534 65534 65534");
+}
+
+#[test]
+fn as_nobody_it_cannot_read_what_only_root_may() {
+    if !support::is_root() {
+        return;
+    }
+    let server = open_to_all(Setup::new())
+        .line("user = nobody")
+        .line("group = 65534")
+        .start();
+    let config = format!("listen = {}\npolicy_file = /etc/shadow", server.address());
+    fs::write(server.path("flashpolicy.conf"), config).unwrap();
+    server.signal("HUP");
+    server.logged("/etc/shadow: error: cannot read the policy: Permission denied");
+    assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn running_on_as_root_is_a_warning() {
+    if support::is_root() {
+        Server::start().logged("[WARN] Running as root. Set 'user'");
+    }
+}
+
+#[test]
+fn an_unknown_user_group_or_root_folder_is_an_error_before_a_port_is_bound() {
+    for (lines, expected) in [
+        (
+            "user = nosuchuser",
+            "user = nosuchuser: there is no such user in /etc/passwd",
+        ),
+        (
+            "group = nosuchgroup",
+            "group = nosuchgroup: there is no such group in /etc/group",
+        ),
+        (
+            "chroot = nosuchfolder",
+            "chroot = nosuchfolder: there is no such folder",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!("listen = 127.0.0.1:0\n{lines}\n");
+        fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
+        let output = support::run_in(folder.path(), &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let errors = support::stderr(&output);
+        assert!(errors.contains(expected), "{errors}");
+        let checked = support::run_in(folder.path(), &["check"]);
+        assert_eq!(checked.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&checked.stdout);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn in_a_chroot_reload_rotation_and_the_policy_watch_go_on() {
+    if !support::is_root() {
+        return;
+    }
+    let policy = |port| {
+        format!(
+            "<cross-domain-policy><allow-access-from domain=\"a.example\" to-ports=\"{port}\"/>\
+             </cross-domain-policy>"
+        )
+    };
+    let mut server = open_to_all(Setup::new())
+        .line("chroot = .")
+        .line("user = nobody")
+        .line("policy_file = p.xml")
+        .line("policy_watch = 0.1")
+        .line("pid_file = x.pid")
+        .file("p.xml", policy(1))
+        .start();
+    let root = fs::read_link(format!("/proc/{}/root", server.child.id())).unwrap();
+    assert_eq!(root, server.folder.path().canonicalize().unwrap());
+    fs::write(server.path("p.xml"), policy(2)).unwrap();
+    wait_for("the new policy", || {
+        (server.ask() == format!("{}\0", policy(2)).as_bytes()).then_some(())
+    });
+    server.signal("HUP");
+    server.logged("Reloaded flashpolicy.conf; the policies are the same.");
+    assert!(server.stop().success());
+}
+
+#[test]
+fn check_says_what_a_chroot_puts_out_of_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("jail")).unwrap();
+    let config = "chroot = jail\nlog_file = jail/x.log\npid_file = x.pid\nallow = a.example 1\n";
+    fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
+    let output = support::run_in(folder.path(), &["check"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("warning: flashpolicy.conf lies outside of the chroot"),
+        "{said}"
+    );
+    assert!(said.contains("x.pid lies outside of the chroot"), "{said}");
+    assert!(!said.contains("x.log lies outside"), "{said}");
+    assert!(said.contains("0 errors, 2 warnings."), "{said}");
+}

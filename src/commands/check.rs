@@ -9,6 +9,7 @@ use crate::cli::Configured;
 use crate::config::Mistake;
 use crate::exit::Exit;
 use crate::policy;
+use crate::privileges;
 use crate::served::{self, count};
 
 /// Everything found so far, as it will be shown.
@@ -67,6 +68,12 @@ fn check_configuration(configured: &Configured, colour: bool, findings: &mut Fin
             return "The configuration".into();
         }
     };
+    if let Err(error) = privileges::look_up(&loaded.config) {
+        findings.add(&format!("error: {error}"), (1, 0));
+    }
+    for warning in privileges::out_of_reach(&loaded.config, loaded.file.as_deref()) {
+        findings.add(&format!("warning: {warning}"), (0, 1));
+    }
     let all = served::read_all(&loaded.config);
     for served in &all {
         findings.add(&served.report(colour), served.count());

@@ -12,6 +12,7 @@ use crate::control;
 use crate::exit::Exit;
 use crate::logging::{self, Logging, Rotation};
 use crate::pid_file::PidFile;
+use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
 use crate::server::{Ended, Server};
@@ -45,12 +46,16 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Usage;
         }
     };
+    let identity = match privileges::look_up(&loaded.config) {
+        Ok(identity) => identity,
+        Err(error) => return fail(&Failure::new(Exit::Usage, error)),
+    };
     let logging = match start_logging(&loaded.config) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(&loaded, reloader, &all, &logging) {
+    let exit = match serve(&loaded, reloader, &all, &identity, &logging) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -80,6 +85,7 @@ fn serve(
     loaded: &Loaded,
     reloader: Reloader,
     all: &[Served],
+    identity: &Identity,
     logging: &Logging,
 ) -> Result<Ended, Failure> {
     let Loaded { config, file } = loaded;
@@ -103,6 +109,7 @@ fn serve(
         .map(PidFile::write)
         .transpose()
         .map_err(failed)?;
+    privileges::give_away(config, identity).map_err(failed)?;
     for address in server.addresses() {
         log::info!("Listening on {address}");
     }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Rotation;
+use crate::root;
 
 /// Whether the next bytes go where the last ones went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl FileTarget {
 
     /// Opens the file anew where the path leads elsewhere by now. True when it did.
     fn follow(&mut self, open: &Metadata) -> io::Result<bool> {
-        let in_place = fs::metadata(&self.path)
+        let in_place = fs::metadata(root::here(&self.path))
             .is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino()));
         if in_place {
             return Ok(false);
@@ -71,7 +72,7 @@ impl FileTarget {
     /// Moves the full file to `FILE.1`, and those before it one further.
     fn rotate(&mut self) -> io::Result<()> {
         let numbered = |number: usize| {
-            let mut name = self.path.as_os_str().to_owned();
+            let mut name = root::here(&self.path).as_os_str().to_owned();
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
@@ -82,7 +83,7 @@ impl FileTarget {
         if keep == 0 {
             return self.file.set_len(0);
         }
-        move_if_there(&self.path, &numbered(1))?;
+        move_if_there(&root::here(&self.path), &numbered(1))?;
         self.file = append_to(&self.path)?;
         Ok(())
     }
@@ -139,7 +140,10 @@ impl Target for FileTarget {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(root::here(path))
 }
 
 /// Standard output, through a descriptor of its own: no buffer of the library's is in between.

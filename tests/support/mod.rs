@@ -99,7 +99,11 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Setup {
-        let folder = tempfile::tempdir().unwrap();
+        Setup::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    /// In a folder where another server was before.
+    pub fn in_folder(folder: TempDir) -> Setup {
         Setup {
             log: folder.path().join("flashpolicy.log"),
             folder,
