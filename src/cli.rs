@@ -139,13 +139,18 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
                     port: port.to_string_lossy().into_owned(),
                 }),
                 _ => Err(
-                    "explain takes two arguments: ORIGIN (game.example.com, https://…, \
-                          file:) and PORT"
+                    "explain takes two arguments, ORIGIN and PORT: flashpolicyd explain \
+                          https://game.example.com 2001"
                         .into(),
                 ),
             }
         }
         Some("help") => Ok(Command::Help),
+        Some(file) if std::path::Path::new(file).exists() => Err(format!(
+            "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
+             flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
+            file.escape_debug()
+        )),
         Some(other) => Err(format!(
             "unknown command '{}'; expected serve, check, policy or explain",
             other.escape_debug()
@@ -266,7 +271,7 @@ mod tests {
             ("check --stricked x.xml", "not understood: '--stricked'"),
             (
                 "explain game.example.com",
-                "explain takes two arguments: ORIGIN (game.example.com, https://…, file:) and PORT",
+                "explain takes two arguments, ORIGIN and PORT: flashpolicyd explain https://game.example.com 2001",
             ),
             (
                 "--workers 1 --workers 2",

@@ -488,7 +488,8 @@ fn read(path: &Path) -> Result<String, Mistake> {
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| {
             mistake(format!(
-                "cannot read the configuration file: {}",
+                "cannot read the configuration file: {}; expected a text file like the \
+                 flashpolicy.conf that comes with flashpolicyd",
                 reason(&error)
             ))
         })?;
@@ -720,9 +721,20 @@ fn parse_grant(value: &str) -> Result<Grant, String> {
     let Some((domain, ports)) = rest.split_once([' ', '\t']) else {
         return Err("the ports are missing".into());
     };
+    let ports = ports.trim();
+    if PortSet::parse(domain).is_ok_and(|_| domain != "*") && PortSet::parse(ports).is_err() {
+        return Err("the domain comes first, then the ports".into());
+    }
+    if domain.ends_with(',') {
+        return Err("one domain is possible; write a line for each".into());
+    }
+    let domain = DomainPattern::parse(domain).map_err(fault)?;
+    if let Some(oddity) = domain.oddity() {
+        return Err(fault(oddity));
+    }
     Ok(Grant {
-        domain: DomainPattern::parse(domain).map_err(fault)?,
-        ports: PortSet::parse(ports.trim()).map_err(fault)?,
+        domain,
+        ports: PortSet::parse(ports).map_err(fault)?,
         secure,
     })
 }
@@ -746,16 +758,28 @@ fn parse_address(value: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = value.parse() {
         return Ok(address);
     }
-    let unspecified = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    Err(if let Ok(port) = value.parse() {
-        format!(
-            "the address is missing; for every address of the host write [::]:{port} or {}",
-            unspecified(port)
-        )
-    } else if value.parse::<std::net::IpAddr>().is_ok() {
-        "the port is missing (an IPv6 address stands in brackets before it)".into()
-    } else {
-        "not an IP address and a port".into()
+    let port_of = |text: &str| text.parse::<u16>().ok();
+    let everywhere = |port: u16| {
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        format!("for every address of the host write [::]:{port} or {v4}")
+    };
+    if let Some(port) = port_of(value) {
+        return Err(format!("the address is missing; {}", everywhere(port)));
+    }
+    if value.parse::<std::net::IpAddr>().is_ok() {
+        return Err("the port is missing (an IPv6 address stands in brackets before it)".into());
+    }
+    Err(match value.rsplit_once(':') {
+        Some(("*", port)) if port_of(port).is_some() => {
+            everywhere(port_of(port).unwrap_or(MASTER_PORT))
+        }
+        Some(("localhost", port)) => {
+            format!("names are not looked up; write 127.0.0.1:{port} or [::1]:{port}")
+        }
+        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) && port_of(port).is_none() => {
+            "the last port is 65535".into()
+        }
+        _ => "not an IP address and a port".into(),
     })
 }
 

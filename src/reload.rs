@@ -105,12 +105,17 @@ impl Reloader {
     /// The policies, when one of them cannot be served.
     pub fn start(
         configured: &Configured,
-        config: &Config,
+        loaded: &Loaded,
     ) -> Result<(Reloader, Vec<Served>), Vec<Served>> {
+        let config = &loaded.config;
         let watched = watch_list(config);
         let (all, serving) = policies(config)?;
         let reloader = Reloader {
-            configured: configured.clone(),
+            // The same file again and no other one: should it be gone, that is an error.
+            configured: Configured {
+                file: loaded.file.clone(),
+                ..configured.clone()
+            },
             config: config.clone(),
             serving,
             watched,
@@ -185,6 +190,16 @@ impl Reloader {
                 return None;
             }
         };
+        if is_built_in(&config) && !is_built_in(&self.config) {
+            log::error!(
+                "Reload failed; the last good policies go on: {} does not say any more whose \
+                 content may connect, as if it was half written. Only a restart takes that over.",
+                file.map_or("the configuration".into(), |file| file
+                    .display()
+                    .to_string())
+            );
+            return None;
+        }
         log::set_max_level(config.log_level);
         let changed = policies != self.serving;
         if changed {
@@ -226,8 +241,12 @@ impl Reloader {
         }
         self.last_look = Instant::now();
         let states: Vec<State> = self.watched.iter().map(|w| state_of(&w.path)).collect();
-        let mut changed = self.watched.iter().zip(&states);
-        if !changed.any(|(watched, state)| watched.settled != *state) {
+        let both = self.watched.iter().zip(&states);
+        let changed: Vec<_> = both
+            .filter(|(watched, state)| watched.settled != **state)
+            .map(|(watched, _)| watched.path.display().to_string())
+            .collect();
+        if changed.is_empty() {
             for watched in &mut self.watched {
                 watched.doubtful = None;
             }
@@ -243,7 +262,7 @@ impl Reloader {
                     }
                     return None;
                 }
-                log::info!("A policy file changed: the new policy is served.");
+                log::info!("Changed: {}. The new policy is served.", changed.join(", "));
                 log_warnings(&all);
                 self.serving.clone_from(&policies);
                 Some(policies)
@@ -267,6 +286,12 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Whether any listener serves the policy that lets everything in because nothing is configured.
+fn is_built_in(config: &Config) -> bool {
+    let sources = config.listen.iter().map(|l| served::source_of(l, config));
+    sources.into_iter().any(|source| source == Source::BuiltIn)
 }
 
 fn log_all(all: &[Served]) {

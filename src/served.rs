@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{reason, Config, DEFAULT_ALLOW};
+use crate::config::{reason, Config, Listen, DEFAULT_ALLOW};
 use crate::policy::{self, Policy, Reading, MAX_POLICY_BYTES};
 use crate::root;
 
@@ -115,8 +115,7 @@ pub fn count(reading: &Reading) -> (usize, usize) {
 pub fn read_all(config: &Config) -> Vec<Served> {
     let mut sources: Vec<(Source, Vec<usize>)> = Vec::new();
     for (index, listen) in config.listen.iter().enumerate() {
-        let own = listen.policy_file.clone().map(Source::File);
-        let source = own.unwrap_or_else(|| common_source(config));
+        let source = source_of(listen, config);
         match sources.iter_mut().find(|(known, _)| *known == source) {
             Some((_, listeners)) => listeners.push(index),
             None => sources.push((source, vec![index])),
@@ -152,9 +151,9 @@ pub fn read_all(config: &Config) -> Vec<Served> {
         .collect()
 }
 
-/// The policy of the listeners that have none of their own.
-fn common_source(config: &Config) -> Source {
-    match &config.policy_file {
+/// Where a listener's policy comes from: its own file, else what the configuration says for all.
+pub fn source_of(listen: &Listen, config: &Config) -> Source {
+    match listen.policy_file.as_ref().or(config.policy_file.as_ref()) {
         Some(path) => Source::File(path.clone()),
         None if config.allow == [DEFAULT_ALLOW] && config.meta_policy.is_none() => Source::BuiltIn,
         None => Source::Allow,

@@ -44,7 +44,7 @@ fn a_changed_policy_file_is_served_soon_without_a_signal() {
     wait_for("the newest policy", || {
         (server.ask() == served(3)).then_some(())
     });
-    server.logged("A policy file changed: the new policy is served.");
+    server.logged("Changed: p.xml. The new policy is served.");
 }
 
 #[test]
@@ -127,13 +127,36 @@ fn a_reload_with_mistakes_changes_nothing_and_says_where_they_are() {
 }
 
 #[test]
+fn a_configuration_that_is_empty_half_written_or_gone_does_not_open_the_host_to_everybody() {
+    let server = Setup::new().line("allow = a.example 2001").start();
+    let before = server.ask();
+    let file = server.path("flashpolicy.conf");
+    for content in ["", "listen = 127.0.0.1:0\n# allow = a.exa"] {
+        fs::write(&file, content).unwrap();
+        server.signal("HUP");
+        let failures = || {
+            server
+                .log()
+                .matches("does not say any more whose content")
+                .count()
+        };
+        wait_for("the complaint", || (failures() > 0).then_some(()));
+        assert_eq!(server.ask(), before);
+    }
+    fs::remove_file(&file).unwrap();
+    server.signal("HUP");
+    server.logged("flashpolicy.conf: cannot read the configuration file: No such file");
+    assert_eq!(server.ask(), before);
+}
+
+#[test]
 fn sighup_lets_the_command_line_win_as_at_the_start() {
     let server = Setup::new()
         .file("p.xml", policy(7))
         .argument("--policy")
         .argument("p.xml")
         .start();
-    fs::write(server.path("flashpolicy.conf"), "allow = b.example 1").unwrap();
+    fs::write(server.path("flashpolicy.conf"), "log_level = debug").unwrap();
     server.signal("HUP");
     server.logged("the policies are the same");
     assert_eq!(server.ask(), served(7));

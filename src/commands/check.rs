@@ -8,6 +8,7 @@ use super::print;
 use crate::cli::Configured;
 use crate::config::Mistake;
 use crate::exit::Exit;
+use crate::logging;
 use crate::policy;
 use crate::privileges;
 use crate::served::{self, count};
@@ -69,6 +70,9 @@ fn check_configuration(configured: &Configured, colour: bool, findings: &mut Fin
         }
     };
     if let Err(error) = privileges::look_up(&loaded.config) {
+        findings.add(&format!("error: {error}"), (1, 0));
+    }
+    if let Some(Err(error)) = loaded.config.log_file.as_deref().map(logging::can_append) {
         findings.add(&format!("error: {error}"), (1, 0));
     }
     for warning in privileges::out_of_reach(&loaded.config, loaded.file.as_deref()) {

@@ -7,7 +7,7 @@ use crate::cli::Configured;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::policy;
-use crate::served::Served;
+use crate::served::{Served, Source};
 
 /// Prints each policy on standard output, without its NUL, and its meaning on standard error.
 pub(super) fn run(configured: &Configured) -> Exit {
@@ -37,6 +37,10 @@ pub(super) fn run(configured: &Configured) -> Exit {
         }
         for sentence in served.policy().map(policy::words).unwrap_or_default() {
             say(&sentence);
+        }
+        // A sentence says what a grant means by itself; these say where it means nothing.
+        if served.source != Source::BuiltIn {
+            served.lines().iter().for_each(|line| say(line));
         }
     }
     exit

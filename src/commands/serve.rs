@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{complain, complain_of, load};
 use crate::cli::Configured;
-use crate::config::{reason, Config, Console, Loaded, SEARCH_PATH};
+use crate::config::{Config, Console, Loaded, SEARCH_PATH};
 use crate::control;
 use crate::exit::Exit;
 use crate::logging::{self, Logging, Rotation};
@@ -39,7 +39,7 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let (reloader, all) = match Reloader::start(configured, &loaded.config) {
+    let (reloader, all) = match Reloader::start(configured, &loaded) {
         Ok(good) => good,
         Err(bad) => {
             bad.iter().for_each(complain_of);
@@ -139,15 +139,7 @@ fn start_logging(config: &Config) -> Result<Logging, Failure> {
     })
     .map_err(|error| {
         let file = config.log_file.as_deref().unwrap_or(Path::new("none"));
-        Failure::new(
-            Exit::Usage,
-            format!(
-                "log_file {}: cannot open the log for appending: {}; set another 'log_file', or \
-                 'none'",
-                file.display(),
-                reason(&error)
-            ),
-        )
+        Failure::new(Exit::Usage, logging::cannot_append(file, &error))
     })
 }
 

@@ -4,6 +4,7 @@
 mod outlet;
 mod target;
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,9 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::unistd::{access, AccessFlags};
 use simplelog::{ConfigBuilder, WriteLogger};
 use time::macros::format_description;
 
+use crate::config::reason;
 use outlet::Outlet;
 use target::{ConsoleTarget, FileTarget};
 
@@ -31,6 +34,32 @@ pub struct Settings<'a> {
     pub console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
+}
+
+/// Whether a log file at this path could be appended to, without making one.
+///
+/// # Errors
+/// A sentence for why not.
+pub fn can_append(path: &Path) -> Result<(), String> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let usable = if path.exists() {
+        OpenOptions::new().append(true).open(path).map(|_| ())
+    } else {
+        access(folder, AccessFlags::W_OK).map_err(io::Error::from)
+    };
+    usable.map_err(|error| cannot_append(path, &error))
+}
+
+/// Why the log cannot be written, and what to do.
+pub fn cannot_append(path: &Path, error: &io::Error) -> String {
+    format!(
+        "log_file {}: cannot open the log for appending: {}; set another 'log_file', or 'none'",
+        path.display(),
+        reason(error)
+    )
 }
 
 /// When the log file is replaced by a new one.

@@ -72,6 +72,35 @@ impl DomainPattern {
         }
     }
 
+    /// Why no host can have this name, though nothing forbids to write it: quotes, commas, a dot too
+    /// many. International names are another matter, since nobody says how they are compared (rule
+    /// book 3.6).
+    pub fn oddity(&self) -> Option<Fault> {
+        let (Pattern::Host(name) | Pattern::Subdomains(name)) = &self.0 else {
+            return None;
+        };
+        let fault =
+            |what: &str, cure: &str| Some(Fault::new(format!("{} {what}", quote(name)), cure));
+        if name.contains([',', ';']) {
+            return fault("names several domains", "write a grant for each domain");
+        }
+        let odd = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_.".contains(c);
+        if name.contains(odd) {
+            return fault(
+                "holds a character that no host name has",
+                "write the bare name, without quotes or brackets",
+            );
+        }
+        let labels = name.strip_suffix('.').unwrap_or(name);
+        if labels.split('.').any(str::is_empty) {
+            return fault(
+                "has an empty part",
+                "delete the dot too many; `*.example.com` means the domain and all below it",
+            );
+        }
+        None
+    }
+
     /// Whether this is one IP address, or is meant as a group of them:
     /// nothing but an IPv4 address has a last label of digits.
     pub(super) fn is_address_like(&self) -> bool {
@@ -120,11 +149,21 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     if let Some((_, rest)) = name.split_once("://") {
         return fault("has a scheme", bare(rest));
     }
-    if name.contains('/') {
+    if let Some((address, _)) = name.split_once('/') {
+        if parse_ip(address).is_some() {
+            return fault("is a network", NO_ADDRESS_PATTERNS.into());
+        }
         return fault("has a path", bare(name));
     }
     if name.contains(':') {
         return fault("has a port, or is no IPv6 address", bare(name));
+    }
+    if name.contains('*')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b".*".contains(&b))
+    {
+        return fault("is a group of addresses", NO_ADDRESS_PATTERNS.into());
     }
     if name.contains('*') {
         return fault(
@@ -134,6 +173,10 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     }
     Ok(name)
 }
+
+const NO_ADDRESS_PATTERNS: &str =
+    "there are no patterns for addresses, which match only content loaded by that literal address \
+     anyway; write the host name by which the content is loaded";
 
 const HOW: &str = "write `*`, a host, `*.example.com` or an IP address";
 
@@ -209,6 +252,36 @@ mod tests {
             "a\tb",
         ] {
             assert!(DomainPattern::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn what_no_host_is_called_is_told_from_names() {
+        let odd = |text: &str| DomainPattern::parse(text).unwrap().oddity();
+        for text in [
+            "\"a.example\"",
+            "'a.example'",
+            "a.example;",
+            "(a.example)",
+            "a$b",
+            ".a.example",
+            "a..b",
+            "*..a",
+            "a.example,b.example",
+            "a.example..",
+        ] {
+            assert!(odd(text).is_some(), "{text}");
+        }
+        for text in [
+            "*",
+            "a.example",
+            "*.a-b.example",
+            "a_b",
+            "a.example.",
+            "10.0.0.1",
+            "m\u{fc}n.example",
+        ] {
+            assert_eq!(odd(text), None, "{text}");
         }
     }
 

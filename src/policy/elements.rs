@@ -132,6 +132,19 @@ impl Judge<'_> {
             meta: None,
             grants: Vec::new(),
         };
+        for text in root.children().filter(Node::is_text) {
+            let words = text.text().unwrap_or_default();
+            let blanks = words.len() - words.trim_start().len();
+            if blanks < words.len() {
+                let start = text.range().start + blanks;
+                self.note(
+                    Code::StrayText,
+                    start..start + 1,
+                    "here is text between the elements, where it has no effect",
+                    "delete it, or write the `<` that is missing before an element",
+                );
+            }
+        }
         let mut control_seen = false;
         let mut allow_seen = false;
         for node in elements() {
@@ -269,6 +282,9 @@ impl Judge<'_> {
                 None
             }
             Ok(domain) => {
+                if let Some(fault) = domain.oddity() {
+                    self.fault(Code::DomainUnmatchable, range.clone(), fault);
+                }
                 if domain.is_address_like() {
                     self.note(
                         Code::IpDomain,

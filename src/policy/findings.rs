@@ -108,6 +108,8 @@ codes! {
         NoGrant "no-grant" "The policy grants nothing."
         AllowsEverything "allows-everything" "A grant lets any content connect to any port."
         IpDomain "ip-domain" "A `domain` is an IP address, which matches only content loaded by that literal address."
+        DomainUnmatchable "domain-unmatchable" "A `domain` holds a character that no host name has, or an empty part: it matches nothing."
+        StrayText "stray-text" "Text stands between the elements, where it has no effect."
         NonAscii "non-ascii" "The file holds non-ASCII characters; not every client reads them."
         Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
         VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."

@@ -16,6 +16,9 @@ pub(super) const MAX_LINGERING: usize = 256;
 /// How long one may linger.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
+/// How long one may linger while the server stops.
+const MAX_TIME_AT_THE_END: Duration = Duration::from_millis(300);
+
 /// How many bytes of one client are discarded.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
@@ -113,7 +116,7 @@ impl Linger {
     /// The thread: reads and discards until clients close or a bound is reached.
     pub(super) fn run(&self) {
         loop {
-            let mut round = {
+            let (mut round, closing) = {
                 let mut state = self.lock();
                 while state.waiting.is_empty() {
                     if state.closing {
@@ -125,9 +128,14 @@ impl Linger {
                         .unwrap_or_else(PoisonError::into_inner);
                 }
                 state.looked_at = state.waiting.len();
-                std::mem::take(&mut state.waiting)
+                (std::mem::take(&mut state.waiting), state.closing)
             };
-            round.retain_mut(Lingering::discard);
+            let most = if closing {
+                MAX_TIME_AT_THE_END
+            } else {
+                MAX_TIME
+            };
+            round.retain_mut(|lingering| lingering.discard() && lingering.since.elapsed() < most);
             let mut state = self.lock();
             round.append(&mut state.waiting);
             state.waiting = round;
@@ -145,7 +153,7 @@ impl State {
 }
 
 impl Lingering {
-    /// Reads what is there; false when there is no reason to linger any more.
+    /// Reads what is there; false when the client has closed, or has sent too much.
     fn discard(&mut self) -> bool {
         let mut bytes = [0; 16 * 1024];
         // One fast sender must not keep the thread from the others.
@@ -158,6 +166,6 @@ impl Lingering {
                 Err(_) => return false,
             }
         }
-        self.discarded < MAX_BYTES && self.since.elapsed() < MAX_TIME
+        self.discarded < MAX_BYTES
     }
 }
