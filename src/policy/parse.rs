@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use roxmltree::{Document, ParsingOptions};
+use roxmltree::{Document, Error, ParsingOptions};
 
 use super::{
     elements,
@@ -257,16 +257,36 @@ fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Polic
         ));
         return None;
     }
+    match document(text) {
+        Ok(document) => elements::policy(&document, served_from, notes),
+        Err(error) => {
+            notes.push(malformed::note(&error, text));
+            if let Error::UnknownNamespace(prefix, _) = error {
+                look_past_prefix(text, &prefix, served_from, notes);
+            }
+            None
+        }
+    }
+}
+
+fn document(text: &str) -> Result<Document<'_>, Error> {
     let options = ParsingOptions {
         allow_dtd: true,
         nodes_limit: MAX_POLICY_BYTES as u32,
         ..ParsingOptions::default()
     };
-    match Document::parse_with_options(text, options) {
-        Ok(document) => elements::policy(&document, served_from, notes),
-        Err(error) => {
-            notes.push(malformed::note(&error, text));
-            None
-        }
+    Document::parse_with_options(text, options)
+}
+
+/// An undeclared prefix hides everything else from a strict parser. With its colons out of the
+/// way the other errors can be told too, at the same places.
+fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], notes: &mut Vec<Note>) {
+    let text = text.replace(&format!("{prefix}:"), &format!("{prefix}_"));
+    if let Ok(document) = document(&text) {
+        let mut more = Vec::new();
+        elements::policy(&document, served_from, &mut more);
+        // Warnings would speak of what the prefix may have meant.
+        more.retain(|note| note.code.severity() == Severity::Error);
+        notes.append(&mut more);
     }
 }

@@ -131,6 +131,7 @@ fn cases() -> Vec<(String, &'static str)> {
         (with(&format!("{GRANT}<allow-http-request-headers-from domain='*' headers='*'/>")), "http-headers-element"),
         (with(&format!("{GRANT}<allow-access-from-identity><signatory><certificate/></signatory></allow-access-from-identity>")), "identity-element"),
         (with(&format!("<allow-acces-from/>{GRANT}")), "unknown-element"),
+        ("<cross-domain-policy xsi:x='y'><allow-access-from domain='a'/></cross-domain-policy>".into(), "malformed to-ports-missing"),
         (with(&format!("\n allow-access-from domain='a'/>{GRANT}")), "stray-text"),
         (with(&format!("<x:allow-access-from xmlns:x='urn:x'/>{GRANT}")), "unknown-element"),
         (with(&format!("<allow-access-from domain='a' to-ports='1'>{GRANT}</allow-access-from>")), "unknown-element"),
