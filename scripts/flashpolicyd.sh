@@ -452,11 +452,46 @@ reload() {
     say "reloads (process $pid); its log tells the outcome"
 }
 
+# The essential figures, where the configuration names a file for the statistics. The server writes
+# it every 15 seconds.
+show_figures() {
+    [ -r "$config" ] || return 0
+    figures=$(sed -n 's/^[[:blank:]]*stats_file[[:blank:]]*=[[:blank:]]*//p' "$config" | tr -d '\r')
+    case $figures in
+        '' | none) return 0 ;;
+        /*) ;;
+        *) figures=$(dirname "$config")/$figures ;;
+    esac
+    [ -r "$figures" ] || return 0
+    # A label may hold blanks: the value is what stands behind the last one.
+    sed -n 's/^flashpolicyd_\(.*\) \([^ ]*\)$/\1|\2/p' "$figures" | awk -F'|' '
+        { figure[$1] = $2 }
+        function row(text, name) { printf "  %-30s %12d\n", text, figure[name] }
+        function now_and_most(text, name) {
+            printf "  %-30s %12d (at most %d)\n", text, figure[name], figure[name "_most"]
+        }
+        END {
+            row("connections accepted", "connections_accepted_total")
+            row("policies served", "connections_ended_total{end=\"served\"}")
+            row("not a request", "connections_ended_total{end=\"not a request\"}")
+            row("timed out", "connections_ended_total{end=\"timed out\"}")
+            row("evicted", "connections_ended_total{end=\"evicted\"}")
+            row("refused", "connections_ended_total{end=\"refused\"}")
+            row("log lines lost", "log_lines_lost_total")
+            now_and_most("workers busy", "workers_busy")
+            now_and_most("connections pending", "connections_pending")
+        }
+    '
+}
+
 status() {
     find_server
     outcome=$?
     case $outcome in
-        0) say "is running (process $pid)" ;;
+        0)
+            say "is running (process $pid)"
+            show_figures
+            ;;
         1) say "is not running, but its pid file is there: $pid_file" ;;
         3) say "is not running (no pid file $pid_file)" ;;
         *) cannot_read_pid_file ;;

@@ -413,6 +413,35 @@ fn reload_takes_the_new_policy_over_and_force_reload_is_the_same() {
 }
 
 #[test]
+fn status_shows_the_figures_where_there_is_a_file_with_them() {
+    under_each_shell(|place| {
+        place.config("listen = 127.0.0.1:0\nstats_file = fp.prom\n");
+        place.start();
+        let address = place.address();
+        for _ in 0..3 {
+            assert_eq!(ask(address), BUILT_IN);
+        }
+        let pid = place.servers()[0];
+        support::signal(pid, "USR1");
+        wait_for("the figures", || {
+            let said = place.call(&["status"]);
+            assert_eq!((said.code, said.errors.as_str()), (0, ""));
+            let row = |name: &str| {
+                let row = said
+                    .text
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix(name))?;
+                row.split_whitespace().next()?.parse::<u64>().ok()
+            };
+            let accepted = row("connections accepted");
+            let served = row("policies served");
+            (accepted == Some(3) && served == Some(3) && row("workers busy") == Some(0))
+                .then_some(())
+        });
+    });
+}
+
+#[test]
 fn start_twice_is_not_a_second_server() {
     under_each_shell(|place| {
         let pid = place.start();
