@@ -291,6 +291,10 @@ fn wait_for_the_last(
 ) -> Ended {
     let wait_until = |done: &dyn Fn() -> bool| -> Result<(), Ended> {
         while !done() {
+            // The acceptors, who have an eye on this else, end first.
+            if let Some(stream) = shared.admission.look() {
+                connection::evict(&stream);
+            }
             match control.recv_timeout(STOP_ROUND) {
                 Ok(Control::Shutdown) => return Err(Ended::AtOnce),
                 Ok(Control::Reload | Control::Report) | Err(RecvTimeoutError::Timeout) => {}
