@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{recv, MsgFlags};
+use socket2::SockRef;
 
 use super::admission::{self, Source};
 use super::linger::Rest;
@@ -193,15 +194,27 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Sends the policy: in one write, unless it is larger than the kernel's send buffer.
+/// A policy of this size fits into the kernel's send buffer, however small the client's packets.
+const FITS_ANYWAY: usize = 512;
+
+/// What the kernel may need for a byte that waits to be sent, where the client asks for the
+/// smallest packets.
+const OVERHEAD: usize = 16;
+
+/// Sends the policy in one write, and into the kernel's send buffer as a whole: a client that does
+/// not read holds no worker.
 fn send(mut stream: &TcpStream, policy: &[u8], timeout: Duration) -> io::Result<()> {
+    if policy.len() > FITS_ANYWAY {
+        // As much as the system allows. Where that is too little, the timeout bounds the wait.
+        let _ = SockRef::from(stream).set_send_buffer_size(policy.len() * OVERHEAD);
+    }
+    let deadline = Instant::now() + timeout;
     let mut written = match stream.write(policy) {
         Ok(written) if written == policy.len() => return Ok(()),
         Ok(written) => written,
         Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
         Err(error) => return Err(error),
     };
-    let deadline = Instant::now() + timeout;
     while written < policy.len() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
