@@ -249,18 +249,16 @@ fn start_workers(count: usize, shared: &Arc<Shared>) -> Result<threadpool::Threa
     // decision, so no connection ever waits in the pool's own queue.
     for worker in 0..count {
         let shared = Arc::clone(shared);
-        pool.execute(move || work(worker, &shared));
+        pool.execute(move || work(worker, &shared, connection::serve));
     }
     Ok(pool)
 }
 
-fn work(worker: usize, shared: &Shared) {
+fn work(worker: usize, shared: &Shared, serve: impl Fn(&Client, usize, &Shared) -> bool) {
     let mut asked = None;
     while let Some(client) = shared.admission.next(worker, asked) {
         // A panic costs one connection, not the worker; the panic hook has logged it.
-        let served = panic::catch_unwind(AssertUnwindSafe(|| {
-            connection::serve(&client, worker, shared)
-        }));
+        let served = panic::catch_unwind(AssertUnwindSafe(|| serve(&client, worker, shared)));
         let completed = served.unwrap_or_else(|_| {
             shared.stats.panicked.add_one();
             shared.admission.end_wait_after_panic(worker);
@@ -311,4 +309,65 @@ fn wait_for_the_last(
         wait_until(&|| linger.is_finished())
     };
     steps().err().unwrap_or(Ended::Complete)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_one_connection_and_no_worker() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Arc::new(Endpoint {
+            address: listener.local_addr().unwrap(),
+            policy: RwLock::new(Arc::new(*b"policy")),
+        });
+        let shared = Shared {
+            admission: Admission::new(1, 10, Patience::default()),
+            linger: Linger::new(),
+            stats: Stats::default(),
+            timeout: Duration::from_secs(3),
+            stopping: AtomicBool::new(false),
+        };
+        let clients: Vec<_> = (0..3)
+            .map(|_| TcpStream::connect(endpoint.address).unwrap())
+            .collect();
+        for _ in &clients {
+            let (stream, peer) = listener.accept().unwrap();
+            let client = Client {
+                stream: Arc::new(stream),
+                peer,
+                since: std::time::Instant::now(),
+                endpoint: Arc::clone(&endpoint),
+            };
+            assert!(shared
+                .admission
+                .offer(client.source(), client)
+                .refuse
+                .is_none());
+        }
+        shared.admission.close();
+        let seen = std::cell::RefCell::new(Vec::new());
+        work(0, &shared, |client, worker, shared| {
+            seen.borrow_mut().push(client.peer);
+            let handle = Arc::clone(&client.stream);
+            let evicted = shared.admission.begin_wait(worker, client.source(), handle);
+            assert!(evicted.is_none(), "there is patience");
+            match seen.borrow().len() {
+                1 => panic!("in the middle of a wait"),
+                2 => {
+                    shared
+                        .admission
+                        .end_wait(worker, client.source(), admission::Client::Spoke);
+                    panic!("after a wait");
+                }
+                _ => shared
+                    .admission
+                    .end_wait(worker, client.source(), admission::Client::Ended),
+            }
+        });
+        let peers: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+        assert_eq!(seen.into_inner(), peers);
+        assert_eq!(shared.stats.panicked.get(), 2);
+    }
 }
