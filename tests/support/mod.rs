@@ -91,6 +91,7 @@ pub fn listening(log: &str) -> Vec<SocketAddr> {
 pub struct Setup {
     pub folder: TempDir,
     lines: Vec<String>,
+    through: Vec<String>,
     arguments: Vec<String>,
     stdout: Stdio,
     listen: bool,
@@ -108,6 +109,7 @@ impl Setup {
             log: folder.path().join("flashpolicy.log"),
             folder,
             lines: Vec::new(),
+            through: Vec::new(),
             arguments: Vec::new(),
             stdout: Stdio::null(),
             listen: true,
@@ -124,6 +126,12 @@ impl Setup {
 
     pub fn argument(mut self, argument: impl Into<String>) -> Setup {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Starts it through a program that ends by executing its arguments, such as `prlimit`.
+    pub fn through(mut self, program: &[&str]) -> Setup {
+        self.through = program.iter().map(|&word| word.into()).collect();
         self
     }
 
@@ -176,7 +184,15 @@ impl Setup {
             config.push_str("\nlisten = 127.0.0.1:0\n");
         }
         fs::write(self.path("flashpolicy.conf"), config).unwrap();
-        let child = binary()
+        let mut command = match &self.through[..] {
+            [] => binary(),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary_path());
+                command
+            }
+        };
+        let child = command
             .args(&self.arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
