@@ -97,7 +97,8 @@ impl Linger {
             self.changed.notify_all();
         }
         if let Some(mut oldest) = oldest {
-            oldest.discard();
+            // A small one: it stands on the stack of every worker.
+            oldest.discard(&mut [0; 1024]);
         }
     }
 
@@ -115,6 +116,7 @@ impl Linger {
 
     /// The thread: reads and discards until clients close or a bound is reached.
     pub(super) fn run(&self) {
+        let mut bytes = [0; 16 * 1024];
         loop {
             let (mut round, closing) = {
                 let mut state = self.lock();
@@ -135,7 +137,9 @@ impl Linger {
             } else {
                 MAX_TIME
             };
-            round.retain_mut(|lingering| lingering.discard() && lingering.since.elapsed() < most);
+            round.retain_mut(|lingering| {
+                lingering.discard(&mut bytes) && lingering.since.elapsed() < most
+            });
             let mut state = self.lock();
             round.append(&mut state.waiting);
             state.waiting = round;
@@ -153,12 +157,12 @@ impl State {
 }
 
 impl Lingering {
-    /// Reads what is there; false when the client has closed, or has sent too much.
-    fn discard(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
+    /// Reads what is there into `bytes`, which nobody looks at; false when the client has closed,
+    /// or has sent too much.
+    fn discard(&mut self, bytes: &mut [u8]) -> bool {
         // One fast sender must not keep the thread from the others.
         for _ in 0..64 {
-            match (&*self.stream).read(&mut bytes) {
+            match (&*self.stream).read(bytes) {
                 Ok(0) => return false,
                 Ok(count) => self.discarded += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
