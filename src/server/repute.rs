@@ -1,18 +1,20 @@
-//! A small memory of sources that were evicted or timed out without ever completing a request.
-//! Thousands of silent connections from thousands of addresses look like far-away players at
-//! first; only the second offence tells. It is bounded: what is forgotten is merely treated like a
-//! newcomer. It never refuses anybody.
+//! A small memory of sources that were evicted, timed out or kept a worker waiting for what is no
+//! request, without ever completing one. Thousands of silent connections from thousands of
+//! addresses look like far-away players at first; only the second offence tells. It is bounded:
+//! what is forgotten is merely treated like a newcomer. It never refuses anybody.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::admission::Source;
 
-/// Sources that are remembered at the most, 16 bytes each.
-const SLOTS: usize = 16 * 1024;
+/// Sources that are remembered at the most, 8 bytes each.
+const SLOTS: usize = 64 * 1024;
 
-/// Places in which one source may stand.
-const WAYS: usize = 4;
+/// Places in which one source may stand. With few of them some sources would always push each
+/// other out, be newcomers for ever, and hold the workers; with these, 8,000 all find room.
+const WAYS: usize = 8;
 
 /// How long an offence is remembered after the last one.
 const FORGET: Duration = Duration::from_secs(60);
@@ -31,11 +33,13 @@ pub(super) struct Repute {
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    /// The source's hash; 0 where the slot is free.
-    key: u64,
-    offences: u32,
-    /// Seconds after `start`.
-    last: u32,
+    /// A part of the source's hash.
+    tag: u32,
+    /// 0 where the slot is free.
+    offences: u16,
+    /// Seconds after `start`. That they start anew after 18 hours does no harm: what is so old
+    /// counts for another minute, unless its place was needed.
+    last: u16,
 }
 
 impl Repute {
@@ -49,22 +53,22 @@ impl Repute {
 
     /// How bad the source's record is.
     pub(super) fn level(&self, source: Source) -> Level {
-        let (key, places) = self.places(source);
+        let (tag, places) = self.places(source);
         let now = self.now();
         self.slots[places]
             .iter()
-            .find(|slot| slot.key == key && !slot.is_old(now))
-            .map_or(0, |slot| slot.offences.max(1).ilog2().min(3) as Level)
+            .find(|slot| slot.tag == tag && !slot.is_old(now))
+            .map_or(0, |slot| slot.offences.ilog2().min(3) as Level)
     }
 
-    /// The source was evicted or timed out.
+    /// The source was evicted, timed out, or sent what is no request.
     pub(super) fn offended(&mut self, source: Source) {
-        let (key, places) = self.places(source);
+        let (tag, places) = self.places(source);
         let now = self.now();
         let places = &mut self.slots[places];
         let own = places
             .iter()
-            .position(|slot| slot.key == key && !slot.is_old(now));
+            .position(|slot| slot.tag == tag && !slot.is_old(now));
         let slot = match own {
             Some(index) => places.get_mut(index),
             // The one with the least to remember makes room.
@@ -75,7 +79,7 @@ impl Repute {
         if let Some(slot) = slot {
             let before = if own.is_some() { slot.offences } else { 0 };
             *slot = Slot {
-                key,
+                tag,
                 offences: before.saturating_add(1),
                 last: now,
             };
@@ -84,28 +88,28 @@ impl Repute {
 
     /// The source completed a request.
     pub(super) fn cleared(&mut self, source: Source) {
-        let (key, places) = self.places(source);
+        let (tag, places) = self.places(source);
         for slot in &mut self.slots[places] {
-            if slot.key == key {
+            if slot.tag == tag {
                 *slot = Slot::default();
             }
         }
     }
 
-    fn now(&self) -> u32 {
-        self.start.elapsed().as_secs().min(u64::from(u32::MAX)) as u32
+    fn now(&self) -> u16 {
+        self.start.elapsed().as_secs() as u16
     }
 
-    fn places(&self, source: Source) -> (u64, std::ops::Range<usize>) {
-        let key = self.hasher.hash_one(source).max(1);
-        let first = key as usize % (SLOTS / WAYS) * WAYS;
-        (key, first..first + WAYS)
+    fn places(&self, source: Source) -> (u32, Range<usize>) {
+        let hash = self.hasher.hash_one(source);
+        let first = hash as usize % (SLOTS / WAYS) * WAYS;
+        ((hash >> 32) as u32, first..first + WAYS)
     }
 }
 
 impl Slot {
-    fn is_old(&self, now: u32) -> bool {
-        self.key == 0 || u64::from(now.saturating_sub(self.last)) > FORGET.as_secs()
+    fn is_old(&self, now: u16) -> bool {
+        self.offences == 0 || u64::from(now.wrapping_sub(self.last)) > FORGET.as_secs()
     }
 }
 
@@ -161,7 +165,7 @@ mod tests {
             }
         }
         let known = (0..8000).filter(|&n| repute.level(host(n)) > 0).count();
-        assert!(known > 7000, "{known}");
+        assert!(known > 7990, "{known}");
         for number in 0..1_000_000 {
             repute.offended(host(number));
         }
