@@ -68,8 +68,10 @@ pub struct Orders<T, H> {
 /// What ended a worker's wait, as far as its client is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// It said something that decides: a request, or what cannot become one.
-    Spoke,
+    /// It completed its request.
+    Asked,
+    /// It said what cannot become a request.
+    Rambled,
     /// The end of what it sent came first: it left, or its wait was evicted.
     Ended,
     /// Its time was over.
@@ -238,9 +240,9 @@ impl<T, H> Admission<T, H> {
             state.gauges.waiting.now -= 1;
         }
         match client {
-            Client::TimedOut => state.repute.offended(source),
+            Client::Rambled | Client::TimedOut => state.repute.offended(source),
             Client::Ended if evicted => state.repute.offended(source),
-            Client::Ended | Client::Spoke => {}
+            Client::Asked | Client::Ended => {}
         }
         evicted
     }

@@ -148,7 +148,8 @@ impl<'a> Request<'a> {
         }
         let asked = self.wait_until(deadline);
         let conduct = match asked {
-            Asked::Yes(_) | Asked::Never => admission::Client::Spoke,
+            Asked::Yes(_) => admission::Client::Asked,
+            Asked::Never => admission::Client::Rambled,
             Asked::TimedOut => admission::Client::TimedOut,
             Asked::Gone | Asked::Evicted => admission::Client::Ended,
         };

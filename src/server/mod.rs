@@ -358,7 +358,7 @@ mod tests {
                 2 => {
                     shared
                         .admission
-                        .end_wait(worker, client.source(), admission::Client::Spoke);
+                        .end_wait(worker, client.source(), admission::Client::Asked);
                     panic!("after a wait");
                 }
                 _ => shared
