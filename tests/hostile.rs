@@ -176,7 +176,7 @@ fn nobody_is_evicted_while_a_worker_is_idle() {
 fn who_floods_the_queue_keeps_nobody_else_out() {
     let _alone = alone();
     let mut server = Setup::new()
-        .line("workers = 2")
+        .line("workers = 16")
         .line("max_pending = 16")
         .start();
     let attack = attack(&server, one_attacker(), 300, Kind::HalfRequest);

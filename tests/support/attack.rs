@@ -333,6 +333,8 @@ pub struct Honest {
 /// One client's experience.
 #[derive(Clone, Debug)]
 pub struct Meeting {
+    /// When it began, after the first of them.
+    pub began: Duration,
     /// The time until the connection stood.
     pub connected: Duration,
     /// The time from sending the request to the end of the whole answer.
@@ -357,6 +359,7 @@ impl Honest {
     pub fn meet(&self, expected: &[u8]) -> Meetings {
         let next = AtomicUsize::new(0);
         let meetings = Mutex::new(Vec::new());
+        let start = Instant::now();
         thread::scope(|scope| {
             for _ in 0..self.at_once {
                 scope.spawn(|| loop {
@@ -364,7 +367,7 @@ impl Honest {
                     if number >= self.meetings {
                         return;
                     }
-                    let meeting = self.one(number, expected);
+                    let meeting = self.one(number, start, expected);
                     meetings.lock().unwrap().push(meeting);
                 });
             }
@@ -372,12 +375,14 @@ impl Honest {
         Meetings(meetings.into_inner().unwrap())
     }
 
-    fn one(&self, number: usize, expected: &[u8]) -> Meeting {
+    fn one(&self, number: usize, start: Instant, expected: &[u8]) -> Meeting {
         let begin = Instant::now();
+        let began = begin - start;
         let mut stream = match open(self.from.address(number), self.to) {
             Ok(stream) => stream,
             Err(error) => {
                 return Meeting {
+                    began,
                     connected: begin.elapsed(),
                     answered: Err(format!("connect: {error}")),
                 }
@@ -396,6 +401,7 @@ impl Honest {
             Ok(_) => Ok(sent.elapsed()),
         };
         Meeting {
+            began,
             connected,
             answered,
         }
