@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many connections may linger; the oldest is closed for a new one.
@@ -22,8 +21,13 @@ const MAX_TIME_AT_THE_END: Duration = Duration::from_millis(300);
 /// How many bytes of one client are discarded.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often lingering connections are looked at.
+/// How often lingering connections are looked at, and how many new ones are not kept waiting for
+/// that: most clients close at once, and their places are free again.
 const ROUND: Duration = Duration::from_millis(10);
+const MANY: usize = MAX_LINGERING / 4;
+
+/// How many are looked at in one go, out of everybody's reach.
+const GO: usize = 16;
 
 /// What the worker knows of the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +46,20 @@ pub(super) struct Linger {
 
 #[derive(Default)]
 struct State {
-    /// Oldest first, without those that the thread looks at right now.
+    /// Those that have been looked at in this round, oldest first; they are older than the others.
+    done: VecDeque<Lingering>,
+    /// Those that have not, oldest first.
     waiting: VecDeque<Lingering>,
+    /// How many are looked at right now.
     looked_at: usize,
+    /// How many came since the last round began.
+    fresh: usize,
     closing: bool,
 }
 
 struct Lingering {
     stream: Arc<TcpStream>,
+    rest: Rest,
     since: Instant,
     discarded: usize,
 }
@@ -68,30 +78,28 @@ impl Linger {
 
     /// Closes a connection so that the client sees a clean end.
     ///
-    /// One with nothing more to come lingers too while there is ample room, in case its client is
-    /// no Flash Player; under load it is closed at once.
+    /// One with nothing more to come lingers too, in case its client is no Flash Player, but has
+    /// to make room before all others.
     pub(super) fn close(&self, stream: &Arc<TcpStream>, rest: Rest) {
-        let lingering = self.lock().lingering();
-        if rest == Rest::Nothing && lingering >= MAX_LINGERING / 2 {
-            return;
-        }
         // A client that is gone needs no care.
         if stream.shutdown(Shutdown::Write).is_err() || stream.set_nonblocking(true).is_err() {
             return;
         }
         let new = Lingering {
             stream: Arc::clone(stream),
+            rest,
             since: Instant::now(),
             discarded: 0,
         };
         let mut state = self.lock();
         state.waiting.push_back(new);
+        state.fresh += 1;
         let oldest = if state.lingering() > MAX_LINGERING {
-            state.waiting.pop_front()
+            state.make_room()
         } else {
             None
         };
-        let wake = state.waiting.len() == 1;
+        let wake = state.lingering() == 1 || state.fresh == MANY;
         drop(state);
         if wake {
             self.changed.notify_all();
@@ -104,7 +112,12 @@ impl Linger {
 
     /// Closes all that linger: their descriptors are needed.
     pub(super) fn shed(&self) {
-        let shed = std::mem::take(&mut self.lock().waiting);
+        let mut state = self.lock();
+        let shed = (
+            std::mem::take(&mut state.done),
+            std::mem::take(&mut state.waiting),
+        );
+        drop(state);
         drop(shed);
     }
 
@@ -117,42 +130,80 @@ impl Linger {
     /// The thread: reads and discards until clients close or a bound is reached.
     pub(super) fn run(&self) {
         let mut bytes = [0; 16 * 1024];
+        let mut state = self.lock();
         loop {
-            let (mut round, closing) = {
-                let mut state = self.lock();
-                while state.waiting.is_empty() {
-                    if state.closing {
-                        return;
-                    }
-                    state = self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
+            while state.lingering() == 0 {
+                if state.closing {
+                    return;
                 }
-                state.looked_at = state.waiting.len();
-                (std::mem::take(&mut state.waiting), state.closing)
-            };
-            let most = if closing {
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            state.fresh = 0;
+            let most = if state.closing {
                 MAX_TIME_AT_THE_END
             } else {
                 MAX_TIME
             };
-            round.retain_mut(|lingering| {
-                lingering.discard(&mut bytes) && lingering.since.elapsed() < most
-            });
-            let mut state = self.lock();
-            round.append(&mut state.waiting);
-            state.waiting = round;
-            state.looked_at = 0;
-            drop(state);
-            thread::sleep(ROUND);
+            let mut left = state.waiting.len();
+            while left > 0 && !state.waiting.is_empty() {
+                let count = left.min(GO).min(state.waiting.len());
+                left -= count;
+                let mut some: Vec<_> = state.waiting.drain(..count).collect();
+                state.looked_at = count;
+                drop(state);
+                some.retain_mut(|lingering| {
+                    lingering.discard(&mut bytes) && lingering.since.elapsed() < most
+                });
+                state = self.lock();
+                state.looked_at = 0;
+                state.done.extend(some);
+            }
+            state.begin_anew();
+            let next_round = Instant::now() + ROUND;
+            while state.fresh < MANY {
+                let left = next_round.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                state = self
+                    .changed
+                    .wait_timeout(state, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
         }
     }
 }
 
 impl State {
     fn lingering(&self) -> usize {
-        self.waiting.len() + self.looked_at
+        self.done.len() + self.waiting.len() + self.looked_at
+    }
+
+    /// Has everybody looked at once more.
+    fn begin_anew(&mut self) {
+        let mut all = std::mem::take(&mut self.done);
+        all.append(&mut self.waiting);
+        self.waiting = all;
+    }
+
+    /// Takes out the oldest one with nothing more to come, or else the oldest of all.
+    fn make_room(&mut self) -> Option<Lingering> {
+        let State { done, waiting, .. } = self;
+        let quiet = |queue: &VecDeque<Lingering>| {
+            let mut rests = queue.iter().map(|lingering| lingering.rest);
+            rests.position(|rest| rest == Rest::Nothing)
+        };
+        if let Some(index) = quiet(done) {
+            return done.remove(index);
+        }
+        if let Some(index) = quiet(waiting) {
+            return waiting.remove(index);
+        }
+        done.pop_front().or_else(|| waiting.pop_front())
     }
 }
 
