@@ -6,6 +6,7 @@
 //! cargo bench --bench attack -- --seconds 20 many  # longer
 //! cargo bench --bench attack -- --peers PYTHON     # a plain pool, and gevent by this Python
 //! cargo bench --bench attack -- limit ten million  # few files, ten attacks, a million requests
+//! cargo bench --bench attack -- million --requests 100000 --only 6   # one kind of request
 //! ```
 //!
 //! Attackers are processes of their own: this one, started once more. All traffic is loopback's.
@@ -48,6 +49,7 @@ struct Options {
     seconds: u64,
     connections: usize,
     requests: u64,
+    only: Option<usize>,
     peers: Option<String>,
     scenes: Vec<String>,
 }
@@ -92,7 +94,7 @@ fn main() {
         ten_attacks(&options);
     }
     if options.wants("million") {
-        a_million_requests(options.requests);
+        a_million_requests(options.requests, options.only);
     }
 }
 
@@ -102,6 +104,7 @@ fn options(arguments: &[String]) -> Option<Options> {
         seconds: 10,
         connections: 8000,
         requests: 1_000_000,
+        only: None,
         peers: None,
         scenes: Vec::new(),
     };
@@ -114,6 +117,7 @@ fn options(arguments: &[String]) -> Option<Options> {
             "--seconds" => options.seconds = value().parse().expect("seconds"),
             "--connections" => options.connections = value().parse().expect("a number"),
             "--requests" => options.requests = value().parse().expect("a number"),
+            "--only" => options.only = Some(value().parse().expect("a number")),
             "--peers" => options.peers = Some(value().clone()),
             name => options.scenes.push(name.into()),
         }
@@ -289,10 +293,11 @@ fn ten_attacks(options: &Options) {
         ..*options
     };
     for round in 1..=10 {
-        let (_, kind, addresses) = SCENES[(round - 1) % SCENES.len()];
+        // The kind that costs most memory.
+        let (kind, addresses) = (Kind::HalfRequest, 8000);
         let (meetings, rate) = attack_with_players(server.address(), &options, kind, addresses);
         let memory = (memory_kib(pid, "VmRSS"), memory_kib(pid, "VmHWM"));
-        let name = format!("attack {round}: {kind:?} {addresses}");
+        let name = format!("many-half, attack {round}");
         row(&name, &meetings, rate, Some(memory), f64::NAN);
     }
 }
@@ -337,10 +342,13 @@ fn wire_table() -> Vec<(Vec<Vec<u8>>, bool, bool)> {
     ]
 }
 
-fn a_million_requests(requests: u64) {
+fn a_million_requests(requests: u64, only: Option<usize>) {
     let mut server = Setup::new().start();
     let to = server.address();
-    let table = wire_table();
+    let mut table = wire_table();
+    if let Some(kind) = only {
+        table = vec![table.swap_remove(kind)];
+    }
     let (next, wrong) = (AtomicU64::new(0), AtomicU64::new(0));
     let start = Instant::now();
     thread::scope(|scope| {
