@@ -6,6 +6,7 @@
 //! cargo bench --bench attack -- --seconds 20 many  # longer
 //! cargo bench --bench attack -- --peers PYTHON     # a plain pool, and gevent by this Python
 //! cargo bench --bench attack -- limit ten million  # few files, ten attacks, a million requests
+//! cargo bench --bench attack -- ten --attacks 25
 //! cargo bench --bench attack -- million --requests 100000 --only 6   # one kind of request
 //! ```
 //!
@@ -47,6 +48,7 @@ const SCENES: &[(&str, Kind, u32)] = &[
 
 struct Options {
     seconds: u64,
+    attacks: u32,
     connections: usize,
     requests: u64,
     only: Option<usize>,
@@ -102,6 +104,7 @@ fn main() {
 fn options(arguments: &[String]) -> Option<Options> {
     let mut options = Options {
         seconds: 10,
+        attacks: 10,
         connections: 8000,
         requests: 1_000_000,
         only: None,
@@ -115,6 +118,7 @@ fn options(arguments: &[String]) -> Option<Options> {
         match argument.as_str() {
             "--bench" => asked_by_bench = true,
             "--seconds" => options.seconds = value().parse().expect("seconds"),
+            "--attacks" => options.attacks = value().parse().expect("a number"),
             "--connections" => options.connections = value().parse().expect("a number"),
             "--requests" => options.requests = value().parse().expect("a number"),
             "--only" => options.only = Some(value().parse().expect("a number")),
@@ -292,7 +296,7 @@ fn ten_attacks(options: &Options) {
         peers: None,
         ..*options
     };
-    for round in 1..=10 {
+    for round in 1..=options.attacks {
         // The kind that costs most memory.
         let (kind, addresses) = (Kind::HalfRequest, 8000);
         let (meetings, rate) = attack_with_players(server.address(), &options, kind, addresses);
