@@ -64,6 +64,8 @@ pub enum Console {
 pub struct Listen {
     /// The address and port.
     pub address: SocketAddr,
+    /// Whether a load balancer stands before it: every connection begins with a PROXY header.
+    pub proxy: bool,
     /// A policy file of its own; none: the policy of all listeners.
     pub policy_file: Option<PathBuf>,
 }
@@ -72,7 +74,21 @@ impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Self {
         Listen {
             address,
+            proxy: false,
             policy_file: None,
+        }
+    }
+}
+
+impl Listen {
+    /// The port on which players find its policy; none where the system will choose it, since that
+    /// one is nobody's to rely on. Behind a load balancer it is the balancer's port, which is taken
+    /// to be 843.
+    pub fn players_port(&self) -> Option<u16> {
+        match self.address.port() {
+            _ if self.proxy => Some(MASTER_PORT),
+            0 => None,
+            port => Some(port),
         }
     }
 }
@@ -165,13 +181,17 @@ struct Key {
 const KEYS: &[Key] = &[
     Key {
         name: "listen",
-        expects: "ADDRESS:PORT such as 0.0.0.0:843 or [::]:843, and 'policy=FILE' behind it where \
-                  it has a policy of its own",
+        expects: "ADDRESS:PORT such as 0.0.0.0:843 or [::]:843; behind it 'proxy' where a load \
+                  balancer sends the PROXY protocol, and then 'policy=FILE' where it has a policy \
+                  of its own",
         repeatable: true,
-        // Only the addresses: a listener's policy is reloaded like any other.
+        // Not their policies: these are reloaded like any other.
         same: |a, b| {
-            let addresses = |c: &Config| c.listen.iter().map(|l| l.address).collect::<Vec<_>>();
-            addresses(a) == addresses(b)
+            let bound = |c: &Config| -> Vec<_> {
+                let listen = c.listen.iter();
+                listen.map(|l| (l.address, l.proxy)).collect()
+            };
+            bound(a) == bound(b)
         },
         reloads: false,
         set: |config, value, folder| {
@@ -743,14 +763,25 @@ fn parse_listen(value: &str, folder: &Path) -> Result<Listen, String> {
     let Some((address, rest)) = value.split_once([' ', '\t']) else {
         return parse_address(value).map(Listen::from);
     };
-    let policy = match rest.trim().strip_prefix("policy=") {
-        Some("") => return Err("the policy's file is missing".into()),
-        Some(file) => folder.join(file),
-        None => return Err(format!("'{}' is not understood", shown(rest.trim()))),
+    let rest = rest.trim();
+    let (proxy, rest) = match rest.strip_prefix("proxy") {
+        Some("") => (true, None),
+        Some(after) if after.starts_with([' ', '\t']) => (true, Some(after.trim_start())),
+        _ => (false, Some(rest)),
+    };
+    let policy_file = match rest.map(|rest| (rest, rest.strip_prefix("policy="))) {
+        None => None,
+        Some((_, Some(""))) => return Err("the policy's file is missing".into()),
+        Some((_, Some(file))) if file.ends_with(" proxy") || file.ends_with("\tproxy") => {
+            return Err("'proxy' stands before 'policy=FILE'".into())
+        }
+        Some((_, Some(file))) => Some(folder.join(file)),
+        Some((rest, None)) => return Err(format!("'{}' is not understood", shown(rest))),
     };
     Ok(Listen {
         address: parse_address(address)?,
-        policy_file: Some(policy),
+        proxy,
+        policy_file,
     })
 }
 
@@ -962,7 +993,8 @@ mod tests {
                 "listen = 843",
                 "/etc/x.conf:1: listen = 843: the address is missing; for every address of the host \
                  write [::]:843 or 0.0.0.0:843; expected ADDRESS:PORT such as 0.0.0.0:843 or \
-                 [::]:843, and 'policy=FILE' behind it where it has a policy of its own",
+                 [::]:843; behind it 'proxy' where a load balancer sends the PROXY protocol, and \
+                 then 'policy=FILE' where it has a policy of its own",
             ),
             (
                 "workers 4",
@@ -991,6 +1023,38 @@ mod tests {
             .unwrap()
             .1;
         assert_eq!(known.split(", ").count(), KEYS.len());
+    }
+
+    #[test]
+    fn a_listener_behind_a_load_balancer_says_so_before_its_policy() {
+        let listen = |value: &str| {
+            let parsed = parsed(&format!("listen = {value}"))?;
+            Ok::<_, Vec<String>>(parsed.listen.into_iter().next().unwrap())
+        };
+        let behind = Listen {
+            proxy: true,
+            ..self::listen("[::]:843")
+        };
+        assert_eq!(listen("[::]:843 proxy"), Ok(behind.clone()));
+        assert_eq!(listen("[::]:8430 proxy").unwrap().players_port(), Some(843));
+        let with_policy = Listen {
+            policy_file: Some("/etc/proxy policy.xml".into()),
+            ..behind
+        };
+        let value = "[::]:843 \t proxy  policy=proxy policy.xml";
+        assert_eq!(listen(value), Ok(with_policy));
+        for (value, expected) in [
+            ("[::]:843 proxys", "'proxys' is not understood"),
+            ("[::]:843 proxy v2", "'v2' is not understood"),
+            (
+                "[::]:843 policy=p.xml proxy",
+                "'proxy' stands before 'policy=FILE'",
+            ),
+            ("[::]:843 proxy policy=", "the policy's file is missing"),
+        ] {
+            let mistake = mistake(&format!("listen = {value}"));
+            assert!(mistake.contains(expected), "{mistake}");
+        }
     }
 
     #[test]

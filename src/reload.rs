@@ -142,7 +142,10 @@ impl Reloader {
         bound
             .map(|bound| {
                 let named = new.listen.iter().find(|l| l.address == bound.address);
-                named.unwrap_or(bound).clone()
+                config::Listen {
+                    proxy: bound.proxy,
+                    ..named.unwrap_or(bound).clone()
+                }
             })
             .collect()
     }

@@ -126,9 +126,7 @@ pub fn read_all(config: &Config) -> Vec<Served> {
         .map(|(source, listeners)| {
             let ports: Vec<u16> = listeners
                 .iter()
-                .map(|&index| config.listen[index].address.port())
-                // The port that the system will choose is not known, and nobody's to rely on.
-                .filter(|&port| port != 0)
+                .filter_map(|&index| config.listen[index].players_port())
                 .collect();
             let bytes = match &source {
                 Source::File(path) => read_file(path),

@@ -3,7 +3,7 @@
 
 use super::{load, print, read_policies, usage};
 use crate::cli::Configured;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::exit::Exit;
 use crate::policy::{self, render_grant, Offer, Origin, Policy, Verdict, MASTER_PORT};
 use crate::served::Served;
@@ -81,9 +81,7 @@ fn locations<'a>(config: &Config, all: &'a [Served]) -> Vec<Location<'a>> {
             .listeners
             .iter()
             .filter_map(|&index| config.listen.get(index))
-            .map(|listen| listen.address.port())
-            // A port that the system will choose is nothing that a SWF can name.
-            .filter(|&port| port != 0)
+            .filter_map(Listen::players_port)
             .collect();
         ports.sort_unstable();
         ports.dedup();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::connection::{evict, Client};
+use super::admission::Source;
+use super::connection::{announced, evict, Client};
 use super::listener::ignore_newcomers;
 use super::{Endpoint, Shared};
 use crate::config::reason;
@@ -62,13 +63,23 @@ impl Acceptor {
         self.shared.stats.accepted.add_one();
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let source = if self.endpoint.proxy {
+            // The balancer's words are usually here by now; where they are not, a worker waits.
+            match announced(&stream) {
+                Some(client) => Source::of(client.ip()),
+                None => Source::Unnamed(self.shared.unnamed.fetch_add(1, Relaxed)),
+            }
+        } else {
+            Source::of(peer.ip())
+        };
         let client = Client {
             stream: Arc::new(stream),
             peer,
+            source,
             since: Instant::now(),
             endpoint: Arc::clone(&self.endpoint),
         };
-        let orders = self.shared.admission.offer(client.source(), client);
+        let orders = self.shared.admission.offer(source, client);
         if let Some(stream) = orders.evict {
             evict(&stream);
         }

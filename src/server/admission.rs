@@ -16,13 +16,18 @@ use super::waiting::Waiting;
 use crate::stats::Gauges;
 
 /// What counts as one client when places are shared out: an IPv4 address, or the /64 of an IPv6
-/// address, since a single host has a /64 to itself.
+/// address, since a single host has a /64 to itself. Behind a load balancer it is the address that
+/// the balancer names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// The upper half of an IPv6 address.
     V6([u16; 4]),
+    /// A connection through a load balancer that has not said whose it is, or does not know: the
+    /// balancer stands for thousands, so each such connection counts for itself, and nothing of it
+    /// is remembered.
+    Unnamed(u32),
 }
 
 impl Source {
@@ -43,6 +48,7 @@ impl fmt::Display for Source {
         match *self {
             Source::V4(ip) => ip.fmt(f),
             Source::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+            Source::Unnamed(_) => f.write_str("clients that no balancer named"),
         }
     }
 }
@@ -352,6 +358,11 @@ impl<T, H> State<T, H> {
 
     fn evict(&mut self) -> Option<H> {
         let (source, handle) = self.waiting.end_worst()?;
+        let source = match source {
+            // In the log they are one.
+            Source::Unnamed(_) => Source::Unnamed(0),
+            source => source,
+        };
         self.gauges.waiting.now -= 1;
         self.evicting = true;
         self.evictions += 1;
@@ -455,6 +466,25 @@ mod tests {
         let _ = admission.offer(host(9), 4);
         let _ = admission.offer(host(1), 5);
         assert_eq!(served(&admission), [4, 5]);
+    }
+
+    #[test]
+    fn connections_that_no_balancer_named_count_each_for_itself_and_are_not_remembered() {
+        let admission = Admission::new(3, 3, NONE);
+        let _ = admission.begin_wait(0, Source::Unnamed(1), "u1");
+        let _ = admission.begin_wait(1, host(1), "a1");
+        let _ = admission.begin_wait(2, host(1), "a2");
+        for number in 2..9 {
+            let _ = admission.offer(Source::Unnamed(number), "u");
+            assert!(!admission.end_wait(0, Source::Unnamed(1), Client::TimedOut));
+            let _ = admission.begin_wait(0, Source::Unnamed(1), "u1");
+        }
+        assert_eq!(admission.lock().repute.level(Source::Unnamed(1)), 0);
+        assert!(
+            admission.end_wait(1, host(1), Client::Ended),
+            "a1, whose address holds two"
+        );
+        assert_eq!(admission.take_evictions().worst, [(host(1), 1)]);
     }
 
     #[test]

@@ -12,24 +12,22 @@ use socket2::SockRef;
 
 use super::admission::{self, Source};
 use super::linger::Rest;
+use super::proxy::{self, Header, Look, Whose, MAX_HEADER_BYTES};
 use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
 use super::{Endpoint, Shared};
 
 /// An accepted connection.
 pub(super) struct Client {
     pub(super) stream: Arc<TcpStream>,
-    /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through.
+    /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through. Behind a
+    /// load balancer it is the balancer, until its PROXY header has been read.
     pub(super) peer: SocketAddr,
+    /// Whose share of the places it takes.
+    pub(super) source: Source,
     /// When it was accepted.
     pub(super) since: Instant,
     /// Where it came in.
     pub(super) endpoint: Arc<Endpoint>,
-}
-
-impl Client {
-    pub(super) fn source(&self) -> Source {
-        Source::of(self.peer.ip())
-    }
 }
 
 /// Ends the wait for a client early: its worker's `read` gives what has arrived, and then the end.
@@ -38,11 +36,27 @@ pub(super) fn evict(stream: &TcpStream) {
     let _ = stream.shutdown(Shutdown::Read);
 }
 
-/// What became of the wait for a request.
+/// The client that a balancer has announced on a connection so far. It takes no bytes and does not
+/// wait.
+pub(super) fn announced(stream: &TcpStream) -> Option<SocketAddr> {
+    let mut bytes = [0; MAX_HEADER_BYTES];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+    let count = recv(stream.as_raw_fd(), &mut bytes, flags).ok()?;
+    match proxy::look(bytes.get(..count)?) {
+        Look::Complete(Header {
+            whose: Whose::Client(client),
+            ..
+        }) => Some(client),
+        _ => None,
+    }
+}
+
+/// What became of the wait for a client's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    /// It is complete.
-    Yes(Rest),
-    /// It cannot become a request any more.
+    /// They are complete.
+    Yes,
+    /// They cannot become what was expected any more.
     Never,
     /// The deadline passed.
     TimedOut,
@@ -53,13 +67,27 @@ enum Asked {
 }
 
 /// Serves one client and closes its connection. True when it completed a request.
-pub(super) fn serve(client: &Client, worker: usize, shared: &Shared) -> bool {
+pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool {
+    let mut turn = Turn {
+        worker,
+        shared,
+        deadline: Instant::now() + shared.timeout,
+        evicted: false,
+    };
+    let mut request = Request::default();
+    let mut asked = None;
+    if client.endpoint.proxy {
+        match turn.introduction(client) {
+            Some(introduction) => asked = request.begin_with(introduction.after_the_header()),
+            None => return false,
+        }
+    } else {
+        log::info!("{}: Connection accepted.", client.peer);
+    }
     let peer = client.peer;
-    log::info!("{peer}: Connection accepted.");
     let stats = &shared.stats;
-    let mut request = Request::new(client);
-    let rest = match request.wait(worker, shared) {
-        Asked::Yes(rest) => {
+    match asked.unwrap_or_else(|| turn.wait(client, &mut request)) {
+        Asked::Yes => {
             let policy = client.endpoint.policy();
             match send(&client.stream, &policy, shared.timeout) {
                 Ok(()) => {
@@ -72,22 +100,25 @@ pub(super) fn serve(client: &Client, worker: usize, shared: &Shared) -> bool {
                     log::info!("{peer}: Could not send the policy: {error}. Closing connection.");
                 }
             }
-            shared.linger.close(&client.stream, rest);
+            shared.linger.close(&client.stream, request.rest);
             return true;
         }
         Asked::Never => {
             stats.not_a_request.add_one();
-            log::info!("{peer}: Not a policy request. Closing connection.");
-            log::debug!(
-                "{peer}: It began with \"{}\".",
-                request.received().escape_ascii()
-            );
-            Rest::Possible
+            let received = request.received();
+            if proxy::looks_like_a_header(received) {
+                log::info!(
+                    "{peer}: A PROXY header, which this 'listen' does not expect. \
+                     Closing connection."
+                );
+            } else {
+                log::info!("{peer}: Not a policy request. Closing connection.");
+            }
+            log::debug!("{peer}: It began with \"{}\".", received.escape_ascii());
         }
         Asked::TimedOut => {
             stats.timed_out.add_one();
             log::info!("{peer}: Timed out. Closing.");
-            Rest::Possible
         }
         Asked::Gone => {
             stats.gone.add_one();
@@ -95,30 +126,228 @@ pub(super) fn serve(client: &Client, worker: usize, shared: &Shared) -> bool {
             return false;
         }
         Asked::Evicted => {
-            stats.evicted.add_one();
-            log::debug!("{peer}: Evicted: every worker waits, and others are pending.");
+            say_evicted(peer, shared);
             return false;
         }
     };
-    shared.linger.close(&client.stream, rest);
+    shared.linger.close(&client.stream, Rest::Possible);
     false
 }
 
-/// The bytes of a client until they are a request or cannot become one.
-struct Request<'a> {
-    client: &'a Client,
+fn say_evicted(peer: SocketAddr, shared: &Shared) {
+    shared.stats.evicted.add_one();
+    log::debug!("{peer}: Evicted: every worker waits, and others are pending.");
+}
+
+/// A worker's turn with one client, up to the client's one deadline.
+struct Turn<'a> {
+    worker: usize,
+    shared: &'a Shared,
+    deadline: Instant,
+    /// The wait was ended for somebody else: what has arrived still counts.
+    evicted: bool,
+}
+
+/// What a worker waits for: the bytes of a client until they are it or cannot become it.
+trait Expected {
+    /// Where the next bytes go.
+    fn room(&mut self) -> &mut [u8];
+    /// So many bytes have been put there.
+    fn came(&mut self, count: usize) -> Progress;
+}
+
+impl Turn<'_> {
+    /// Reads the balancer's header: from then on the client is the one that it names. None where
+    /// there was none; then the connection is closed.
+    fn introduction(&mut self, client: &mut Client) -> Option<Introduction> {
+        let Shared { stats, linger, .. } = self.shared;
+        let peer = client.peer;
+        let mut introduction = Introduction::new();
+        match (self.wait(client, &mut introduction), introduction.header) {
+            (Asked::Yes, Some(header)) => {
+                match header.whose {
+                    Whose::Client(address) => {
+                        client.peer = address;
+                        client.source = Source::of(address.ip());
+                        log::debug!("{address}: Through {peer}.");
+                    }
+                    Whose::Unknown => {}
+                    Whose::Balancer => {
+                        log::debug!("{peer}: A connection of the load balancer itself.");
+                        return Some(introduction);
+                    }
+                }
+                log::info!("{}: Connection accepted.", client.peer);
+                return Some(introduction);
+            }
+            (Asked::Yes | Asked::Never, _) => {
+                stats.not_a_request.add_one();
+                log::info!("{peer}: No PROXY header. Closing connection.");
+                log::debug!(
+                    "{peer}: It began with \"{}\".",
+                    introduction.received().escape_ascii()
+                );
+            }
+            (Asked::TimedOut, _) => {
+                stats.timed_out.add_one();
+                log::info!("{peer}: Timed out before a PROXY header. Closing.");
+            }
+            (Asked::Gone, _) => {
+                stats.gone.add_one();
+                log::debug!("{peer}: Closed before a PROXY header.");
+                return None;
+            }
+            (Asked::Evicted, _) => {
+                say_evicted(peer, self.shared);
+                return None;
+            }
+        }
+        linger.close(&client.stream, Rest::Possible);
+        None
+    }
+
+    /// Reads until the bytes are what is expected, cannot become it any more, or the deadline has
+    /// passed. It is one deadline for all bytes: a client that drips them gains nothing by it.
+    fn wait(&mut self, client: &Client, expected: &mut impl Expected) -> Asked {
+        let stream = &client.stream;
+        let timeout = self.shared.timeout;
+        if stream.set_read_timeout(Some(timeout)).is_err()
+            || stream.set_write_timeout(Some(timeout)).is_err()
+        {
+            return Asked::Gone;
+        }
+        let asked = match self.look(client, expected) {
+            Some(asked) => asked,
+            None => self.wait_among_others(client, expected),
+        };
+        match asked {
+            Asked::Gone if self.evicted => Asked::Evicted,
+            asked => asked,
+        }
+    }
+
+    /// Most requests are there by now: such a worker is never one of those that wait.
+    fn look(&self, client: &Client, expected: &mut impl Expected) -> Option<Asked> {
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let look = recv(client.stream.as_raw_fd(), expected.room(), flags);
+        took(look.map_err(io::Error::from), expected)
+    }
+
+    fn wait_among_others(&mut self, client: &Client, expected: &mut impl Expected) -> Asked {
+        let admission = &self.shared.admission;
+        let (worker, source) = (self.worker, client.source);
+        let handle = Arc::clone(&client.stream);
+        if let Some(other) = admission.begin_wait(worker, source, handle) {
+            evict(&other);
+        }
+        let asked = self.read(&client.stream, expected);
+        let conduct = match asked {
+            Asked::Yes => admission::Client::Asked,
+            Asked::Never => admission::Client::Rambled,
+            Asked::TimedOut => admission::Client::TimedOut,
+            Asked::Gone | Asked::Evicted => admission::Client::Ended,
+        };
+        self.evicted |= admission.end_wait(worker, source, conduct);
+        asked
+    }
+
+    fn read(&self, mut stream: &TcpStream, expected: &mut impl Expected) -> Asked {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+                return Asked::TimedOut;
+            }
+            let read = stream.read(expected.room());
+            if let Some(asked) = took(read, expected) {
+                return asked;
+            }
+        }
+    }
+}
+
+/// What the outcome of a read means; none when it is time to read again.
+fn took(read: io::Result<usize>, expected: &mut impl Expected) -> Option<Asked> {
+    let count = match read {
+        Ok(0) => return Some(Asked::Gone),
+        Ok(count) => count,
+        // Nothing yet, or the deadline: that is for the clock to tell.
+        Err(error) if is_no_data(&error) => return None,
+        Err(_) => return Some(Asked::Gone),
+    };
+    decided(expected.came(count))
+}
+
+fn decided(progress: Progress) -> Option<Asked> {
+    match progress {
+        Progress::Complete => Some(Asked::Yes),
+        Progress::Never => Some(Asked::Never),
+        Progress::Incomplete => None,
+    }
+}
+
+/// A client's request.
+struct Request {
     matcher: Matcher,
     bytes: [u8; MAX_REQUEST_BYTES],
     len: usize,
+    rest: Rest,
 }
 
-impl<'a> Request<'a> {
-    fn new(client: &'a Client) -> Self {
+impl Default for Request {
+    fn default() -> Self {
         Request {
-            client,
             matcher: Matcher::default(),
             bytes: [0; MAX_REQUEST_BYTES],
             len: 0,
+            rest: Rest::Possible,
+        }
+    }
+}
+
+impl Request {
+    fn received(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Takes bytes that came with the balancer's header.
+    fn begin_with(&mut self, bytes: &[u8]) -> Option<Asked> {
+        // More than that is never looked at.
+        let count = bytes.len().min(MAX_REQUEST_BYTES);
+        self.bytes[..count].copy_from_slice(&bytes[..count]);
+        decided(self.came(count))
+    }
+}
+
+impl Expected for Request {
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.len..]
+    }
+
+    fn came(&mut self, count: usize) -> Progress {
+        let piece = self.len..self.len + count;
+        self.len = piece.end;
+        let piece = &self.bytes[piece];
+        let progress = self.matcher.feed(piece);
+        if progress == Progress::Complete && piece == REQUEST {
+            self.rest = Rest::Nothing;
+        }
+        progress
+    }
+}
+
+/// A balancer's header, and what came with it.
+struct Introduction {
+    bytes: [u8; MAX_HEADER_BYTES],
+    len: usize,
+    header: Option<Header>,
+}
+
+impl Introduction {
+    fn new() -> Introduction {
+        Introduction {
+            bytes: [0; MAX_HEADER_BYTES],
+            len: 0,
+            header: None,
         }
     }
 
@@ -126,71 +355,27 @@ impl<'a> Request<'a> {
         &self.bytes[..self.len]
     }
 
-    /// Reads until the bytes are a request, cannot become one any more, or the deadline has passed.
-    /// It is for the whole request: a client that drips bytes gains nothing by it.
-    fn wait(&mut self, worker: usize, shared: &Shared) -> Asked {
-        let stream = &self.client.stream;
-        let deadline = Instant::now() + shared.timeout;
-        if stream.set_read_timeout(Some(shared.timeout)).is_err()
-            || stream.set_write_timeout(Some(shared.timeout)).is_err()
-        {
-            return Asked::Gone;
-        }
-        // Most requests are there by now: such a worker is never one of those that wait.
-        let look = recv(stream.as_raw_fd(), &mut self.bytes, MsgFlags::MSG_DONTWAIT);
-        if let Some(asked) = self.took(look.map_err(io::Error::from)) {
-            return asked;
-        }
-        let source = self.client.source();
-        let handle = Arc::clone(stream);
-        if let Some(other) = shared.admission.begin_wait(worker, source, handle) {
-            evict(&other);
-        }
-        let asked = self.wait_until(deadline);
-        let conduct = match asked {
-            Asked::Yes(_) => admission::Client::Asked,
-            Asked::Never => admission::Client::Rambled,
-            Asked::TimedOut => admission::Client::TimedOut,
-            Asked::Gone | Asked::Evicted => admission::Client::Ended,
-        };
-        let evicted = shared.admission.end_wait(worker, source, conduct);
-        match asked {
-            Asked::Gone if evicted => Asked::Evicted,
-            asked => asked,
-        }
+    /// The first bytes of the client itself.
+    fn after_the_header(&self) -> &[u8] {
+        let header = self.header.map_or(0, |header| header.len);
+        self.received().get(header..).unwrap_or_default()
+    }
+}
+
+impl Expected for Introduction {
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.len..]
     }
 
-    fn wait_until(&mut self, deadline: Instant) -> Asked {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.client.stream.set_read_timeout(Some(left)).is_err() {
-                return Asked::TimedOut;
+    fn came(&mut self, count: usize) -> Progress {
+        self.len += count;
+        match proxy::look(self.received()) {
+            Look::Complete(header) => {
+                self.header = Some(header);
+                Progress::Complete
             }
-            let mut stream = &*self.client.stream;
-            let read = stream.read(&mut self.bytes[self.len..]);
-            if let Some(asked) = self.took(read) {
-                return asked;
-            }
-        }
-    }
-
-    /// What the outcome of a read, which was put behind the bytes so far, means; none when it is
-    /// time to read again.
-    fn took(&mut self, read: io::Result<usize>) -> Option<Asked> {
-        let piece = match read {
-            Ok(0) => return Some(Asked::Gone),
-            Ok(count) => self.len..self.len + count,
-            // Nothing yet, or the deadline: that is for the clock to tell.
-            Err(error) if is_no_data(&error) => return None,
-            Err(_) => return Some(Asked::Gone),
-        };
-        self.len = piece.end;
-        let piece = &self.bytes[piece];
-        match self.matcher.feed(piece) {
-            Progress::Complete if piece == REQUEST => Some(Asked::Yes(Rest::Nothing)),
-            Progress::Complete => Some(Asked::Yes(Rest::Possible)),
-            Progress::Never => Some(Asked::Never),
-            Progress::Incomplete => None,
+            Look::Never => Progress::Never,
+            Look::Incomplete => Progress::Incomplete,
         }
     }
 }
@@ -238,4 +423,104 @@ fn is_no_data(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a worker makes of the pieces of a connection through a balancer: whose it is, and
+    /// whether it asked.
+    fn outcome(pieces: &[&[u8]]) -> (Option<Whose>, Option<Asked>) {
+        let mut introduction = Introduction::new();
+        let mut request = Request::default();
+        let mut pieces = pieces.iter().copied().filter(|piece| !piece.is_empty());
+        let mut hear = |expected: &mut dyn Expected| loop {
+            let mut rest = pieces.next()?;
+            // What does not fit is read later.
+            while !rest.is_empty() {
+                let room = expected.room();
+                let (now, later) = rest.split_at(rest.len().min(room.len()));
+                room[..now.len()].copy_from_slice(now);
+                rest = later;
+                if let Some(asked) = decided(expected.came(now.len())) {
+                    return Some((asked, rest));
+                }
+            }
+        };
+        let Some((Asked::Yes, unread)) = hear(&mut introduction) else {
+            return (None, None);
+        };
+        let whose = introduction.header.map(|header| header.whose);
+        let asked = request
+            .begin_with(introduction.after_the_header())
+            .or_else(|| match unread {
+                [] => None,
+                unread => request.begin_with_more(unread),
+            })
+            .or_else(|| hear(&mut request).map(|(asked, _)| asked));
+        (whose, asked)
+    }
+
+    impl Request {
+        fn begin_with_more(&mut self, bytes: &[u8]) -> Option<Asked> {
+            let room = self.room();
+            let count = bytes.len().min(room.len());
+            room[..count].copy_from_slice(&bytes[..count]);
+            decided(self.came(count))
+        }
+    }
+
+    fn first_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let header = proptest::sample::select(vec![
+            b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843\r\n".to_vec(),
+            b"PROXY TCP6 2001:db8::7 ::1 41122 843\r\n".to_vec(),
+            b"PROXY UNKNOWN x y\r\n".to_vec(),
+            b"PROXY TCP5 x y\r\n".to_vec(),
+            b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x34\x03\x4b\x04\0\0"
+                .to_vec(),
+            [b"\r\n\r\n\0\r\nQUIT\n\x21\0\x02\x08".to_vec(), vec![0; 520]].concat(),
+            Vec::new(),
+        ]);
+        let request = proptest::sample::select(vec![
+            REQUEST.to_vec(),
+            b"<policy-file-request />".to_vec(),
+            b"<policy-file-requesT/>".to_vec(),
+            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            vec![b'x'; 700],
+            Vec::new(),
+        ]);
+        (header, request).prop_map(|(header, request)| [header, request].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn header_and_request_may_be_cut_anywhere(
+            bytes in first_bytes(),
+            cuts in proptest::collection::vec(1usize..60, 0..60),
+        ) {
+            let mut pieces = Vec::new();
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            pieces.push(rest);
+            prop_assert_eq!(outcome(&pieces), outcome(&[&bytes]));
+        }
+    }
+
+    #[test]
+    fn the_client_is_named_and_its_request_counts() {
+        let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843\r\n";
+        let client = Some(Whose::Client("192.0.2.7:41122".parse().unwrap()));
+        let together = [&header[..], REQUEST].concat();
+        assert_eq!(outcome(&[&together]), (client, Some(Asked::Yes)));
+        assert_eq!(outcome(&[header, b"GET /"]), (client, Some(Asked::Never)));
+        assert_eq!(outcome(&[header]), (client, None));
+        assert_eq!(outcome(&[REQUEST]), (None, None));
+    }
 }

@@ -9,6 +9,7 @@ mod limits;
 mod linger;
 mod listener;
 mod pending;
+pub mod proxy;
 mod repute;
 pub mod request;
 mod waiting;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -45,6 +46,8 @@ const STOP_ROUND: Duration = Duration::from_millis(5);
 /// Where clients come in, and what they are told there.
 pub(crate) struct Endpoint {
     address: SocketAddr,
+    /// Whether every connection has to begin with a PROXY header.
+    proxy: bool,
     policy: RwLock<Arc<[u8]>>,
 }
 
@@ -94,6 +97,8 @@ pub(crate) struct Shared {
     stats: Stats,
     timeout: Duration,
     stopping: AtomicBool,
+    /// Counts connections through a balancer that has not named a client.
+    unnamed: AtomicU32,
 }
 
 impl Shared {
@@ -154,6 +159,7 @@ impl Server {
         for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
             let endpoint = Endpoint {
                 address: listener.local_addr().unwrap_or(listen.address),
+                proxy: listen.proxy,
                 policy: RwLock::new(Arc::clone(policy)),
             };
             listeners.push((listener, Arc::new(endpoint)));
@@ -168,6 +174,7 @@ impl Server {
             stats: Stats::default(),
             timeout: config.timeout,
             stopping: AtomicBool::new(false),
+            unnamed: AtomicU32::new(0),
         });
         let pool = start_workers(config.workers, &shared)?;
         Ok(Server {
@@ -254,17 +261,17 @@ fn start_workers(count: usize, shared: &Arc<Shared>) -> Result<threadpool::Threa
     Ok(pool)
 }
 
-fn work(worker: usize, shared: &Shared, serve: impl Fn(&Client, usize, &Shared) -> bool) {
+fn work(worker: usize, shared: &Shared, serve: impl Fn(&mut Client, usize, &Shared) -> bool) {
     let mut asked = None;
-    while let Some(client) = shared.admission.next(worker, asked) {
+    while let Some(mut client) = shared.admission.next(worker, asked) {
         // A panic costs one connection, not the worker; the panic hook has logged it.
-        let served = panic::catch_unwind(AssertUnwindSafe(|| serve(&client, worker, shared)));
+        let served = panic::catch_unwind(AssertUnwindSafe(|| serve(&mut client, worker, shared)));
         let completed = served.unwrap_or_else(|_| {
             shared.stats.panicked.add_one();
             shared.admission.end_wait_after_panic(worker);
             false
         });
-        asked = completed.then(|| client.source());
+        asked = completed.then_some(client.source);
     }
 }
 
@@ -320,6 +327,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = Arc::new(Endpoint {
             address: listener.local_addr().unwrap(),
+            proxy: false,
             policy: RwLock::new(Arc::new(*b"policy")),
         });
         let shared = Shared {
@@ -328,6 +336,7 @@ mod tests {
             stats: Stats::default(),
             timeout: Duration::from_secs(3),
             stopping: AtomicBool::new(false),
+            unnamed: AtomicU32::new(0),
         };
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(endpoint.address).unwrap())
@@ -337,12 +346,13 @@ mod tests {
             let client = Client {
                 stream: Arc::new(stream),
                 peer,
+                source: admission::Source::of(peer.ip()),
                 since: std::time::Instant::now(),
                 endpoint: Arc::clone(&endpoint),
             };
             assert!(shared
                 .admission
-                .offer(client.source(), client)
+                .offer(client.source, client)
                 .refuse
                 .is_none());
         }
@@ -351,19 +361,19 @@ mod tests {
         work(0, &shared, |client, worker, shared| {
             seen.borrow_mut().push(client.peer);
             let handle = Arc::clone(&client.stream);
-            let evicted = shared.admission.begin_wait(worker, client.source(), handle);
+            let evicted = shared.admission.begin_wait(worker, client.source, handle);
             assert!(evicted.is_none(), "there is patience");
             match seen.borrow().len() {
                 1 => panic!("in the middle of a wait"),
                 2 => {
                     shared
                         .admission
-                        .end_wait(worker, client.source(), admission::Client::Asked);
+                        .end_wait(worker, client.source, admission::Client::Asked);
                     panic!("after a wait");
                 }
                 _ => shared
                     .admission
-                    .end_wait(worker, client.source(), admission::Client::Ended),
+                    .end_wait(worker, client.source, admission::Client::Ended),
             }
         });
         let peers: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();

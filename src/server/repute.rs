@@ -53,6 +53,9 @@ impl Repute {
 
     /// How bad the source's record is.
     pub(super) fn level(&self, source: Source) -> Level {
+        if matches!(source, Source::Unnamed(_)) {
+            return 0;
+        }
         let (tag, places) = self.places(source);
         let now = self.now();
         self.slots[places]
@@ -63,6 +66,9 @@ impl Repute {
 
     /// The source was evicted, timed out, or sent what is no request.
     pub(super) fn offended(&mut self, source: Source) {
+        if matches!(source, Source::Unnamed(_)) {
+            return;
+        }
         let (tag, places) = self.places(source);
         let now = self.now();
         let places = &mut self.slots[places];
