@@ -6,16 +6,18 @@
 //!    pending, the address that holds the most loses its newest one, closed at once.
 //! 2. An idle worker takes the next one: addresses take turns, and each address's own connections
 //!    are first come, first served. From here on the client has 3 seconds.
-//! 3. The worker (`server/connection.rs`) reads until the bytes are a policy request, cannot become
+//! 3. Behind a load balancer its first bytes are a header (`server/proxy.rs`) that says whose it is;
+//!    from then on it counts by the client that was named.
+//! 4. The worker (`server/connection.rs`) reads until the bytes are a policy request, cannot become
 //!    one any more (`server/request.rs`), or the deadline has passed.
-//! 4. It answers with the policy and its NUL in one write.
-//! 5. `server/linger.rs` closes it so that the client sees a clean end and never a reset.
+//! 5. It answers with the policy and its NUL in one write.
+//! 6. `server/linger.rs` closes it so that the client sees a clean end and never a reset.
 //!
 //! Every step leaves its line in the log; `logging` never makes a worker wait for that.
 //!
 //! # Who knows what
-//! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`] and
-//! [`server::request`] are pure; only `server/connection.rs` talks to clients; only [`control`]
+//! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`],
+//! [`server::request`] and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
 //! knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the rooms
 //! together, a file for each command.
 
