@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,8 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use support::{
-    finish, free_port, have, is_root, wait_for, Client, Ends, Server, Setup, BUILT_IN, PATIENCE,
-    REQUEST,
+    finish, free_port, have, wait_for, Client, Ends, Server, Setup, BUILT_IN, PATIENCE, REQUEST,
 };
 use tempfile::TempDir;
 
@@ -29,6 +29,16 @@ struct Haproxy {
     address: SocketAddr,
 }
 
+/// It is seldom in the path of ordinary users.
+fn haproxy() -> Command {
+    let usual = Path::new("/usr/sbin/haproxy");
+    Command::new(if usual.exists() {
+        usual
+    } else {
+        Path::new("haproxy")
+    })
+}
+
 /// One of the files with other addresses in it; each must occur.
 fn adapted(name: &str, replaced: &[(&str, &str)]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/haproxy");
@@ -37,7 +47,8 @@ fn adapted(name: &str, replaced: &[(&str, &str)]) -> String {
         assert!(text.contains(from), "{name} has no '{from}'");
         text = text.replace(from, to);
     }
-    if !is_root() {
+    // Only root can become somebody else.
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
         text = text.replace("    user haproxy\n    group haproxy\n", "");
     }
     text
@@ -45,11 +56,7 @@ fn adapted(name: &str, replaced: &[(&str, &str)]) -> String {
 
 /// Checks the file as `haproxy -c` does: neither errors nor warnings.
 fn check(file: &Path) {
-    let output = Command::new("haproxy")
-        .args(["-c", "-f"])
-        .arg(file)
-        .output()
-        .unwrap();
+    let output = haproxy().args(["-c", "-f"]).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.success() && !said.contains("[WARNING]") && !said.contains("[ALERT]"),
@@ -69,7 +76,7 @@ impl Haproxy {
         let file = folder.path().join(name);
         fs::write(&file, adapted(name, &all)).unwrap();
         check(&file);
-        let child = Command::new("haproxy")
+        let child = haproxy()
             .args(["-db", "-f"])
             .arg(&file)
             .stdin(Stdio::null())
@@ -287,10 +294,11 @@ fn one_of_three_servers_is_stopped_restarted_and_reloaded_and_no_client_notices(
     let served: Vec<_> = logs.iter().map(|log| served(log)).collect();
     assert_eq!(served.iter().sum::<u64>(), asked, "{served:?}");
     for log in logs {
-        assert!(
-            !log.contains("[WARN] 127.") && !log.contains("No PROXY header"),
-            "{log}"
-        );
+        // Health checks leave no line, and nobody came unannounced.
+        let others = log.lines().filter(|line| line.contains("] 127.0.0.1:"));
+        for line in others {
+            assert!(line.ends_with("Connection accepted."), "{line}");
+        }
     }
 }
 

@@ -145,14 +145,12 @@ fn health_checks_are_no_warning_and_leave_no_line() {
     let mut asking = server.connect();
     asking.send(&[LOCAL, REQUEST].concat());
     assert_eq!(asking.rest(), BUILT_IN);
-    let peer = asking.stream.local_addr().unwrap();
-    server.logged(&format!("{peer}: Policy sent."));
-    assert_eq!(
-        after_the_start(&server).lines().count(),
-        2,
-        "{}",
-        server.log()
-    );
+    let mut client = server.connect();
+    client.send(&[LINE, REQUEST].concat());
+    assert_eq!(client.rest(), BUILT_IN);
+    server.logged("203.0.113.9:41122: Policy sent.");
+    let log = after_the_start(&server);
+    assert_eq!(log.lines().count(), 3, "{log}");
 }
 
 #[test]

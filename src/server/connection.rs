@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use nix::sys::socket::{recv, MsgFlags};
 use socket2::SockRef;
 
@@ -76,10 +77,15 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
     };
     let mut request = Request::default();
     let mut asked = None;
+    let mut level = Level::Info;
     if client.endpoint.proxy {
-        match turn.introduction(client) {
-            Some(introduction) => asked = request.begin_with(introduction.after_the_header()),
-            None => return false,
+        let Some(introduction) = turn.introduction(client) else {
+            return false;
+        };
+        asked = request.begin_with(introduction.after_the_header());
+        if introduction.is_of_the_balancer() {
+            // A health check every second must not fill the log.
+            level = Level::Debug;
         }
     } else {
         log::info!("{}: Connection accepted.", client.peer);
@@ -93,7 +99,7 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
                 Ok(()) => {
                     stats.served.add_one();
                     stats.answer_time.record(client.since.elapsed());
-                    log::info!("{peer}: Policy sent. Closing connection.");
+                    log::log!(level, "{peer}: Policy sent. Closing connection.");
                 }
                 Err(error) => {
                     stats.write_failed.add_one();
@@ -353,6 +359,10 @@ impl Introduction {
 
     fn received(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    fn is_of_the_balancer(&self) -> bool {
+        matches!(self.header, Some(header) if header.whose == Whose::Balancer)
     }
 
     /// The first bytes of the client itself.
