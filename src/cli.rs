@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pico_args::Arguments;
 
 use crate::config::{self, Loaded, Mistake, Override};
+use crate::probe::Arguments as ProbeArguments;
 
 /// What `--help` prints; it fits one screen.
 pub const HELP: &str = "\
@@ -16,6 +17,8 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
                                           and its policies, or in policy files
   flashpolicyd policy                     what would be served, and its meaning
   flashpolicyd explain ORIGIN PORT        may a SWF from ORIGIN use PORT?
+  flashpolicyd probe HOST [options]       ask a server what a player asks, and
+                                          why it is refused; see probe --help
 
   -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
   --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
@@ -30,6 +33,29 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
   flashpolicyd --listen 127.0.0.1:8843       try it without root
   printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
   flashpolicyd explain https://game.example.com 2001
+";
+
+/// What `probe --help` prints; it fits one screen too.
+pub const PROBE_HELP: &str = "\
+flashpolicyd probe: asks a server what Flash Player would ask, and says why not
+
+  flashpolicyd probe HOST                              is its policy served well?
+  flashpolicyd probe HOST --from ORIGIN --to PORTS     may this SWF connect?
+
+  HOST                the host that the SWF connects to: a name or an address
+  --from ORIGIN       where the SWF is loaded from: www.example.com (http),
+                      https://www.example.com, an IP address, or file:
+  --to PORT[,PORT…]   the ports that it connects to
+  --load HOST:PORT    what it loads by loadPolicyFile(\"xmlsocket://HOST:PORT\");
+                      may repeat
+  --port PORT         ask this port as if it were 843
+  --timeout SECONDS   wait this long for each answer (3 on port 843, else 20)
+  --json              one JSON object
+  --quiet             only the first line, which is a monitoring plugin's
+
+Exit codes: 0 fine; 1 warnings; 2 denied, unreachable or invalid; 3 usage
+
+  flashpolicyd probe game.example.com --from www.example.com --to 2001,3001
 ";
 
 /// What the user asked for.
@@ -57,10 +83,26 @@ pub enum Command {
         /// The port that it wants to connect to, as it was typed.
         port: String,
     },
+    /// Ask a server, or what is wrong with the arguments: a monitoring plugin has an exit code of
+    /// its own for that.
+    Probe(Result<Probe, String>),
+    /// Print the help of the probe.
+    ProbeHelp,
     /// Print the help.
     Help,
     /// Print the version.
     Version,
+}
+
+/// A probe, and how to tell what it found.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// What it is to find out, as it was typed.
+    pub arguments: ProbeArguments,
+    /// As JSON.
+    pub json: bool,
+    /// The first line alone.
+    pub quiet: bool,
 }
 
 /// Which configuration a command is about.
@@ -100,7 +142,10 @@ const OVERRIDES: [(&str, &str); 7] = [
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut arguments = Arguments::from_vec(arguments);
     if arguments.contains(["-h", "--help"]) {
-        return Ok(Command::Help);
+        return Ok(match arguments.subcommand() {
+            Ok(Some(command)) if command == "probe" => Command::ProbeHelp,
+            _ => Command::Help,
+        });
     }
     if arguments.contains(["-V", "--version"]) {
         return Ok(Command::Version);
@@ -145,6 +190,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
                 ),
             }
         }
+        Some("probe") => Ok(Command::Probe(probe(arguments))),
         Some("help") => Ok(Command::Help),
         Some(file) if std::path::Path::new(file).exists() => Err(format!(
             "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
@@ -152,9 +198,33 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             file.escape_debug()
         )),
         Some(other) => Err(format!(
-            "unknown command '{}'; expected serve, check, policy or explain",
+            "unknown command '{}'; expected serve, check, policy, explain or probe",
             other.escape_debug()
         )),
+    }
+}
+
+fn probe(mut arguments: Arguments) -> Result<Probe, String> {
+    let json = arguments.contains("--json");
+    let quiet = arguments.contains(["-q", "--quiet"]);
+    let mut single = |option: &'static str| one(option, values(&mut arguments, option.into())?);
+    let (from, to) = (single("--from")?, single("--to")?);
+    let (port, timeout) = (single("--port")?, single("--timeout")?);
+    let load = values(&mut arguments, "--load".into())?;
+    match free(arguments)?.as_slice() {
+        [host] => Ok(Probe {
+            arguments: ProbeArguments {
+                host: host.to_string_lossy().into_owned(),
+                from,
+                to,
+                load,
+                port,
+                timeout,
+            },
+            json,
+            quiet,
+        }),
+        _ => Err("probe takes one argument: HOST, the host that the SWF connects to".into()),
     }
 }
 
@@ -266,7 +336,7 @@ mod tests {
             ("serve --wrokers 4", "not understood: '--wrokers', '4'"),
             (
                 "start",
-                "unknown command 'start'; expected serve, check, policy or explain",
+                "unknown command 'start'; expected serve, check, policy, explain or probe",
             ),
             ("check --stricked x.xml", "not understood: '--stricked'"),
             (
@@ -288,7 +358,9 @@ mod tests {
 
     #[test]
     fn the_help_fits_one_screen() {
-        assert!(HELP.lines().count() <= 24);
-        assert!(HELP.lines().all(|line| line.chars().count() < 80));
+        for help in [HELP, PROBE_HELP] {
+            assert!(help.lines().count() <= 24);
+            assert!(help.lines().all(|line| line.chars().count() < 80));
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use crate::probe::Level;
+
 /// The exit codes of every command but `probe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -16,6 +18,35 @@ pub enum Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The exit codes of `probe`: those of a monitoring plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeExit {
+    /// 0: all is well.
+    Fine = 0,
+    /// 1: it works, with warnings.
+    Warnings = 1,
+    /// 2: denied, unreachable or invalid.
+    Critical = 2,
+    /// 3: the command line is wrong; nothing was asked.
+    Usage = 3,
+}
+
+impl From<Level> for ProbeExit {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Fine => ProbeExit::Fine,
+            Level::Warning => ProbeExit::Warnings,
+            Level::Critical => ProbeExit::Critical,
+        }
+    }
+}
+
+impl From<ProbeExit> for ExitCode {
+    fn from(exit: ProbeExit) -> Self {
         ExitCode::from(exit as u8)
     }
 }

@@ -19,7 +19,7 @@
 //! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`],
 //! [`server::request`] and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
 //! knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the rooms
-//! together, a file for each command.
+//! together, a file for each command. [`probe`] is the other side: the player's.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -34,6 +34,7 @@ pub mod logging;
 pub mod pid_file;
 pub mod policy;
 pub mod privileges;
+pub mod probe;
 pub mod reload;
 mod root;
 pub mod served;

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use flashpolicyd::{cli, commands};
 
 fn main() -> ExitCode {
-    let exit = match cli::parse(std::env::args_os().skip(1).collect()) {
+    match cli::parse(std::env::args_os().skip(1).collect()) {
         Ok(command) => commands::run(command),
-        Err(error) => commands::usage(&error),
-    };
-    exit.into()
+        Err(error) => commands::usage(&error).into(),
+    }
 }

@@ -3,18 +3,20 @@
 mod check;
 mod explain;
 mod policy;
+mod probe;
 mod serve;
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
-use crate::cli::{Command, Configured, HELP};
+use crate::cli::{Command, Configured, HELP, PROBE_HELP};
 use crate::config::{Config, Loaded};
 use crate::exit::Exit;
 use crate::served::{self, Served};
 
 /// Runs a command to its end.
-pub fn run(command: Command) -> Exit {
-    match command {
+pub fn run(command: Command) -> ExitCode {
+    let exit = match command {
         Command::Serve(configured) => serve::run(&configured),
         Command::Check {
             configured,
@@ -27,9 +29,13 @@ pub fn run(command: Command) -> Exit {
             origin,
             port,
         } => explain::run(&configured, &origin, &port),
+        // Its exit codes are a monitoring plugin's.
+        Command::Probe(probe) => return probe::run(&probe).into(),
+        Command::ProbeHelp => print(PROBE_HELP),
         Command::Help => print(HELP),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
-    }
+    };
+    exit.into()
 }
 
 /// Says what is wrong with the command line.

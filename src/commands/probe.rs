@@ -1,0 +1,45 @@
+//! `flashpolicyd probe`: what would Flash Player get from this server, and why is the answer no? It
+//! is a monitoring plugin too: its first line and its exit code.
+
+use std::io::{self, IsTerminal};
+
+use super::print;
+use crate::cli::Probe;
+use crate::exit::{Exit, ProbeExit};
+use crate::probe::{self, Plan};
+
+/// Probes and tells; a plugin says what is wrong with its command line in its first line.
+pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
+    let planned = probe
+        .as_ref()
+        .map_err(String::clone)
+        .and_then(|probe| Ok((probe, Plan::new(&probe.arguments)?)));
+    let (probe, plan) = match planned {
+        Ok(planned) => planned,
+        Err(mistake) => {
+            let mistake = mistake.replace('|', "/");
+            print(format!(
+                "POLICY UNKNOWN - {mistake}\ntry: flashpolicyd probe --help\n"
+            ));
+            return ProbeExit::Usage;
+        }
+    };
+    let report = probe::run(plan);
+    let text = if probe.json {
+        probe::json(&report) + "\n"
+    } else if probe.quiet {
+        probe::first_line(&report) + "\n"
+    } else {
+        let colour = io::stdout().is_terminal();
+        format!(
+            "{}\n{}",
+            probe::first_line(&report),
+            probe::story(&report, colour)
+        )
+    };
+    match print(text) {
+        // Nobody has seen the verdict, so it is not to be taken for a good one.
+        Exit::Failed => ProbeExit::Critical,
+        _ => report.level().into(),
+    }
+}

@@ -1,0 +1,183 @@
+//! One exchange with one address: connect, send a request, take what comes. It never waits longer
+//! than it is told to, never keeps more than [`MAX_BYTES`], and judges nothing.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::config::reason;
+use crate::policy::MAX_POLICY_BYTES;
+
+/// What Flash Player sends. Source: rule book section 1.1 (DG).
+pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
+
+/// The most that is kept of an answer: one byte more than the largest policy with its NUL.
+pub const MAX_BYTES: usize = MAX_POLICY_BYTES + 2;
+
+/// How long the connection is watched once the NUL is here: does the server close it, cleanly?
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+/// Everything that was seen of one connection.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Who was asked.
+    pub address: SocketAddr,
+    /// After what time the connection stood, or why it does not.
+    pub connected: Result<Duration, NoConnection>,
+    /// What came, at most [`MAX_BYTES`].
+    pub bytes: Vec<u8>,
+    /// How many reads it took up to the NUL.
+    pub pieces: usize,
+    /// How many bytes the first of them brought.
+    pub first_piece: usize,
+    /// How the connection ended.
+    pub end: End,
+    /// From the first packet to the NUL; without one, to the end.
+    pub time: Duration,
+    /// How long Flash Player waits for this answer.
+    pub deadline: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoConnection {
+    /// The port is closed.
+    Refused,
+    /// Nothing came back in time.
+    Filtered,
+    /// The way ends somewhere: no such host, or a firewall that says so; the system's words.
+    Unreachable(String),
+    /// This host itself has no way there, such as one without IPv6; the system's words.
+    NoRoute(String),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server closed it.
+    Closed,
+    /// The server, or something on the way, reset it.
+    Reset,
+    /// It was still open when the time was over.
+    Open,
+    /// More came than the probe keeps.
+    TooMuch,
+}
+
+/// How long an exchange may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long Flash Player waits.
+    pub deadline: Duration,
+    /// How long the probe listens in all: longer, where it can tell slow from silent by that.
+    pub patience: Duration,
+}
+
+/// Connects, sends the request and takes what comes, up to a NUL, the end, or the limits.
+pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
+    let start = Instant::now();
+    let mut exchange = Exchange {
+        address,
+        connected: Err(NoConnection::Filtered),
+        bytes: Vec::new(),
+        pieces: 0,
+        first_piece: 0,
+        end: End::Open,
+        time: Duration::ZERO,
+        deadline: limits.deadline,
+    };
+    match connect(address, limits.deadline) {
+        Ok(stream) => {
+            exchange.connected = Ok(start.elapsed());
+            converse(stream, request, start, limits.patience, &mut exchange);
+        }
+        Err(reason) => {
+            exchange.connected = Err(reason);
+            exchange.time = start.elapsed();
+        }
+    }
+    exchange
+}
+
+/// Connects and says nothing: after what time, or why not.
+pub fn knock(address: SocketAddr, limit: Duration) -> Result<Duration, NoConnection> {
+    let start = Instant::now();
+    connect(address, limit).map(|stream| {
+        let time = start.elapsed();
+        let _ = stream.shutdown(Shutdown::Both);
+        time
+    })
+}
+
+fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, NoConnection> {
+    TcpStream::connect_timeout(&address, at_least_a_moment(limit)).map_err(|error| {
+        use io::ErrorKind::*;
+        match error.kind() {
+            ConnectionRefused | ConnectionReset => NoConnection::Refused,
+            TimedOut | WouldBlock => NoConnection::Filtered,
+            AddrNotAvailable | NetworkUnreachable | Unsupported | InvalidInput => {
+                NoConnection::NoRoute(reason(&error))
+            }
+            _ => NoConnection::Unreachable(reason(&error)),
+        }
+    })
+}
+
+/// A time of zero would mean for ever to a socket.
+fn at_least_a_moment(time: Duration) -> Duration {
+    time.max(Duration::from_millis(1))
+}
+
+fn converse(
+    mut stream: TcpStream,
+    request: &[u8],
+    start: Instant,
+    patience: Duration,
+    exchange: &mut Exchange,
+) {
+    // A server may answer and close before it has read anything: what it sent still counts, so a
+    // request that cannot be sent is no reason to stop here.
+    let _ = stream.set_nodelay(true);
+    let _ = stream.set_write_timeout(Some(at_least_a_moment(patience)));
+    let _ = stream.write_all(request);
+
+    let mut buffer = [0; 8 * 1024];
+    let mut nul_seen = None;
+    exchange.end = loop {
+        let until = nul_seen.map_or(patience, |at: Duration| at + AFTERWARDS);
+        let left = until.saturating_sub(start.elapsed());
+        // Without a time-out a read could take for ever.
+        if left.is_zero()
+            || stream
+                .set_read_timeout(Some(at_least_a_moment(left)))
+                .is_err()
+        {
+            break End::Open;
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) => break End::Closed,
+            Ok(count) => {
+                let room = MAX_BYTES.saturating_sub(exchange.bytes.len());
+                let kept = buffer.get(..count.min(room)).unwrap_or_default();
+                exchange.bytes.extend_from_slice(kept);
+                if nul_seen.is_none() {
+                    exchange.pieces += 1;
+                    if exchange.pieces == 1 {
+                        exchange.first_piece = count;
+                    }
+                    nul_seen = kept.contains(&0).then(|| start.elapsed());
+                }
+                if count >= room {
+                    break End::TooMuch;
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted
+                | io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut => {}
+                _ => break End::Reset,
+            },
+        }
+    };
+    exchange.time = nul_seen.unwrap_or_else(|| start.elapsed());
+}

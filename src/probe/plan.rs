@@ -1,0 +1,343 @@
+//! What a probe is to find out: the arguments become a [`Plan`]. It connects to nothing and
+//! resolves nothing.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::policy::{Host, Origin, MASTER_PORT};
+
+/// How long Flash Player waits for a policy from port 843. Source: rule book section 1.9
+/// (PC, ASDOC).
+pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the probe waits for anything else: Flash Player waits for ever, or for the operating
+/// system. Source: rule book section 8.
+pub const ELSEWHERE: Duration = Duration::from_secs(20);
+
+/// The most destination ports that one probe asks about.
+pub const MAX_PORTS: usize = 16;
+
+/// The most `--load` locations.
+pub const MAX_LOADS: usize = 8;
+
+const TIMEOUTS: std::ops::RangeInclusive<f64> = 0.1..=60.0;
+
+/// The arguments of `probe`, as they were typed.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// The host to ask.
+    pub host: String,
+    /// `--from`: where the SWF was loaded from.
+    pub from: Option<String>,
+    /// `--to`: the ports that it wants to connect to.
+    pub to: Option<String>,
+    /// `--load`: what it names with `loadPolicyFile`.
+    pub load: Vec<String>,
+    /// `--port`: the port to ask in place of 843.
+    pub port: Option<String>,
+    /// `--timeout`: seconds.
+    pub timeout: Option<String>,
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The host as the SWF names it.
+    pub host: Host,
+    /// The port, from 1.
+    pub port: u16,
+}
+
+/// What a probe is to find out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The host that the SWF would connect to.
+    pub host: Host,
+    /// Where the SWF was loaded from; without one, the server is judged by itself.
+    pub from: Option<Origin>,
+    /// The ports that it would connect to; none without [`Plan::from`].
+    pub to: Vec<u16>,
+    /// What it names with `loadPolicyFile`, in its order.
+    pub loads: Vec<Location>,
+    /// The port that stands for 843.
+    pub port: u16,
+    /// The time for the whole exchange on that port.
+    pub timeout: Duration,
+    /// The time for each exchange anywhere else.
+    pub elsewhere: Duration,
+}
+
+impl Plan {
+    /// Understands the arguments.
+    ///
+    /// # Errors
+    /// A sentence that names the argument, what was expected, and what to write instead.
+    pub fn new(arguments: &Arguments) -> Result<Plan, String> {
+        let host = host("HOST", &arguments.host)?;
+        let from = match &arguments.from {
+            Some(text) => Some(
+                Origin::parse(text).map_err(|fault| format!("--from {}: {fault}", show(text)))?,
+            ),
+            None => None,
+        };
+        let to = arguments.to.as_deref().map(ports).transpose()?;
+        match (&from, &to) {
+            (Some(_), None) => {
+                return Err(
+                    "--from needs --to: which port does the SWF connect to? such as --to 2001"
+                        .into(),
+                )
+            }
+            (None, Some(_)) => return Err(
+                "--to needs --from: where is the SWF loaded from? such as --from www.example.com, \
+                 --from https://www.example.com or --from file:"
+                    .into(),
+            ),
+            _ => {}
+        }
+        if arguments.load.len() > MAX_LOADS {
+            return Err(format!(
+                "--load is given {} times; {MAX_LOADS} are the most",
+                arguments.load.len()
+            ));
+        }
+        let loads = arguments
+            .load
+            .iter()
+            .map(|text| location(text))
+            .collect::<Result<_, _>>()?;
+        let timeout = arguments.timeout.as_deref().map(seconds).transpose()?;
+        Ok(Plan {
+            host,
+            from,
+            to: to.unwrap_or_default(),
+            loads,
+            port: arguments
+                .port
+                .as_deref()
+                .map_or(Ok(MASTER_PORT), |text| port("--port", text))?,
+            timeout: timeout.unwrap_or(PLAYERS_PATIENCE),
+            elsewhere: timeout.unwrap_or(ELSEWHERE),
+        })
+    }
+
+    /// Whether the port that players ask is asked, and no other in its place.
+    pub fn asks_port_843(&self) -> bool {
+        self.port == MASTER_PORT
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// An argument for a message: on one line, escaped, and cut short.
+fn show(text: &str) -> String {
+    let shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    format!("'{shown}'")
+}
+
+fn host(what: &str, text: &str) -> Result<Host, String> {
+    let bare = "write the host name or the address alone, such as game.example.com or 203.0.113.7";
+    if text.contains(['/', '?', '#', '@']) {
+        return Err(format!(
+            "{what} {}: this is more than a host; {bare}",
+            show(text)
+        ));
+    }
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let is_address = inside.unwrap_or(text).parse::<IpAddr>().is_ok();
+    match Origin::parse(text) {
+        // A name has no colon.
+        Ok(Origin::Web { host, .. }) if !is_address && text.contains(':') => Err(format!(
+            "{what} {}: {host} has a port behind it; write {host} alone, and the port as --port PORT \
+             (the policy's) or --to PORT (the SWF's)",
+            show(text)
+        )),
+        Ok(Origin::Web { host, .. }) => Ok(host),
+        Ok(Origin::Local) => Err(format!("{what} {}: this is no host; {bare}", show(text))),
+        Err(fault) => Err(format!("{what} {}: {}; {bare}", show(text), fault.cause)),
+    }
+}
+
+fn location(text: &str) -> Result<Location, String> {
+    let rest = text.strip_prefix("xmlsocket://").unwrap_or(text);
+    let Some((name, number)) = rest.rsplit_once(':') else {
+        return Err(format!(
+            "--load {}: the port is missing; expected HOST:PORT, as in \
+             loadPolicyFile(\"xmlsocket://HOST:PORT\")",
+            show(text)
+        ));
+    };
+    Ok(Location {
+        host: host("--load", name)?,
+        port: port("--load", number)?,
+    })
+}
+
+fn port(option: &str, text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
+        _ => Err(format!(
+            "{option} {}: no port; expected a number from 1 to 65535",
+            show(text)
+        )),
+    }
+}
+
+fn ports(text: &str) -> Result<Vec<u16>, String> {
+    let mut ports: Vec<u16> = Vec::new();
+    for entry in text.split(',') {
+        let entry = port("--to", entry.trim())?;
+        if !ports.contains(&entry) {
+            ports.push(entry);
+        }
+    }
+    if ports.len() > MAX_PORTS {
+        return Err(format!(
+            "--to names {} ports; {MAX_PORTS} are the most",
+            ports.len()
+        ));
+    }
+    Ok(ports)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if TIMEOUTS.contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!(
+            "--timeout {}: expected seconds from {} to {}, such as 3 or 2.5",
+            show(text),
+            TIMEOUTS.start(),
+            TIMEOUTS.end()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(host: &str, change: impl FnOnce(&mut Arguments)) -> Result<Plan, String> {
+        let mut arguments = Arguments {
+            host: host.into(),
+            ..Arguments::default()
+        };
+        change(&mut arguments);
+        Plan::new(&arguments)
+    }
+
+    #[test]
+    fn a_host_alone_is_asked_as_the_player_asks() {
+        let plan = plan("Game.Example.com.", |_| ()).unwrap();
+        assert_eq!(plan.host.to_string(), "game.example.com");
+        assert_eq!(
+            (plan.port, plan.timeout, plan.elsewhere),
+            (843, PLAYERS_PATIENCE, ELSEWHERE)
+        );
+        assert!(plan.from.is_none() && plan.to.is_empty() && plan.loads.is_empty());
+    }
+
+    #[test]
+    fn every_argument_is_understood() {
+        let plan = plan("::1", |a| {
+            a.from = Some("https://www.example.com/game.swf".into());
+            a.to = Some("2001, 80,2001".into());
+            a.load = vec![
+                "xmlsocket://game.example.com:10843".into(),
+                "[::1]:8430".into(),
+            ];
+            a.port = Some("8843".into());
+            a.timeout = Some("0.5".into());
+        })
+        .unwrap();
+        assert_eq!(plan.host.to_string(), "[::1]");
+        assert_eq!(plan.to, [2001, 80]);
+        let loads: Vec<_> = plan.loads.iter().map(ToString::to_string).collect();
+        assert_eq!(loads, ["game.example.com:10843", "[::1]:8430"]);
+        assert_eq!(
+            (plan.port, plan.elsewhere),
+            (8843, Duration::from_millis(500))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_to_write() {
+        type Change = fn(&mut Arguments);
+        let cases: [(&str, Change, &str); 16] = [
+            (
+                "",
+                |_| (),
+                "HOST '': the origin names no host; write the host name",
+            ),
+            (
+                "http://a.example/",
+                |_| (),
+                "this is more than a host; write the host name",
+            ),
+            (
+                "a.example:843",
+                |_| (),
+                "a.example has a port behind it; write a.example alone",
+            ),
+            (
+                "10.0.0.1:843",
+                |_| (),
+                "10.0.0.1 has a port behind it; write 10.0.0.1 alone",
+            ),
+            ("[::1]:843", |_| (), "has a port behind it"),
+            ("file:", |_| (), "this is no host"),
+            ("a\u{1b}b", |_| (), "HOST 'a\\u{1b}b'"),
+            ("a", |a| a.from = Some("b".into()), "--from needs --to"),
+            ("a", |a| a.to = Some("1".into()), "--to needs --from"),
+            (
+                "a",
+                |a| (a.from, a.to) = (Some("ftp://b".into()), Some("1".into())),
+                "content is not loaded over `ftp`",
+            ),
+            (
+                "a",
+                |a| a.to = Some("80-90".into()),
+                "--to '80-90': no port; expected a number from 1 to 65535",
+            ),
+            ("a", |a| a.port = Some("0".into()), "--port '0': no port"),
+            (
+                "a",
+                |a| a.timeout = Some("soon".into()),
+                "expected seconds from 0.1 to 60, such as 3 or 2.5",
+            ),
+            (
+                "a",
+                |a| a.load = vec!["b".into()],
+                "the port is missing; expected HOST:PORT",
+            ),
+            (
+                "a",
+                |a| a.load = vec!["b:1".into(); 9],
+                "--load is given 9 times; 8 are the most",
+            ),
+            (
+                "a",
+                |a| {
+                    a.to = Some(
+                        (1..=17)
+                            .map(|n| n.to_string())
+                            .collect::<Vec<_>>()
+                            .join(","),
+                    )
+                },
+                "--to names 17 ports",
+            ),
+        ];
+        for (host, change, expected) in cases {
+            let error = plan(host, change).unwrap_err();
+            assert!(error.contains(expected), "{host}: {error}");
+            assert!(!error.contains('\u{1b}'));
+        }
+    }
+}
