@@ -39,8 +39,8 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 pub const PROBE_HELP: &str = "\
 flashpolicyd probe: asks a server what Flash Player would ask, and says why not
 
-  flashpolicyd probe HOST                              is its policy served well?
-  flashpolicyd probe HOST --from ORIGIN --to PORTS     may this SWF connect?
+  flashpolicyd probe HOST                            is its policy served well?
+  flashpolicyd probe HOST --from ORIGIN --to PORTS   may this SWF connect?
 
   HOST                the host that the SWF connects to: a name or an address
   --from ORIGIN       where the SWF is loaded from: www.example.com (http),

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::reason;
@@ -16,6 +17,12 @@ pub const MAX_BYTES: usize = MAX_POLICY_BYTES + 2;
 
 /// How long the connection is watched once the NUL is here: does the server close it, cleanly?
 const AFTERWARDS: Duration = Duration::from_millis(500);
+
+/// How long one read waits: a kernel may take an eighth more than it is told to.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// How long a reset may take that follows the end, beside the way there and back.
+const AFTER_THE_END: Duration = Duration::from_millis(10);
 
 /// Everything that was seen of one connection.
 #[derive(Clone, Debug)]
@@ -142,20 +149,20 @@ fn converse(
     let _ = stream.write_all(request);
 
     let mut buffer = [0; 8 * 1024];
-    let mut nul_seen = None;
+    let (mut nul_seen, mut ended) = (None, None);
     exchange.end = loop {
         let until = nul_seen.map_or(patience, |at: Duration| at + AFTERWARDS);
         let left = until.saturating_sub(start.elapsed());
+        let slice = at_least_a_moment(left.min(SLICE));
         // Without a time-out a read could take for ever.
-        if left.is_zero()
-            || stream
-                .set_read_timeout(Some(at_least_a_moment(left)))
-                .is_err()
-        {
+        if left.is_zero() || stream.set_read_timeout(Some(slice)).is_err() {
             break End::Open;
         }
         match stream.read(&mut buffer) {
-            Ok(0) => break End::Closed,
+            Ok(0) => {
+                ended = Some(start.elapsed());
+                break how_it_closed(&stream, exchange, until.saturating_sub(start.elapsed()));
+            }
             Ok(count) => {
                 let room = MAX_BYTES.saturating_sub(exchange.bytes.len());
                 let kept = buffer.get(..count.min(room)).unwrap_or_default();
@@ -179,5 +186,19 @@ fn converse(
             },
         }
     };
-    exchange.time = nul_seen.unwrap_or_else(|| start.elapsed());
+    exchange.time = nul_seen.or(ended).unwrap_or_else(|| start.elapsed());
+}
+
+/// A server that closes before the request has come answers it with a reset, a way there and back
+/// behind its clean end.
+fn how_it_closed(stream: &TcpStream, exchange: &Exchange, left: Duration) -> End {
+    let way = exchange
+        .connected
+        .as_ref()
+        .map_or(Duration::ZERO, |way| *way);
+    thread::sleep((way * 2 + AFTER_THE_END).min(AFTERWARDS).min(left));
+    match stream.take_error() {
+        Ok(None) => End::Closed,
+        Ok(Some(_)) | Err(_) => End::Reset,
+    }
 }

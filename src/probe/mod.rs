@@ -150,6 +150,38 @@ pub fn run(plan: Plan) -> Report {
     }
 }
 
+/// What is told of one exchange with port 843 when nothing else answers: it asks nobody, so it is
+/// what fuzzing and benchmarks can do without a network.
+pub fn report_of(plan: Plan, master: Exchange) -> Report {
+    let answer = classify::classify(&master, MASTER_PORT);
+    let ip = master.address.ip();
+    let master = Step {
+        what: What::Master,
+        exchange: master,
+        answer,
+    };
+    let judge = |origin: &Origin| -> Vec<Verdict> {
+        let ports = plan.to.iter();
+        ports
+            .map(|&port| verdict::judge(&plan, origin, &master, &[], None, port))
+            .collect()
+    };
+    let verdicts = plan.from.as_ref().map(judge).unwrap_or_default();
+    let address = Address {
+        ip,
+        master,
+        loads: Vec::new(),
+        own: Vec::new(),
+        verdicts,
+    };
+    Report {
+        plan,
+        remarks: Vec::new(),
+        addresses: vec![address],
+        left_out: 0,
+    }
+}
+
 /// `--load` locations on other hosts: they are not asked, since no answer would count.
 fn wrong_hosts(plan: &Plan) -> Vec<Remark> {
     let others = plan.loads.iter().filter(|load| load.host != plan.host);

@@ -344,6 +344,11 @@ pub fn have(program: &str) -> bool {
             .chain(["/usr/sbin".into(), "/sbin".into()])
             .any(|folder| folder.join(program).exists())
     });
+    have_it(found, program)
+}
+
+/// The same for what is no program of its own, such as a module.
+pub fn have_it(found: bool, program: &str) -> bool {
     if !found {
         missing(program);
     }

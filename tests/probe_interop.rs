@@ -1,0 +1,221 @@
+//! The probe against real programs: another policy server, nginx, HAProxy, socat.
+
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use support::{free_port, have, have_it, run_in, wait_for, Ends, Setup};
+use tempfile::TempDir;
+
+const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
+                      to-ports=\"2001\"/></cross-domain-policy>";
+
+fn probe(port: u16) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["probe", "127.0.0.1", "--timeout", "1", "--port"];
+    let output = run_in(
+        folder.path(),
+        &[&arguments[..], &[&port.to_string()]].concat(),
+    );
+    told(&output)
+}
+
+fn told(output: &Output) -> (Option<i32>, String) {
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    (output.status.code(), said)
+}
+
+/// A real program, once it listens on its port; it ends with the test.
+struct Peer {
+    _process: Ends,
+    _folder: TempDir,
+    port: u16,
+}
+
+impl Peer {
+    fn start(folder: TempDir, port: u16, command: &mut Command) -> Peer {
+        let child: Child = command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut process = Ends(child);
+        wait_for("the program to listen", || {
+            let ended = process.0.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended with {ended:?}");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Peer {
+            _process: process,
+            _folder: folder,
+            port,
+        }
+    }
+}
+
+/// Where a program is that may be outside the PATH of a user.
+fn path_of(program: &str) -> String {
+    let sbin = format!("/usr/sbin/{program}");
+    if Path::new(&sbin).exists() {
+        sbin
+    } else {
+        program.into()
+    }
+}
+
+const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// nginx, alone in its folder, with this at the beginning and at the end of its configuration.
+fn nginx(modules: &str, main: &str, port: u16) -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    let config = format!(
+        "{modules}\ndaemon off;\nmaster_process off;\npid {here}/nginx.pid;\n\
+         error_log {here}/error.log;\nevents {{}}\n{main}\n"
+    );
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, config).unwrap();
+    Peer::start(
+        folder,
+        port,
+        Command::new(path_of("nginx")).arg("-c").arg(file),
+    )
+}
+
+#[test]
+fn our_own_server_is_fine() {
+    let server = Setup::new().line("allow = *.example.com 2001").start();
+    let (code, said) = probe(server.address().port());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("and a NUL came,") && said.contains("; then closed."),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_gevent_server_after_the_original_design_is_fine() {
+    let python = ["/usr/bin/python3", "python3"].into_iter().find(|python| {
+        let status = Command::new(python)
+            .args(["-c", "import gevent"])
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    });
+    if !have_it(python.is_some(), "python3 with gevent") {
+        return;
+    }
+    let port = free_port();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/gevent_policyd.py");
+    let mut command = Command::new(python.unwrap());
+    let peer = Peer::start(
+        tempfile::tempdir().unwrap(),
+        port,
+        command.arg(script).arg(port.to_string()),
+    );
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("Any content from *.example.com may connect to ports 2001 and 3000 to 3010."),
+        "{said}"
+    );
+}
+
+#[test]
+fn nginx_answering_with_return_is_named_for_its_resets() {
+    if !have("nginx") || !have_it(Path::new(STREAM_MODULE).exists(), "nginx's stream module") {
+        return;
+    }
+    let port = free_port();
+    let module = format!("load_module {STREAM_MODULE};");
+    let main = format!("stream {{ server {{ listen 127.0.0.1:{port}; return '{POLICY}\0'; }} }}");
+    let peer = nginx(&module, &main, port);
+    // Whether the request is there when nginx closes is a matter of luck.
+    let said = wait_for("a reset", || {
+        let (code, said) = probe(peer.port);
+        let named = said.contains("warning[reset-after]") || said.contains("error[reset-before]");
+        assert!(named || code == Some(0), "{said}");
+        named.then_some(said)
+    });
+    assert!(said.contains("read the whole request"), "{said}");
+}
+
+#[test]
+fn nginx_as_a_web_server_is_named() {
+    if !have("nginx") {
+        return;
+    }
+    let port = free_port();
+    let main = format!("http {{ access_log off; server {{ listen 127.0.0.1:{port}; }} }}");
+    let peer = nginx("", &main, port);
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("error[http]: a web server "), "{said}");
+    assert!(
+        said.contains(&format!("stop the web server on port {port}")),
+        "{said}"
+    );
+}
+
+#[test]
+fn haproxy_in_front_of_our_server_is_fine_and_without_it_the_proxy_is_named() {
+    if !have("haproxy") {
+        return;
+    }
+    let mut server = Setup::new().line("allow = *.example.com 2001").start();
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "defaults\n mode tcp\n timeout connect 500ms\n timeout client 5s\n timeout server 5s\n retries 0\n\
+         listen policy\n bind 127.0.0.1:{port}\n server ours {}\n",
+        server.address()
+    );
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, config).unwrap();
+    let peer = Peer::start(
+        folder,
+        port,
+        Command::new(path_of("haproxy"))
+            .args(["-db", "-f"])
+            .arg(&file),
+    );
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(0), "{said}");
+
+    server.stop();
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("error[closed-empty]") || said.contains("error[reset-before]"),
+        "{said}"
+    );
+    assert!(
+        said.contains("behind a proxy, start the server that it passes connections to"),
+        "{said}"
+    );
+}
+
+#[test]
+fn socat_doing_nothing_is_silent() {
+    if !have("socat") {
+        return;
+    }
+    let port = free_port();
+    let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
+    let peer = Peer::start(
+        tempfile::tempdir().unwrap(),
+        port,
+        Command::new("socat").args(["-u", &listen, "OPEN:/dev/null"]),
+    );
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("error[silent]: the connection was accepted, and nothing came within 2.0 s"),
+        "{said}"
+    );
+}
