@@ -131,10 +131,10 @@ const FAULTS: &[Row] = &[
         cause: "warning[several-pieces]:", cure: "send policy and NUL in one write", code: 1 },
     Row { name: "byte by byte", treat: |s| { hear(s)?; for byte in grant("domain='a.b' to-ports='1'").chunks(1) { s.write_all(byte)?; pause(5); } Ok(()) },
         cause: "warning[several-pieces]:", cure: "send policy and NUL in one write", code: 1 },
-    Row { name: "takes half of the player's time", treat: |s| { hear(s)?; pause(600); s.write_all(&with_nul(POLICY)) },
+    Row { name: "takes half of the player's time", treat: |s| { hear(s)?; pause(1100); s.write_all(&with_nul(POLICY)) },
         cause: "warning[slow]: the policy took", cure: "answer from memory, look up no names", code: 1 },
-    Row { name: "comes when the player has given up", treat: |s| { hear(s)?; pause(1400); s.write_all(&with_nul(POLICY)) },
-        cause: "error[too-slow]: the policy came after 1.", cure: "answer from memory, look up no names", code: 2 },
+    Row { name: "comes when the player has given up", treat: |s| { hear(s)?; pause(2500); s.write_all(&with_nul(POLICY)) },
+        cause: "error[too-slow]: the policy came after 2.", cure: "answer from memory, look up no names", code: 2 },
     Row { name: "over 4,095 bytes", treat: |s| answer(s, long(4_096)),
         cause: "warning[large]: the policy has 4096 bytes with its NUL", cure: "remove comments, and merge grants", code: 1 },
     Row { name: "over 10,000 bytes", treat: |s| answer(s, long(10_001)),
@@ -228,7 +228,7 @@ fn every_fault_is_named_with_its_cause_and_its_cure() {
 fn check(row: &Row) {
     let port = fault(row.treat).to_string();
     let begun = Instant::now();
-    let output = probe(&["127.0.0.1", "--port", &port, "--timeout", "1"]);
+    let output = probe(&["127.0.0.1", "--port", &port, "--timeout", "2"]);
     let said = stdout(&output);
     let name = row.name;
     assert_eq!(output.status.code(), Some(row.code), "{name}: {said}");
@@ -239,7 +239,7 @@ fn check(row: &Row) {
         said.starts_with(&format!("POLICY {state} - ")),
         "{name}: {said}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(10), "{name}");
+    assert!(begun.elapsed() < PATIENCE, "{name}");
     let tame = |c: char| c == '\n' || !c.is_control();
     assert!(said.chars().all(tame), "{name}: {said:?}");
     assert!(said.len() < 20_000, "{name}: {}", said.len());
@@ -404,7 +404,7 @@ fn a_permitted_port_where_nobody_listens_is_what_the_user_sees() {
             "--port",
             &policy,
             "--timeout",
-            "1",
+            "3",
             "--from",
             "a.example",
             "--to",
@@ -439,7 +439,7 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
             "--port",
             &no_master,
             "--timeout",
-            "0.5",
+            "2",
             "--from",
             "a.example",
             "--to",
@@ -967,4 +967,79 @@ fn the_icinga_definitions_name_options_that_exist() {
         assert!(help.contains(word), "{word}");
     }
     assert!(text.contains("flashpolicyd probe"), "{text}");
+}
+
+/// Decimal numbers are times, and differ; addresses lose the same digits on both sides.
+fn without_times(text: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, number) = rest.split_at(at);
+        let end = number
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(number.len());
+        let (number, after) = number.split_at(end);
+        told.push_str(before);
+        told.push_str(
+            if number.matches('.').count() == 1 && !number.ends_with('.') {
+                "T"
+            } else {
+                number
+            },
+        );
+        rest = after;
+    }
+    told.push_str(rest);
+    told.replace("T ms", "T s")
+}
+
+#[test]
+fn the_readmes_story_is_what_really_happens() {
+    let name = "the_readmes_story_is_what_really_happens";
+    if !in_a_network_of_its_own(name) {
+        return;
+    }
+    let added = std::process::Command::new("ip")
+        .args(["address", "add", "203.0.113.7/32", "dev", "lo"])
+        .status();
+    assert!(added.unwrap().success());
+    for port in [1024, 2001, 3001] {
+        serve(TcpListener::bind(("203.0.113.7", port)).unwrap(), hold);
+    }
+    let readme = include_str!("../README.md");
+    let story = readme
+        .split("```console\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let story = story.expect("the story in the README");
+    let mut server = None;
+    let mut commands = 0;
+    for step in story.split("$ ").skip(1) {
+        let (command, shown) = step.split_once('\n').unwrap();
+        let words: Vec<&str> = command.split(' ').collect();
+        match words.as_slice() {
+            ["cat", "flashpolicy.conf"] => {
+                drop(server.take());
+                let lines = shown.trim_end().lines();
+                server = Some(
+                    lines
+                        .fold(Setup::new(), |setup, line| setup.line(line))
+                        .start(),
+                );
+            }
+            ["flashpolicyd", "probe", arguments @ ..] => {
+                let output = probe_with_hosts("203.0.113.7 game.example.com\n", arguments);
+                let said = stdout(&output);
+                assert_eq!(
+                    without_times(said.trim_end()),
+                    without_times(shown.trim_end()),
+                    "{command}\n{said}"
+                );
+                commands += 1;
+            }
+            _ => panic!("what is {command}?"),
+        }
+    }
+    assert!(commands >= 4);
+    assert!(story.contains("DENIED") && story.contains("ALLOWED"));
 }

@@ -15,7 +15,7 @@ const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example
 
 fn probe(port: u16) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["probe", "127.0.0.1", "--timeout", "1", "--port"];
+    let arguments = ["probe", "127.0.0.1", "--port"];
     let output = run_in(
         folder.path(),
         &[&arguments[..], &[&port.to_string()]].concat(),
@@ -215,7 +215,7 @@ fn socat_doing_nothing_is_silent() {
     let (code, said) = probe(peer.port);
     assert_eq!(code, Some(2), "{said}");
     assert!(
-        said.contains("error[silent]: the connection was accepted, and nothing came within 2.0 s"),
+        said.contains("error[silent]: the connection was accepted, and nothing came within "),
         "{said}"
     );
 }
