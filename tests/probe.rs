@@ -305,7 +305,7 @@ fn a_name_without_an_address_is_unreachable() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.starts_with("POLICY CRITICAL - unresolved: "), "{said}");
     assert!(
-        said.contains("correct the name, or its DNS record"),
+        said.contains("correct the name, its DNS record, or the resolver of this host"),
         "{said}"
     );
 }
@@ -472,6 +472,15 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
         )),
         "{said}"
     );
+
+    // The server alone: nothing has to change where the SWF names its policy.
+    let output = probe(&["127.0.0.1", "--port", &no_master, "--load", &load]);
+    let said = stdout(&output);
+    assert!(
+        said.starts_with(&format!("POLICY OK - 127.0.0.1:{low} answered in ")),
+        "{said}"
+    );
+    assert!(!said.contains("start a policy server"), "{said}");
 
     // From there it opens no port below 1024.
     let (code, said) = ask(79, &["--load", &load]);

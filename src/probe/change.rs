@@ -159,13 +159,8 @@ pub(super) fn changes(report: &Report) -> Vec<Change> {
             .chain(&address.loads)
             .chain(used)
         {
-            let unneeded = step.answer.state == State::Absent
-                && !address.verdicts.is_empty()
-                && address.verdicts.iter().all(super::Verdict::is_allowed)
-                && step
-                    .answer
-                    .error()
-                    .is_some_and(|error| error.class == Class::Refused);
+            let error = step.answer.error().map(|error| error.class);
+            let unneeded = error == Some(Class::Refused) && address.does_without_it();
             for remark in step.answer.remarks.iter().filter(|_| !unneeded) {
                 add(Change::in_words(&*remark.cure));
             }

@@ -45,7 +45,7 @@ classes! {
     Error {
         Unresolved "unresolved"
             "The host name has no address."
-            "correct the name, or its DNS record"
+            "correct the name, its DNS record, or the resolver of this host"
         Refused "refused"
             "The port refuses connections: no policy server listens on this address."
             "start a policy server that listens on every address of the host, not on 127.0.0.1 alone: `listen = [::]:PORT`"

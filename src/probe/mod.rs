@@ -530,6 +530,18 @@ impl Address {
             .unwrap_or(Level::Fine)
     }
 
+    /// Whether players get everything that was asked for where a port refuses connections.
+    fn does_without_it(&self) -> bool {
+        if self.verdicts.is_empty() {
+            return self
+                .loads
+                .iter()
+                .all(|load| load.answer.state == State::Counts)
+                && !self.loads.is_empty();
+        }
+        self.verdicts.iter().all(Verdict::is_allowed)
+    }
+
     fn master_level(&self) -> Level {
         let answer = &self.master.answer;
         match answer.state {

@@ -38,7 +38,7 @@ pub fn first_line(report: &Report) -> String {
             facts.extend(faults);
         } else {
             facts.extend(answered(address));
-            facts.extend(warnings(address));
+            facts.extend(warnings(address).filter(|_| level == Level::Warning));
         }
     }
     facts.extend(
