@@ -1,6 +1,7 @@
 //! The command line becomes a [`Command`]. It prints nothing.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pico_args::Arguments;
@@ -112,6 +113,8 @@ pub struct Configured {
     pub file: Option<PathBuf>,
     /// Options that win over the file.
     pub overrides: Vec<Override>,
+    /// Where sockets listen that were inherited; the command line knows none.
+    pub inherited: Vec<SocketAddr>,
 }
 
 impl Configured {
@@ -120,7 +123,7 @@ impl Configured {
     /// # Errors
     /// Every mistake.
     pub fn load(&self) -> Result<Loaded, Vec<Mistake>> {
-        config::load(self.file.as_deref(), &self.overrides)
+        config::load(self.file.as_deref(), &self.overrides, &self.inherited)
     }
 }
 
@@ -247,6 +250,7 @@ fn configured(arguments: &mut Arguments) -> Result<Configured, String> {
     Ok(Configured {
         file: file.map(PathBuf::from),
         overrides,
+        inherited: Vec::new(),
     })
 }
 
@@ -311,6 +315,7 @@ mod tests {
         let Ok(Command::Serve(Configured {
             file: None,
             overrides,
+            ..
         })) = parsed(line)
         else {
             panic!("not a serve command");

@@ -476,11 +476,15 @@ pub struct Loaded {
 }
 
 /// Reads the configuration: the named file, else the first of [`SEARCH_PATH`] that exists, else the
-/// built-in defaults; then the command line's values on top.
+/// built-in defaults; then the command line's values on top, and the addresses of inherited sockets.
 ///
 /// # Errors
 /// Every mistake of the file and of the command line, in their order.
-pub fn load(named: Option<&Path>, overrides: &[Override]) -> Result<Loaded, Vec<Mistake>> {
+pub fn load(
+    named: Option<&Path>,
+    overrides: &[Override],
+    inherited: &[SocketAddr],
+) -> Result<Loaded, Vec<Mistake>> {
     let file = match named {
         Some(path) => Some(path.to_owned()),
         // A file that exists and cannot be read is an error, not a reason to look further.
@@ -494,7 +498,7 @@ pub fn load(named: Option<&Path>, overrides: &[Override]) -> Result<Loaded, Vec<
         None => String::new(),
     };
     let path = file.as_deref().unwrap_or(Path::new(""));
-    let config = parse(&text, path, overrides)?;
+    let config = draft(&text, path, overrides).finish(inherited)?;
     Ok(Loaded { config, file })
 }
 
@@ -535,6 +539,10 @@ fn read(path: &Path) -> Result<String, Mistake> {
 /// # Errors
 /// Every mistake, in the order of the lines, then of the options.
 pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, Vec<Mistake>> {
+    draft(text, path, overrides).finish(&[])
+}
+
+fn draft(text: &str, path: &Path, overrides: &[Override]) -> Draft {
     let mut draft = Draft::new();
     let folder = path.parent().unwrap_or(Path::new(""));
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -565,7 +573,7 @@ pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, 
             value.option.to_string(),
         );
     }
-    draft.finish()
+    draft
 }
 
 /// A configuration in the making.
@@ -665,7 +673,25 @@ impl Draft {
         }
     }
 
-    fn finish(mut self) -> Result<Config, Vec<Mistake>> {
+    /// Every inherited socket is served: by the line that names its address, which says how, and
+    /// without one like any listener. The default is for those who have nothing else.
+    fn add_inherited(&mut self, inherited: &[SocketAddr]) {
+        let mut unnamed = inherited.to_vec();
+        for listen in &self.config.listen {
+            if let Some(at) = unnamed.iter().position(|a| *a == listen.address) {
+                unnamed.remove(at);
+            }
+        }
+        for address in unnamed {
+            // A second socket with the address of the first.
+            let named = self.config.listen.iter().find(|l| l.address == address);
+            let listen = named.cloned().unwrap_or_else(|| address.into());
+            self.config.listen.push(listen);
+        }
+    }
+
+    fn finish(mut self, inherited: &[SocketAddr]) -> Result<Config, Vec<Mistake>> {
+        self.add_inherited(inherited);
         if self.config.listen.is_empty() {
             self.config.listen.push(DEFAULT_LISTEN.into());
         }
@@ -963,6 +989,26 @@ mod tests {
         assert_eq!(parsed(text), Ok(expected.clone()));
         let windows = format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"));
         assert_eq!(parsed(&windows), Ok(expected));
+    }
+
+    #[test]
+    fn inherited_sockets_take_the_place_of_the_default_but_not_of_lines() {
+        let inherited = ["[::]:843".parse().unwrap(), "127.0.0.1:1".parse().unwrap()];
+        let listens = |text: &str| {
+            let draft = draft(text, Path::new("x.conf"), &[]);
+            draft.finish(&inherited).unwrap().listen
+        };
+        let (v6, v4) = (listen("[::]:843"), listen("127.0.0.1:1"));
+        assert_eq!(listens(""), [v6.clone(), v4.clone()]);
+        let own = Listen {
+            policy_file: Some("p.xml".into()),
+            ..v4
+        };
+        let other = listen("127.0.0.1:2");
+        assert_eq!(
+            listens("listen = 127.0.0.1:2\nlisten = 127.0.0.1:1 policy=p.xml"),
+            [other, own, v6]
+        );
     }
 
     #[test]

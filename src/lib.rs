@@ -31,6 +31,7 @@ pub mod config;
 pub mod control;
 pub mod exit;
 pub mod logging;
+pub mod notify;
 pub mod pid_file;
 pub mod policy;
 pub mod privileges;

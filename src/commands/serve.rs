@@ -11,11 +11,12 @@ use crate::config::{Config, Console, Loaded, SEARCH_PATH};
 use crate::control;
 use crate::exit::Exit;
 use crate::logging::{self, Logging, Rotation};
+use crate::notify;
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
-use crate::server::{Ended, Server};
+use crate::server::{Ended, Inherited, Server};
 use crate::upkeep::Housekeeper;
 
 /// Why serving ended early.
@@ -35,6 +36,15 @@ impl Failure {
 
 /// Serves until it is told to stop.
 pub(super) fn run(configured: &Configured) -> Exit {
+    // Before any file is opened: it could get the number of a descriptor that is not there.
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(message) => return fail(&Failure::new(Exit::Failed, message)),
+    };
+    let configured = &Configured {
+        inherited: inherited.addresses(),
+        ..configured.clone()
+    };
     let loaded = match load(configured) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -55,7 +65,7 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(&loaded, reloader, &all, &identity, &logging) {
+    let exit = match serve(&loaded, inherited, reloader, &all, &identity, &logging) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -83,6 +93,7 @@ fn fail(failure: &Failure) -> Exit {
 
 fn serve(
     loaded: &Loaded,
+    inherited: Inherited,
     reloader: Reloader,
     all: &[Served],
     identity: &Identity,
@@ -101,8 +112,11 @@ fn serve(
     reload::log_warnings(all);
     // Before the pid file: a signal to the process it names must not find it unprepared.
     let control = control::listen().map_err(failed)?;
-    let server =
-        Server::start(config, reloader.serving()).map_err(|error| failed(error.to_string()))?;
+    for address in inherited.addresses() {
+        log::info!("The socket of {address} is inherited.");
+    }
+    let server = Server::start(config, inherited, reloader.serving())
+        .map_err(|error| failed(error.to_string()))?;
     let pid_file = config
         .pid_file
         .as_deref()
@@ -114,6 +128,7 @@ fn serve(
         log::info!("Listening on {address}");
     }
     log::logger().flush();
+    notify::ready();
     let mut housekeeper = Housekeeper::new(reloader, logging.clone());
     let ended = server
         .run(&control, &mut housekeeper)

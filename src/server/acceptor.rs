@@ -2,7 +2,7 @@
 //! the admission. It never waits for a client or a worker.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Source;
 use super::connection::{announced, evict, Client};
-use super::listener::ignore_newcomers;
+use super::listener::{ignore_newcomers, Listener};
 use super::{Endpoint, Shared};
 use crate::config::reason;
 
@@ -26,7 +26,7 @@ const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// An accept loop and its listener.
 pub(super) struct Acceptor {
-    pub(super) listener: TcpListener,
+    pub(super) listener: Listener,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) shared: Arc<Shared>,
 }
@@ -36,7 +36,7 @@ impl Acceptor {
     pub(super) fn run(self) {
         let mut trouble = Trouble::default();
         while !self.shared.stopping.load(Relaxed) {
-            match self.listener.accept() {
+            match self.listener.socket.accept() {
                 Ok((stream, peer)) => {
                     trouble.pause = FIRST_PAUSE;
                     self.admit(stream, peer);
@@ -49,6 +49,10 @@ impl Acceptor {
                 }
                 Err(error) => trouble.met(&error, &self),
             }
+        }
+        if self.listener.inherited {
+            // It stays open: who is in its queue, or comes now, is the next server's to serve.
+            return;
         }
         if let Err(error) = self.accept_the_rest() {
             log::warn!(
@@ -90,11 +94,11 @@ impl Acceptor {
     }
 
     fn accept_the_rest(&self) -> io::Result<()> {
-        let newcomers_are_ignored = ignore_newcomers(&self.listener).is_ok();
-        self.listener.set_nonblocking(true)?;
+        let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
+        self.listener.socket.set_nonblocking(true)?;
         let end = Instant::now() + LAST_HANDSHAKES;
         loop {
-            match self.listener.accept() {
+            match self.listener.socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(false)?;
                     self.admit(stream, peer);

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use super::inherited::Inherited;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::config::{reason, Listen};
@@ -24,15 +25,28 @@ pub struct BindError {
     pub address: SocketAddr,
     /// What the system said.
     pub cause: io::Error,
+    /// The inherited socket that has this port already.
+    pub inherited: Option<SocketAddr>,
+}
+
+/// A socket that listens.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    /// Others go on to use it when this process has ended.
+    pub(super) inherited: bool,
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BindError { address, cause } = self;
+        let BindError {
+            address,
+            cause,
+            inherited,
+        } = self;
         let port = address.port();
         write!(f, "cannot listen on {address}: {}", reason(cause))?;
-        match cause.kind() {
-            io::ErrorKind::PermissionDenied if port < 1024 => write!(
+        match (cause.kind(), inherited) {
+            (io::ErrorKind::PermissionDenied, _) if port < 1024 => write!(
                 f,
                 "\nPorts below 1024 need a right. One of these gives it:\n\
                  - start as root;\n\
@@ -43,31 +57,48 @@ impl fmt::Display for BindError {
                  Security.loadPolicyFile(\"xmlsocket://HOST:10843\"); such a policy can only\n  \
                  grant ports above 1023."
             ),
-            io::ErrorKind::AddrInUse => write!(
+            (io::ErrorKind::AddrInUse, Some(inherited)) => write!(
+                f,
+                ": the inherited socket of {inherited} has this port.\n\
+                 Remove the 'listen' line, or give it exactly that address."
+            ),
+            (io::ErrorKind::AddrInUse, None) => write!(
                 f,
                 ": something listens there already, maybe another flashpolicyd.\n\
                  'ss -ltnp sport = :{port}' (as root) shows what; stop it, or set another 'listen'."
             ),
-            io::ErrorKind::AddrNotAvailable => write!(
+            (io::ErrorKind::AddrNotAvailable, _) => write!(
                 f,
                 ": this host has no such address.\n\
                  'ip address' shows those it has; [::]:{port} listens on all of them."
+            ),
+            _ if cause.raw_os_error() == Some(EAFNOSUPPORT) => write!(
+                f,
+                ".\nA sandbox may forbid it: in systemd's, a port is opened by a ListenStream= of \
+                 flashpolicyd.socket."
             ),
             _ => Ok(()),
         }
     }
 }
 
-/// Binds every address, or none.
+/// A listener for every address, or none: an inherited socket where there is one.
 ///
 /// An IPv6 wildcard takes IPv4 too, except where IPv4's wildcard is in the list with the same
 /// port; on a host without IPv6, IPv4's wildcard takes its place.
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub(super) fn bind_all(all: &[Listen]) -> Result<Vec<TcpListener>, BindError> {
+pub(super) fn bind_all(
+    all: &[Listen],
+    mut inherited: Inherited,
+) -> Result<Vec<Listener>, BindError> {
+    let given = inherited.addresses();
     all.iter()
         .map(|&Listen { address, .. }| {
+            if let Some(socket) = inherited.claim(address) {
+                return adopt(socket).map_err(|cause| (address, cause));
+            }
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
             let v6_only = !wildcard || all.iter().any(|other| other.address == v4);
@@ -78,12 +109,27 @@ pub(super) fn bind_all(all: &[Listen]) -> Result<Vec<TcpListener>, BindError> {
                 }
                 bound => bound.map_err(|cause| (address, cause)),
             }
-            .map_err(|(address, cause)| BindError { address, cause })
+        })
+        .map(|made| {
+            made.map_err(|(address, cause)| BindError {
+                address,
+                cause,
+                inherited: given.iter().find(|g| g.port() == address.port()).copied(),
+            })
         })
         .collect()
 }
 
-fn bind(address: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
+fn adopt(socket: TcpListener) -> io::Result<Listener> {
+    socket.set_nonblocking(false)?;
+    SockRef::from(&socket).set_read_timeout(Some(ACCEPT_PAUSE))?;
+    Ok(Listener {
+        socket,
+        inherited: true,
+    })
+}
+
+fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Listener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -98,7 +144,10 @@ fn bind(address: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     // On Linux this bounds `accept`: the loop can look around without anybody waking it.
     socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
-    Ok(socket.into())
+    Ok(Listener {
+        socket: socket.into(),
+        inherited: false,
+    })
 }
 
 /// Whether the kernel lacks IPv6, or has it switched off.

@@ -5,6 +5,7 @@ mod acceptor;
 mod admission;
 mod alarm;
 mod connection;
+mod inherited;
 mod limits;
 mod linger;
 mod listener;
@@ -16,23 +17,26 @@ mod waiting;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{reason, Config};
 use crate::control::Control;
+use crate::notify;
 use crate::stats::{Gauges, Stats};
 use acceptor::Acceptor;
 use admission::{Admission, Patience};
 use alarm::Alarm;
 use connection::Client;
+pub use inherited::Inherited;
 use linger::Linger;
 pub use listener::BindError;
+use listener::Listener;
 
 /// A worker's stack; it holds a request buffer, a log line being formatted and little else.
 const WORKER_STACK: usize = 256 * 1024;
@@ -42,6 +46,11 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// How often a stopping server looks whether it is done.
 const STOP_ROUND: Duration = Duration::from_millis(5);
+
+/// How long a stopping server waits for clients to speak, and then for clients to leave, while
+/// newcomers are in the queue of an inherited socket: nobody answers those until this process has
+/// ended, and Flash Player gives them 3 seconds.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where clients come in, and what they are told there.
 pub(crate) struct Endpoint {
@@ -143,22 +152,26 @@ pub enum Ended {
 
 /// A server whose ports are bound and whose threads are started; it accepts from [`Server::run`] on.
 pub struct Server {
-    listeners: Vec<(TcpListener, Arc<Endpoint>)>,
+    listeners: Vec<(Listener, Arc<Endpoint>)>,
     shared: Arc<Shared>,
     pool: threadpool::ThreadPool,
 }
 
 impl Server {
-    /// Binds every listener and starts the workers. `policies` are in the order of the listeners.
+    /// Binds every listener that is not inherited, and starts the workers. `policies` are in the order of the listeners.
     ///
     /// # Errors
     /// An address that cannot be bound, or threads that the system refuses.
-    pub fn start(config: &Config, policies: &Policies) -> Result<Server, StartError> {
+    pub fn start(
+        config: &Config,
+        inherited: Inherited,
+        policies: &Policies,
+    ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
-        let bound = listener::bind_all(&config.listen).map_err(StartError::Bind)?;
+        let bound = listener::bind_all(&config.listen, inherited).map_err(StartError::Bind)?;
         for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
             let endpoint = Endpoint {
-                address: listener.local_addr().unwrap_or(listen.address),
+                address: listener.socket.local_addr().unwrap_or(listen.address),
                 proxy: listen.proxy,
                 policy: RwLock::new(Arc::clone(policy)),
             };
@@ -209,6 +222,7 @@ impl Server {
         };
         let mut acceptors = Vec::new();
         let mut endpoints = Vec::new();
+        let inherited = listeners.iter().any(|(listener, _)| listener.inherited);
         for (listener, endpoint) in listeners {
             endpoints.push(Arc::clone(&endpoint));
             let acceptor = Acceptor {
@@ -220,9 +234,14 @@ impl Server {
         }
         let mut alarm = Alarm::default();
         loop {
+            let mut reloaded = false;
             let policies = match control.recv_timeout(ROUND.min(upkeep.pause())) {
                 Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Control::Reload) => upkeep.reload(),
+                Ok(Control::Reload) => {
+                    notify::reloading();
+                    reloaded = true;
+                    upkeep.reload()
+                }
                 Ok(Control::Report) => {
                     upkeep.report(shared.figures());
                     None
@@ -232,11 +251,15 @@ impl Server {
             for (endpoint, policy) in endpoints.iter().zip(policies.into_iter().flatten()) {
                 endpoint.set_policy(policy);
             }
+            if reloaded {
+                notify::ready();
+            }
             alarm.look(|| shared.admission.take_evictions());
         }
         log::info!("Stopping server...");
+        notify::stopping();
         shared.stopping.store(true, Relaxed);
-        let ended = wait_for_the_last(&shared, &acceptors, &pool, &linger, control);
+        let ended = wait_for_the_last(&shared, &acceptors, inherited, &pool, &linger, control);
         upkeep.finish(shared.figures());
         Ok(ended)
     }
@@ -286,10 +309,12 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 /// The steps of a stop, in their order: nothing more is accepted, what is pending is served, the
-/// last clients take their leave. A second signal ends it at any step.
+/// last clients take their leave. A second signal ends it at any step. Where a socket is inherited,
+/// nobody is waited for beyond [`LAST_WORDS`].
 fn wait_for_the_last(
     shared: &Shared,
     acceptors: &[JoinHandle<()>],
+    inherited: bool,
     pool: &threadpool::ThreadPool,
     linger: &JoinHandle<()>,
     control: &Receiver<Control>,
@@ -311,9 +336,18 @@ fn wait_for_the_last(
     let steps = || -> Result<(), Ended> {
         wait_until(&|| acceptors.iter().all(JoinHandle::is_finished))?;
         shared.admission.close();
-        wait_until(&|| pool.active_count() + pool.queued_count() == 0)?;
+        let begun = Instant::now();
+        wait_until(&|| {
+            if inherited && begun.elapsed() >= LAST_WORDS {
+                if let Some(stream) = shared.admission.evict_one() {
+                    connection::evict(&stream);
+                }
+            }
+            pool.active_count() + pool.queued_count() == 0
+        })?;
         shared.linger.finish();
-        wait_until(&|| linger.is_finished())
+        let begun = Instant::now();
+        wait_until(&|| linger.is_finished() || (inherited && begun.elapsed() >= LAST_WORDS))
     };
     steps().err().unwrap_or(Ended::Complete)
 }

@@ -2,6 +2,7 @@
 //! it. Nothing here sleeps to hope: every wait polls for what it waits for, with a deadline.
 #![allow(dead_code)]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -93,9 +94,11 @@ pub struct Setup {
     lines: Vec<String>,
     through: Vec<String>,
     arguments: Vec<String>,
+    stdin: Stdio,
     stdout: Stdio,
     listen: bool,
     log: PathBuf,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Setup {
@@ -111,8 +114,10 @@ impl Setup {
             lines: Vec::new(),
             through: Vec::new(),
             arguments: Vec::new(),
+            stdin: Stdio::null(),
             stdout: Stdio::null(),
             listen: true,
+            environment: Vec::new(),
         }
     }
 
@@ -147,8 +152,24 @@ impl Setup {
         self.line(line)
     }
 
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Setup {
+        self.stdin = stdin.into();
+        self
+    }
+
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Setup {
         self.stdout = stdout.into();
+        self
+    }
+
+    /// Nothing is added to the configuration, not even a port of its own.
+    pub fn default_listen(mut self) -> Setup {
+        self.listen = false;
+        self
+    }
+
+    pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Setup {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -194,8 +215,9 @@ impl Setup {
         };
         let child = command
             .args(&self.arguments)
+            .envs(self.environment)
             .current_dir(self.folder.path())
-            .stdin(Stdio::null())
+            .stdin(self.stdin)
             .stdout(self.stdout)
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,33 @@
+//! Tells the service manager how far the server is, where there is one that wants to know
+//! (systemd's `Type=notify`); everywhere else this does nothing. It decides nothing.
+
+use sd_notify::NotifyState;
+
+use crate::config::reason;
+
+/// The ports are bound, or a reload is over.
+pub fn ready() {
+    tell(&[NotifyState::Ready], "that it serves");
+}
+
+/// A reload begins; [`ready`] tells its end.
+pub fn reloading() {
+    // Which of several reloads a message is about, systemd knows by its time.
+    let now = NotifyState::monotonic_usec_now().ok();
+    let states: Vec<_> = [NotifyState::Reloading].into_iter().chain(now).collect();
+    tell(&states, "that it reloads");
+}
+
+/// The end begins: nothing more is accepted.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping], "that it stops");
+}
+
+fn tell(states: &[NotifyState], what: &str) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!(
+            "Cannot tell the service manager {what}: {}.",
+            reason(&error)
+        );
+    }
+}

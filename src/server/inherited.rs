@@ -1,0 +1,63 @@
+//! Listening sockets that somebody else has opened and keeps open: systemd, with a `.socket` unit.
+//! They outlive this process, so nothing is done to them that the next one would not want. It
+//! accepts nothing.
+
+use std::net::{SocketAddr, TcpListener};
+
+use listenfd::ListenFd;
+use socket2::SockRef;
+
+use crate::config::reason;
+
+/// The inherited sockets that nobody has claimed yet.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
+
+impl Inherited {
+    /// Takes what this process was started with. To be called before it opens anything itself and
+    /// has a second thread; the next call finds nothing.
+    ///
+    /// # Errors
+    /// A sentence about the first one that is no listening TCP socket.
+    pub fn take() -> Result<Inherited, String> {
+        let mut given = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for index in 0..given.len() {
+            let socket = given
+                .take_tcp_listener(index)
+                .map_err(|error| unfit(index, &reason(&error)))?;
+            let Some(socket) = socket else { continue };
+            if !SockRef::from(&socket).is_listener().unwrap_or(false) {
+                return Err(unfit(
+                    index,
+                    "it does not listen; a single connection (Accept=yes) is not enough",
+                ));
+            }
+            let address = socket
+                .local_addr()
+                .map_err(|error| unfit(index, &reason(&error)))?;
+            sockets.push((address, socket));
+        }
+        Ok(Inherited(sockets))
+    }
+
+    /// Where the sockets listen.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// The socket that listens on exactly this address.
+    pub(super) fn claim(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let at = self.0.iter().position(|(known, _)| *known == address)?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+fn unfit(index: usize, why: &str) -> String {
+    format!(
+        "cannot serve on inherited socket {} of LISTEN_FDS: {why}\n\
+         Expected are TCP sockets that listen: in the .socket unit, ListenStream= with a port or \
+         ADDRESS:PORT, and Accept=no.",
+        index + 1
+    )
+}
