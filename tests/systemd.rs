@@ -365,3 +365,80 @@ fn the_service_is_exposed_less_than_two_by_systemds_count() {
     println!("{}", text.lines().last().unwrap_or_default());
     assert!(analysis.status.success(), "{text}");
 }
+
+/// The names of a list of system calls, with those of the groups in it.
+fn calls_of(list: &str) -> Vec<String> {
+    list.split_whitespace()
+        .flat_map(|name| {
+            if !name.starts_with('@') {
+                return vec![name.to_string()];
+            }
+            let shown = Command::new("systemd-analyze")
+                .args(["syscall-filter", "--no-pager", name])
+                .output()
+                .unwrap();
+            let text = String::from_utf8(shown.stdout).unwrap();
+            let members = text.lines().skip(1).map(str::trim);
+            let members: Vec<_> = members.filter(|line| !line.starts_with('#')).collect();
+            assert!(!members.is_empty(), "{name}");
+            calls_of(&members.join(" "))
+        })
+        .collect()
+}
+
+#[test]
+fn the_service_allows_every_system_call_that_serving_takes() {
+    if !support::have("systemd-analyze") || !support::have("strace") {
+        return;
+    }
+    let service = fs::read_to_string(scripts().join("flashpolicyd.service")).unwrap();
+    let mut allowed = Vec::new();
+    for list in service
+        .lines()
+        .filter_map(|line| line.strip_prefix("SystemCallFilter="))
+    {
+        match list.strip_prefix('~') {
+            Some(list) => {
+                let denied = calls_of(list);
+                allowed.retain(|call| !denied.contains(call));
+            }
+            None => allowed.extend(calls_of(list)),
+        }
+    }
+    let (socket, address) = listener();
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let traced = format!(
+        "LISTEN_FDS=1 exec strace -f -o {} \"$@\" 3<&0 </dev/null",
+        trace.display()
+    );
+    let mut server = inherits(socket)
+        .line("stats_file = stats")
+        .line("pid_file = pid")
+        .started_by(&["sh", "-c", &traced, "sh"])
+        .start();
+    assert_eq!(ask(address), BUILT_IN);
+    let pid = fs::read_to_string(server.path("pid")).unwrap();
+    let pid = pid.trim().parse().unwrap();
+    support::signal(pid, "HUP");
+    server.logged("Reloaded");
+    support::signal(pid, "TERM");
+    server.ended();
+    let trace = fs::read_to_string(trace).unwrap();
+    let mut made: Vec<_> = trace
+        .lines()
+        .filter_map(|line| {
+            let call = line.split_once(' ')?.1.trim_start().split_once('(')?.0;
+            let is_name = call.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            is_name.then_some(call)
+        })
+        .collect();
+    made.sort();
+    made.dedup();
+    assert!(made.contains(&"accept4"), "{made:?}");
+    let refused: Vec<_> = made
+        .iter()
+        .filter(|call| !allowed.iter().any(|allowed| allowed == *call))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}

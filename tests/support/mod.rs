@@ -349,13 +349,18 @@ impl Client {
     }
 }
 
-/// Says that a test against a real program is skipped, or fails it.
+/// Says that a program is missing; see [`skipped`].
 pub fn missing(program: &str) {
+    skipped(&format!("{program} is not installed"));
+}
+
+/// Says why a test does nothing; with `FLASHPOLICY_INTEROP=1` it fails.
+pub fn skipped(why: &str) {
     assert!(
         std::env::var_os("FLASHPOLICY_INTEROP").is_none_or(|value| value != "1"),
-        "{program} is not installed, and FLASHPOLICY_INTEROP=1 asks for it"
+        "{why}, and FLASHPOLICY_INTEROP=1 asks for it"
     );
-    println!("skipped: {program} is not installed");
+    println!("skipped: {why}");
 }
 
 /// Whether a program is installed. Where it is not, the test says so and passes; with
