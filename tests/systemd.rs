@@ -415,7 +415,7 @@ fn the_service_allows_every_system_call_that_serving_takes() {
     let mut server = inherits(socket)
         .line("stats_file = stats")
         .line("pid_file = pid")
-        .started_by(&["sh", "-c", &traced, "sh"])
+        .through(&["sh", "-c", &traced, "sh"])
         .start();
     assert_eq!(ask(address), BUILT_IN);
     let pid = fs::read_to_string(server.path("pid")).unwrap();

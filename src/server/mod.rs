@@ -355,6 +355,7 @@ fn wait_for_the_last(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn a_panic_costs_one_connection_and_no_worker() {
