@@ -43,12 +43,10 @@ mkdir -p "$out/$folder/scripts" "$out/files" "$out/image"
 
 cp "$target/static/flashpolicyd" flashpolicy.conf README.md "$out/$folder/"
 for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
-    flashpolicyd.logrotate flashpolicyd.8; do
+    flashpolicyd.logrotate flashpolicyd.8 check_flashpolicy.cfg; do
     cp "scripts/$file" "$out/$folder/scripts/"
 done
-if [ -d scripts/haproxy ]; then
-    cp -R scripts/haproxy "$out/$folder/scripts/"
-fi
+cp -R scripts/haproxy "$out/$folder/scripts/"
 # Nobody's name in it, and the time of the last change instead of now.
 changed=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w --mtime="@$changed" \

@@ -341,6 +341,8 @@ fn the_tarball_holds_one_folder_with_a_server_that_runs() {
         "scripts/flashpolicyd.socket",
         "scripts/flashpolicyd.logrotate",
         "scripts/flashpolicyd.8",
+        "scripts/check_flashpolicy.cfg",
+        "scripts/haproxy/tcp.cfg",
     ] {
         assert!(top.join(file).is_file(), "{file}");
     }
