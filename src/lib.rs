@@ -16,8 +16,8 @@
 //! Every step leaves its line in the log; `logging` never makes a worker wait for that.
 //!
 //! # Who knows what
-//! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`],
-//! [`server::request`] and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
+//! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
+//! and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
 //! knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the rooms
 //! together, a file for each command. [`probe`] is the other side: the player's.
 

@@ -253,6 +253,11 @@ impl<T, H> Admission<T, H> {
         evicted
     }
 
+    /// A client of `source` sent junk, and no worker had to wait for it.
+    pub fn rambled(&self, source: Source) {
+        self.lock().repute.offended(source);
+    }
+
     /// A panic ended what this worker did; should it have waited, it does no longer.
     pub fn end_wait_after_panic(&self, worker: usize) {
         let mut state = self.lock();

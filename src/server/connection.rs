@@ -223,6 +223,11 @@ impl Turn<'_> {
             return Asked::Gone;
         }
         let asked = match self.look(client, expected) {
+            // It held nobody up; but who sends junk again and again stands back for others.
+            Some(Asked::Never) => {
+                self.shared.admission.rambled(client.source);
+                Asked::Never
+            }
             Some(asked) => asked,
             None => self.wait_among_others(client, expected),
         };

@@ -31,8 +31,13 @@ pub fn binary_path() -> &'static str {
 }
 
 /// Polls until `what` gives a value.
-pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, poll: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(PATIENCE, what, poll)
+}
+
+/// Polls until `what` gives a value, for longer than usual.
+pub fn wait_at_most<T>(time: Duration, what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + time;
     loop {
         if let Some(value) = poll() {
             return value;
