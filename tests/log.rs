@@ -152,6 +152,14 @@ fn no_log_file_means_none() {
     assert!(!server.path("flashpolicy.log").exists());
 }
 
+/// What a server that has ended printed on its standard output, which is a pipe.
+fn printed(server: &mut Server) -> String {
+    let mut printed = String::new();
+    let mut stdout = server.child.stdout.take().unwrap();
+    stdout.read_to_string(&mut printed).unwrap();
+    printed
+}
+
 #[test]
 fn the_console_gets_the_same_lines_as_the_file() {
     let mut server = Setup::new()
@@ -160,30 +168,14 @@ fn the_console_gets_the_same_lines_as_the_file() {
         .start();
     assert_eq!(server.ask(), BUILT_IN);
     server.stop();
-    let mut said = String::new();
-    server
-        .child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
-    assert_eq!(said, server.log());
+    assert_eq!(printed(&mut server), server.log());
 }
 
 #[test]
 fn standard_output_that_is_no_terminal_stays_empty_by_default() {
     let mut server = Setup::new().stdout(Stdio::piped()).start();
     server.stop();
-    let mut said = String::new();
-    server
-        .child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
-    assert_eq!(said, "");
+    assert_eq!(printed(&mut server), "");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{chown, symlink, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{chown, symlink, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -300,15 +300,6 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("scripts")
         .join(name)
-}
-
-/// Whether this test may do what only root may; where not, it says so and passes.
-fn is_root() -> bool {
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        println!("skipped: only root can do this");
-    }
-    root
 }
 
 /// The id of a process that has ended.
@@ -717,7 +708,7 @@ fn stop_removes_the_pid_file_that_the_server_could_not() {
 
 #[test]
 fn a_server_of_another_user_is_seen_and_not_stopped() {
-    if !is_root() {
+    if !support::is_root() {
         return;
     }
     under_each_shell(|mut place| {
@@ -790,7 +781,7 @@ fn copied_into_init_d_it_does_not_take_itself_for_the_server() {
 
 #[test]
 fn who_is_not_root_has_a_pid_file_at_home() {
-    if !is_root() {
+    if !support::is_root() {
         return;
     }
     under_each_shell(|mut place| {
@@ -891,7 +882,7 @@ fn build_static() -> PathBuf {
 
 #[test]
 fn the_static_binary_serves_with_nothing_but_its_configuration_beside_it() {
-    if !is_root() || !support::have("chroot") {
+    if !support::is_root() || !support::have("chroot") {
         return;
     }
     let root = tempfile::tempdir().unwrap();

@@ -74,10 +74,8 @@ pub struct Orders<T, H> {
 /// What ended a worker's wait, as far as its client is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// It completed its request.
-    Asked,
-    /// It said what cannot become a request.
-    Rambled,
+    /// It said something that decides: a request, or what cannot become one.
+    Spoke,
     /// The end of what it sent came first: it left, or its wait was evicted.
     Ended,
     /// Its time was over.
@@ -246,14 +244,14 @@ impl<T, H> Admission<T, H> {
             state.gauges.waiting.now -= 1;
         }
         match client {
-            Client::Rambled | Client::TimedOut => state.repute.offended(source),
+            Client::TimedOut => state.repute.offended(source),
             Client::Ended if evicted => state.repute.offended(source),
-            Client::Asked | Client::Ended => {}
+            Client::Spoke | Client::Ended => {}
         }
         evicted
     }
 
-    /// A client of `source` sent junk, and no worker had to wait for it.
+    /// A client of `source` sent junk, whether a worker had to wait for it or not.
     pub fn rambled(&self, source: Source) {
         self.lock().repute.offended(source);
     }

@@ -223,16 +223,17 @@ impl Turn<'_> {
             return Asked::Gone;
         }
         let asked = match self.look(client, expected) {
-            // It held nobody up; but who sends junk again and again stands back for others.
-            Some(Asked::Never) => {
-                self.shared.admission.rambled(client.source);
-                Asked::Never
-            }
             Some(asked) => asked,
             None => self.wait_among_others(client, expected),
         };
         match asked {
             Asked::Gone if self.evicted => Asked::Evicted,
+            Asked::Never => {
+                // Who sends junk again and again stands back for others, also where it came at
+                // once and held nobody up.
+                self.shared.admission.rambled(client.source);
+                Asked::Never
+            }
             asked => asked,
         }
     }
@@ -253,8 +254,7 @@ impl Turn<'_> {
         }
         let asked = self.read(&client.stream, expected);
         let conduct = match asked {
-            Asked::Yes => admission::Client::Asked,
-            Asked::Never => admission::Client::Rambled,
+            Asked::Yes | Asked::Never => admission::Client::Spoke,
             Asked::TimedOut => admission::Client::TimedOut,
             Asked::Gone | Asked::Evicted => admission::Client::Ended,
         };

@@ -403,7 +403,7 @@ mod tests {
                 2 => {
                     shared
                         .admission
-                        .end_wait(worker, client.source, admission::Client::Asked);
+                        .end_wait(worker, client.source, admission::Client::Spoke);
                     panic!("after a wait");
                 }
                 _ => shared

@@ -444,6 +444,7 @@ impl Drop for Ends {
     }
 }
 
+/// Whether this test may do what only root may; where not, it says so and passes.
 pub fn is_root() -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     if !root {
