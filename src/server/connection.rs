@@ -1,6 +1,7 @@
 //! A worker's job: one client, from its first byte to the close. The only room that reads from and
 //! writes to a client (what comes after the answer is [`super::linger`]'s to discard).
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
-use nix::sys::socket::{recv, MsgFlags};
+use nix::errno::Errno;
+use nix::sys::socket::{recv, send, MsgFlags};
 use socket2::SockRef;
 
 use super::admission::{self, Source};
 use super::linger::Rest;
+use super::peer::Peer;
 use super::proxy::{self, Header, Look, Whose, MAX_HEADER_BYTES};
 use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
 use super::{Endpoint, Shared};
@@ -72,12 +75,13 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
     let mut turn = Turn {
         worker,
         shared,
-        deadline: Instant::now() + shared.timeout,
+        deadline: None,
         evicted: false,
     };
     let mut request = Request::default();
     let mut asked = None;
     let mut level = Level::Info;
+    let peer;
     if client.endpoint.proxy {
         let Some(introduction) = turn.introduction(client) else {
             return false;
@@ -87,15 +91,16 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
             // A health check every second must not fill the log.
             level = Level::Debug;
         }
+        peer = Peer::new(client.peer);
     } else {
-        log::info!("{}: Connection accepted.", client.peer);
+        peer = Peer::new(client.peer);
+        log::info!("{peer}: Connection accepted.");
     }
-    let peer = client.peer;
     let stats = &shared.stats;
     match asked.unwrap_or_else(|| turn.wait(client, &mut request)) {
         Asked::Yes => {
             let policy = client.endpoint.policy();
-            match send(&client.stream, &policy, shared.timeout) {
+            match turn.send(&client.stream, &policy) {
                 Ok(()) => {
                     stats.served.add_one();
                     stats.answer_time.record(client.since.elapsed());
@@ -132,7 +137,7 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
             return false;
         }
         Asked::Evicted => {
-            say_evicted(peer, shared);
+            say_evicted(&peer, shared);
             return false;
         }
     };
@@ -140,7 +145,7 @@ pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool
     false
 }
 
-fn say_evicted(peer: SocketAddr, shared: &Shared) {
+fn say_evicted(peer: &impl fmt::Display, shared: &Shared) {
     shared.stats.evicted.add_one();
     log::debug!("{peer}: Evicted: every worker waits, and others are pending.");
 }
@@ -149,7 +154,8 @@ fn say_evicted(peer: SocketAddr, shared: &Shared) {
 struct Turn<'a> {
     worker: usize,
     shared: &'a Shared,
-    deadline: Instant,
+    /// For all that the client has to send; set when it is waited for.
+    deadline: Option<Instant>,
     /// The wait was ended for somebody else: what has arrived still counts.
     evicted: bool,
 }
@@ -204,7 +210,7 @@ impl Turn<'_> {
                 return None;
             }
             (Asked::Evicted, _) => {
-                say_evicted(peer, self.shared);
+                say_evicted(&peer, self.shared);
                 return None;
             }
         }
@@ -215,13 +221,6 @@ impl Turn<'_> {
     /// Reads until the bytes are what is expected, cannot become it any more, or the deadline has
     /// passed. It is one deadline for all bytes: a client that drips them gains nothing by it.
     fn wait(&mut self, client: &Client, expected: &mut impl Expected) -> Asked {
-        let stream = &client.stream;
-        let timeout = self.shared.timeout;
-        if stream.set_read_timeout(Some(timeout)).is_err()
-            || stream.set_write_timeout(Some(timeout)).is_err()
-        {
-            return Asked::Gone;
-        }
         let asked = match self.look(client, expected) {
             Some(asked) => asked,
             None => self.wait_among_others(client, expected),
@@ -262,9 +261,13 @@ impl Turn<'_> {
         asked
     }
 
-    fn read(&self, mut stream: &TcpStream, expected: &mut impl Expected) -> Asked {
+    fn read(&mut self, mut stream: &TcpStream, expected: &mut impl Expected) -> Asked {
+        let timeout = self.shared.timeout;
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
                 return Asked::TimedOut;
             }
@@ -274,6 +277,45 @@ impl Turn<'_> {
             }
         }
     }
+
+    /// Sends the policy in one write, and into the kernel's send buffer as a whole: a client that
+    /// does not read holds no worker.
+    fn send(&self, stream: &TcpStream, policy: &[u8]) -> io::Result<()> {
+        if policy.len() > FITS_ANYWAY {
+            // As much as the system allows. Where that is too little, the timeout bounds the wait.
+            let _ = SockRef::from(stream).set_send_buffer_size(policy.len() * OVERHEAD);
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | MORE_FOLLOWS;
+        let written = match send(stream.as_raw_fd(), policy, flags) {
+            Ok(written) if written == policy.len() => return Ok(()),
+            Ok(written) => written,
+            Err(Errno::EINTR | Errno::EAGAIN) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        send_slowly(stream, &policy[written..], self.shared.timeout)
+    }
+}
+
+/// What follows is the end of the stream, at once: the kernel puts it into the policy's own packet,
+/// which saves both sides a packet and the client a wake-up.
+const MORE_FOLLOWS: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
+
+fn send_slowly(mut stream: &TcpStream, mut rest: &[u8], timeout: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + timeout;
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest = &rest[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// What the outcome of a read means; none when it is time to read again.
@@ -401,36 +443,6 @@ const FITS_ANYWAY: usize = 512;
 /// What the kernel may need for a byte that waits to be sent, where the client asks for the
 /// smallest packets.
 const OVERHEAD: usize = 16;
-
-/// Sends the policy in one write, and into the kernel's send buffer as a whole: a client that does
-/// not read holds no worker.
-fn send(mut stream: &TcpStream, policy: &[u8], timeout: Duration) -> io::Result<()> {
-    if policy.len() > FITS_ANYWAY {
-        // As much as the system allows. Where that is too little, the timeout bounds the wait.
-        let _ = SockRef::from(stream).set_send_buffer_size(policy.len() * OVERHEAD);
-    }
-    let deadline = Instant::now() + timeout;
-    let mut written = match stream.write(policy) {
-        Ok(written) if written == policy.len() => return Ok(()),
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-        Err(error) => return Err(error),
-    };
-    while written < policy.len() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_write_timeout(Some(left))?;
-        match stream.write(&policy[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
 
 /// A socket that has nothing to read; a blocking one says so when its time is over.
 fn is_no_data(error: &io::Error) -> bool {

@@ -4,10 +4,13 @@
 //! discards what still comes, bounded in bytes and in time. No worker ever waits for that.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{recv, MsgFlags};
 
 /// How many connections may linger; the oldest is closed for a new one.
 pub(super) const MAX_LINGERING: usize = 256;
@@ -21,10 +24,12 @@ const MAX_TIME_AT_THE_END: Duration = Duration::from_millis(300);
 /// How many bytes of one client are discarded.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often lingering connections are looked at, and how many new ones are not kept waiting for
-/// that: most clients close at once, and their places are free again.
+/// How often lingering connections are looked at.
 const ROUND: Duration = Duration::from_millis(10);
-const MANY: usize = MAX_LINGERING / 4;
+
+/// While so many linger, who has nothing more to say is closed at once: at such a rate it could
+/// not linger for more than a moment anyway, and players close first.
+const CROWD: usize = MAX_LINGERING / 4;
 
 /// How many are looked at in one go, out of everybody's reach.
 const GO: usize = 16;
@@ -52,8 +57,6 @@ struct State {
     waiting: VecDeque<Lingering>,
     /// How many are looked at right now.
     looked_at: usize,
-    /// How many came since the last round began.
-    fresh: usize,
     closing: bool,
 }
 
@@ -81,8 +84,9 @@ impl Linger {
     /// One with nothing more to come lingers too, in case its client is no Flash Player, but has
     /// to make room before all others.
     pub(super) fn close(&self, stream: &Arc<TcpStream>, rest: Rest) {
+        let crowded = |state: &State| rest == Rest::Nothing && state.lingering() >= CROWD;
         // A client that is gone needs no care.
-        if stream.shutdown(Shutdown::Write).is_err() || stream.set_nonblocking(true).is_err() {
+        if crowded(&self.lock()) || stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let new = Lingering {
@@ -93,13 +97,12 @@ impl Linger {
         };
         let mut state = self.lock();
         state.waiting.push_back(new);
-        state.fresh += 1;
+        let wake = state.lingering() == 1;
         let oldest = if state.lingering() > MAX_LINGERING {
             state.make_room()
         } else {
             None
         };
-        let wake = state.lingering() == 1 || state.fresh == MANY;
         drop(state);
         if wake {
             self.changed.notify_all();
@@ -141,7 +144,11 @@ impl Linger {
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
             }
-            state.fresh = 0;
+            state = self
+                .changed
+                .wait_timeout(state, ROUND)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             let most = if state.closing {
                 MAX_TIME_AT_THE_END
             } else {
@@ -162,18 +169,6 @@ impl Linger {
                 state.done.extend(some);
             }
             state.begin_anew();
-            let next_round = Instant::now() + ROUND;
-            while state.fresh < MANY {
-                let left = next_round.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    break;
-                }
-                state = self
-                    .changed
-                    .wait_timeout(state, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
         }
     }
 }
@@ -213,11 +208,11 @@ impl Lingering {
     fn discard(&mut self, bytes: &mut [u8]) -> bool {
         // One fast sender must not keep the thread from the others.
         for _ in 0..64 {
-            match (&*self.stream).read(bytes) {
+            match recv(self.stream.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => return false,
                 Ok(count) => self.discarded += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => {}
                 Err(_) => return false,
             }
         }

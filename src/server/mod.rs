@@ -9,6 +9,7 @@ mod inherited;
 mod limits;
 mod linger;
 mod listener;
+mod peer;
 mod pending;
 pub mod proxy;
 mod repute;
