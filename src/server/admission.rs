@@ -146,7 +146,7 @@ impl<T, H> Admission<T, H> {
     /// For `workers` workers, numbered from 0, and `max_pending` pending connections.
     pub fn new(workers: usize, max_pending: usize, patience: Patience) -> Admission<T, H> {
         let state = State {
-            pending: Pending::new(),
+            pending: Pending::new(max_pending),
             pending_since: Instant::now(),
             last_eviction: None,
             waiting: Waiting::new(workers),

@@ -10,16 +10,27 @@ use super::admission::Source;
 /// record.
 const TURNS_BEFORE_AN_OFFENDER: u32 = 7;
 
+/// As long as no more are pending than this part of the places, and nobody among them with a bad
+/// record, they are served as they came: whose turn it is matters once there is a queue, and
+/// costs more than a lock.
+const CALM_PART: usize = 32;
+
 /// Everything that is pending.
 pub(super) struct Pending<T> {
+    /// Who came when there was no queue; served before all others.
+    calm: VecDeque<T>,
+    most_calm: usize,
     newcomers: Queue<T>,
     offenders: Queue<T>,
     turns_since_an_offender: u32,
 }
 
 impl<T> Pending<T> {
-    pub(super) fn new() -> Pending<T> {
+    /// For so many pending connections at the most; to keep to that is the caller's task.
+    pub(super) fn new(places: usize) -> Pending<T> {
         Pending {
+            calm: VecDeque::new(),
+            most_calm: places / CALM_PART,
             newcomers: Queue::default(),
             offenders: Queue::default(),
             turns_since_an_offender: 0,
@@ -27,11 +38,17 @@ impl<T> Pending<T> {
     }
 
     pub(super) fn len(&self) -> usize {
+        self.calm.len() + self.queued()
+    }
+
+    fn queued(&self) -> usize {
         self.newcomers.len + self.offenders.len
     }
 
     pub(super) fn push(&mut self, source: Source, offender: bool, connection: T) {
-        if offender {
+        if !offender && self.calm.len() < self.most_calm && self.queued() == 0 {
+            self.calm.push_back(connection);
+        } else if offender {
             self.offenders.push(source, connection);
         } else {
             self.newcomers.push(source, connection);
@@ -39,6 +56,9 @@ impl<T> Pending<T> {
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
+        if let Some(connection) = self.calm.pop_front() {
+            return Some(connection);
+        }
         let offenders_turn = self.turns_since_an_offender >= TURNS_BEFORE_AN_OFFENDER;
         let (first, second) = if offenders_turn {
             (&mut self.offenders, &mut self.newcomers)
@@ -134,5 +154,35 @@ impl<T> Queue<T> {
         if after > 0 {
             self.sizes.insert((after, source));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    #[test]
+    fn turns_begin_where_there_is_a_queue() {
+        let source = |last| Source::of(IpAddr::from([127, 0, 0, last]));
+        let mut pending = Pending::new(3 * CALM_PART);
+        for (last, connection) in [(1, "a1"), (1, "a2"), (1, "a3"), (1, "a4"), (1, "a5")] {
+            pending.push(source(last), false, connection);
+        }
+        pending.push(source(2), false, "b1");
+        assert_eq!(pending.pop(), Some("a1"));
+        // There is room among the first ones again, but others are in the queue.
+        pending.push(source(1), false, "a6");
+        pending.push(source(3), false, "c1");
+        let order: Vec<_> = std::iter::from_fn(|| pending.pop()).collect();
+        assert_eq!(order, ["a2", "a3", "a4", "b1", "c1", "a5", "a6"]);
+        assert_eq!(pending.len(), 0);
+        pending.push(source(4), true, "offender");
+        pending.push(source(1), false, "a7");
+        assert_eq!(
+            pending.pop(),
+            Some("a7"),
+            "turns, also among the first ones"
+        );
     }
 }

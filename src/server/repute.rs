@@ -29,6 +29,9 @@ pub(super) struct Repute {
     /// Keyed at random, so that nobody can choose addresses that share a place.
     hasher: RandomState,
     start: Instant,
+    /// When the last offence was, in seconds after `start`; none where nothing is remembered, and
+    /// nothing has to be looked up.
+    last: Option<u64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -48,12 +51,23 @@ impl Repute {
             slots: vec![Slot::default(); SLOTS].into(),
             hasher: RandomState::new(),
             start: Instant::now(),
+            last: None,
         }
     }
 
+    /// Whether every record is empty or too old to count.
+    fn is_blank(&mut self) -> bool {
+        if let Some(last) = self.last {
+            if self.start.elapsed().as_secs().saturating_sub(last) > FORGET.as_secs() {
+                self.last = None;
+            }
+        }
+        self.last.is_none()
+    }
+
     /// How bad the source's record is.
-    pub(super) fn level(&self, source: Source) -> Level {
-        if matches!(source, Source::Unnamed(_)) {
+    pub(super) fn level(&mut self, source: Source) -> Level {
+        if self.is_blank() || matches!(source, Source::Unnamed(_)) {
             return 0;
         }
         let (tag, places) = self.places(source);
@@ -71,6 +85,7 @@ impl Repute {
         }
         let (tag, places) = self.places(source);
         let now = self.now();
+        self.last = Some(self.start.elapsed().as_secs());
         let places = &mut self.slots[places];
         let own = places
             .iter()
@@ -94,6 +109,9 @@ impl Repute {
 
     /// The source completed a request.
     pub(super) fn cleared(&mut self, source: Source) {
+        if self.is_blank() {
+            return;
+        }
         let (tag, places) = self.places(source);
         for slot in &mut self.slots[places] {
             if slot.tag == tag {
