@@ -87,6 +87,10 @@ impl Acceptor {
         if let Some(stream) = orders.evict {
             evict(&stream);
         }
+        if orders.crowded {
+            // The kernel's queue is as good a place to wait, and then they come many at a time.
+            thread::yield_now();
+        }
         if let Some(refused) = orders.refuse {
             self.shared.stats.refused.add_one();
             log::debug!("{}: Refused: too many are pending.", refused.peer);

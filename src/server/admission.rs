@@ -69,6 +69,8 @@ pub struct Orders<T, H> {
     pub refuse: Option<T>,
     /// End this wait.
     pub evict: Option<H>,
+    /// Let others have the processor: workers are active, and there is a queue before them.
+    pub crowded: bool,
 }
 
 /// What ended a worker's wait, as far as its client is concerned.
@@ -132,6 +134,8 @@ struct State<T, H> {
     /// in the processor's cache.
     idle: Vec<usize>,
     workers: Vec<Worker>,
+    /// How many workers are active.
+    active: usize,
     closed: bool,
 }
 
@@ -140,7 +144,22 @@ struct Worker {
     thread: Option<Thread>,
     parked: bool,
     busy: bool,
+    /// It comes for the next connection by itself, and soon: it is awake and waits for no client.
+    active: bool,
+    /// Connections it has taken without a pause.
+    streak: usize,
 }
+
+/// So many pending connections are left to each active worker, which serves them one after the
+/// other: waking a worker costs as much as serving a client. They wait well under a millisecond.
+/// What came of other values is in `tests/bench/README.md`, as for the next two.
+const SHARE: usize = 16;
+
+/// So many pending connections are a crowd.
+const CROWD: usize = 24;
+
+/// A worker that has served so many without a pause looks once more before it sleeps.
+const STREAK: usize = 4;
 
 impl<T, H> Admission<T, H> {
     /// For `workers` workers, numbered from 0, and `max_pending` pending connections.
@@ -157,6 +176,7 @@ impl<T, H> Admission<T, H> {
             evictions_by_source: HashMap::new(),
             idle: Vec::with_capacity(workers),
             workers: (0..workers).map(|_| Worker::default()).collect(),
+            active: 0,
             closed: false,
         };
         Admission {
@@ -185,13 +205,15 @@ impl<T, H> Admission<T, H> {
         };
         let pending = state.pending.len();
         state.gauges.pending.set(pending);
-        let woken = state.wake_one();
+        let woken = state.wake_if_short();
         let evict = state.evict_if_stuck(self.patience);
-        drop(state);
-        if let Some(thread) = woken {
-            thread.unpark();
+        let crowded = pending >= CROWD && state.active > 0;
+        release(state, woken);
+        Orders {
+            refuse,
+            evict,
+            crowded,
         }
-        Orders { refuse, evict }
     }
 
     /// The next connection for this worker, as soon as there is one; none when the server has
@@ -203,6 +225,7 @@ impl<T, H> Admission<T, H> {
             state.repute.cleared(source);
         }
         state.set_busy(worker, false);
+        state.set_active(worker, true);
         loop {
             if let Some(connection) = state.pending.pop() {
                 state.gauges.pending.now -= 1;
@@ -211,6 +234,13 @@ impl<T, H> Admission<T, H> {
             }
             if state.closed {
                 return None;
+            }
+            if state.ends_a_streak(worker) {
+                // More may be on their way; to sleep and be woken would cost more than to look.
+                drop(state);
+                thread::yield_now();
+                state = self.lock();
+                continue;
             }
             state.park(worker);
             while state.is_parked(worker) {
@@ -230,13 +260,18 @@ impl<T, H> Admission<T, H> {
         state.waiting.begin(worker, source, level, handle);
         let waiting = state.gauges.waiting.now + 1;
         state.gauges.waiting.set(waiting);
-        state.evict_if_stuck(self.patience)
+        state.set_active(worker, false);
+        let woken = state.wake_if_short();
+        let evict = state.evict_if_stuck(self.patience);
+        release(state, woken);
+        evict
     }
 
     /// This worker's wait for a client of `source` is over. True when it was evicted; whatever the
     /// client had sent until then still counts.
     pub fn end_wait(&self, worker: usize, source: Source, client: Client) -> bool {
         let mut state = self.lock();
+        state.set_active(worker, true);
         let evicted = !state.waiting.end(worker);
         if evicted {
             state.evicting = false;
@@ -256,11 +291,29 @@ impl<T, H> Admission<T, H> {
         self.lock().repute.offended(source);
     }
 
+    /// This worker may be held up from now on, by a client that does not read: others must not
+    /// count on it.
+    pub fn begin_to_block(&self, worker: usize) {
+        let mut state = self.lock();
+        state.set_active(worker, false);
+        let woken = state.wake_if_short();
+        release(state, woken);
+    }
+
+    /// This worker is not held up any more.
+    pub fn end_to_block(&self, worker: usize) {
+        self.lock().set_active(worker, true);
+    }
+
     /// A panic ended what this worker did; should it have waited, it does no longer.
     pub fn end_wait_after_panic(&self, worker: usize) {
         let mut state = self.lock();
+        let waits = !state.workers.get(worker).is_some_and(|slot| slot.active);
         if state.waiting.end(worker) {
             state.gauges.waiting.now -= 1;
+        } else if waits {
+            // It had been evicted.
+            state.evicting = false;
         }
     }
 
@@ -301,34 +354,59 @@ impl<T, H> Admission<T, H> {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let mut woken = Vec::new();
-        while let Some(thread) = state.wake_one() {
-            woken.push(thread);
-        }
-        drop(state);
-        for thread in woken {
-            thread.unpark();
-        }
+        let woken: Vec<_> = std::iter::from_fn(|| state.wake_one()).collect();
+        release(state, woken);
+    }
+}
+
+/// Wakes workers, none of which then has to wait for the lock.
+fn release<T>(lock: MutexGuard<'_, T>, woken: impl IntoIterator<Item = Thread>) {
+    drop(lock);
+    for thread in woken {
+        thread.unpark();
     }
 }
 
 impl<T, H> State<T, H> {
     fn park(&mut self, worker: usize) {
         if let Some(slot) = self.workers.get_mut(worker) {
-            slot.thread = Some(thread::current());
+            slot.thread.get_or_insert_with(thread::current);
             slot.parked = true;
             self.idle.push(worker);
         }
+        self.set_active(worker, false);
     }
 
     fn set_busy(&mut self, worker: usize, busy: bool) {
         let Some(slot) = self.workers.get_mut(worker) else {
             return;
         };
+        if busy {
+            slot.streak += 1;
+        }
         if std::mem::replace(&mut slot.busy, busy) != busy {
             let now = self.gauges.busy.now;
             self.gauges.busy.set(if busy { now + 1 } else { now - 1 });
         }
+    }
+
+    fn set_active(&mut self, worker: usize, active: bool) {
+        let Some(slot) = self.workers.get_mut(worker) else {
+            return;
+        };
+        if std::mem::replace(&mut slot.active, active) != active {
+            if active {
+                self.active += 1;
+            } else {
+                self.active -= 1;
+            }
+        }
+    }
+
+    /// Whether this worker has served many without a pause; that starts anew.
+    fn ends_a_streak(&mut self, worker: usize) -> bool {
+        let slot = self.workers.get_mut(worker);
+        slot.is_some_and(|slot| std::mem::take(&mut slot.streak) >= STREAK)
     }
 
     fn is_parked(&self, worker: usize) -> bool {
@@ -336,9 +414,21 @@ impl<T, H> State<T, H> {
     }
 
     fn wake_one(&mut self) -> Option<Thread> {
-        let slot = self.workers.get_mut(self.idle.pop()?)?;
+        let worker = self.idle.pop()?;
+        // From now on, so that nobody else is woken for the same connection.
+        self.set_active(worker, true);
+        let slot = self.workers.get_mut(worker)?;
         slot.parked = false;
         slot.thread.clone()
+    }
+
+    /// An idle worker, where the active ones have more than their share.
+    fn wake_if_short(&mut self) -> Option<Thread> {
+        if self.pending.len() > self.active * SHARE {
+            self.wake_one()
+        } else {
+            None
+        }
     }
 
     /// Only this evicts: every worker waits for a silent client, and another connection is pending.
@@ -382,6 +472,7 @@ impl<T, H> State<T, H> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     /// Evicts at the first occasion.
     const NONE: Patience = Patience {
@@ -563,6 +654,53 @@ mod tests {
             admission.close();
             assert_eq!(worker.join().unwrap(), (0..1000).collect::<Vec<_>>());
         });
+    }
+
+    #[test]
+    fn a_worker_is_woken_only_where_the_active_ones_have_their_share() {
+        let admission = Arc::new(Admission::<usize, ()>::new(3, 1000, NONE));
+        let idle = || admission.lock().idle.len();
+        let (taken, takes) = std::sync::mpsc::channel();
+        let workers: Vec<_> = (0..3)
+            .map(|worker| {
+                let (admission, taken) = (Arc::clone(&admission), taken.clone());
+                thread::spawn(move || {
+                    // The first one each is a client that does not speak.
+                    let first = admission.next(worker, None);
+                    taken.send(first).unwrap();
+                    let _ = admission.begin_wait(worker, host(1), ());
+                    taken.send(None).unwrap();
+                    while !admission.lock().closed {
+                        thread::yield_now();
+                    }
+                    admission.end_wait(worker, host(1), Client::Spoke);
+                    std::iter::from_fn(|| admission.next(worker, None)).count()
+                })
+            })
+            .collect();
+        while idle() < 3 {
+            thread::yield_now();
+        }
+        // As if one of them were at work already.
+        admission.lock().active += 1;
+        for number in 0..SHARE {
+            let _ = admission.offer(host(1), number);
+        }
+        assert_eq!(idle(), 3, "they are the active one's share");
+        let _ = admission.offer(host(1), SHARE);
+        assert_eq!(takes.recv().unwrap(), Some(0), "one more is too many");
+        takes.recv().unwrap();
+        // It waits for its client now, so the rest is once more the other one's share.
+        assert_eq!(idle(), 2);
+        admission.lock().active -= 1;
+        let _ = admission.offer(host(1), SHARE + 1);
+        assert_eq!(takes.recv().unwrap(), Some(1), "nobody is active");
+        takes.recv().unwrap();
+        assert_eq!(takes.recv().unwrap(), Some(2), "nobody is, once more");
+        takes.recv().unwrap();
+        admission.close();
+        let rest: usize = workers.into_iter().map(|w| w.join().unwrap()).sum();
+        assert_eq!(rest, SHARE + 2 - 3);
     }
 
     const WORKERS: usize = 3;

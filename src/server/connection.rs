@@ -292,7 +292,11 @@ impl Turn<'_> {
             Err(Errno::EINTR | Errno::EAGAIN) => 0,
             Err(error) => return Err(error.into()),
         };
-        send_slowly(stream, &policy[written..], self.shared.timeout)
+        let admission = &self.shared.admission;
+        admission.begin_to_block(self.worker);
+        let sent = send_slowly(stream, &policy[written..], self.shared.timeout);
+        admission.end_to_block(self.worker);
+        sent
     }
 }
 
