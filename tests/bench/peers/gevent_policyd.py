@@ -1,6 +1,8 @@
 """A policy server of the classic gevent kind, to measure flashpolicyd against.
 
-usage: gevent_policyd.py PORT LOG_FILE
+usage: gevent_policyd.py PORT LOG_FILE [POLICY_FILE]
+
+Without a policy file it serves everything to everybody. The NUL is not in the file.
 """
 import sys
 import time
@@ -10,10 +12,15 @@ from gevent.server import StreamServer
 
 POLICY = (
     b'<cross-domain-policy><allow-access-from domain="*" to-ports="*" />'
-    b"</cross-domain-policy>\0"
+    b"</cross-domain-policy>"
 )
+if len(sys.argv) > 3:
+    with open(sys.argv[3], "rb") as file:
+        POLICY = file.read()
+POLICY += b"\0"
 REQUEST = b"<policy-file-request/>"
 
+# One write for each line, like the original.
 log = open(sys.argv[2], "a", buffering=1)
 
 
