@@ -38,7 +38,8 @@ pub struct Server {
     pub label: &'static str,
     /// Whether it writes a log line (or two) per client.
     pub logs: bool,
-    /// Whether it reads the request before it answers. Those that do not may reset the client.
+    /// Whether it reads the request before it answers. Those that do not reset the client when its
+    /// request comes after their close, mostly after the whole policy.
     pub reads_the_request: bool,
     /// Whether it ends the policy with a NUL.
     pub nul: bool,
@@ -95,7 +96,8 @@ impl Server {
     }
 }
 
-/// Our own server with more lines in its configuration, such as `("log_level", "off")`.
+/// Our own server with other lines in its configuration, such as `("log_file", "none")`; all but
+/// `listen` may be replaced.
 pub fn ours_with(folder: &Path, policy: &[u8], extra_conf: &[(&str, &str)]) -> Running {
     raise_the_file_limit();
     let place = Place::new(folder, "ours", policy);
@@ -286,7 +288,7 @@ impl Place {
                     Ok(answer) if !answer.is_empty() && !self.policy.starts_with(&answer) => {
                         break "answers something else".into();
                     }
-                    // It may not listen yet, or be one of those that reset clients.
+                    // It does not listen yet, or has reset this client before the policy's end.
                     _ => {}
                 }
             }
@@ -313,8 +315,11 @@ fn ask(to: SocketAddr) -> io::Result<Vec<u8>> {
     socket.connect_timeout(&to.into(), Duration::from_secs(5))?;
     (&socket).write_all(REQUEST)?;
     let mut answer = Vec::new();
-    (&socket).read_to_end(&mut answer)?;
-    Ok(answer)
+    match (&socket).read_to_end(&mut answer) {
+        // A reset after the policy is the way of those that do not read the request.
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
 }
 
 fn a_free_address() -> SocketAddr {
@@ -391,22 +396,27 @@ fn ours(place: Place) -> Result<Running, Missing> {
     start_ours(place, &[])
 }
 
-/// With its defaults, but for what belongs to this run.
+/// With its defaults, but for what belongs to this run. The port is chosen here and not learned from
+/// the log, so that the extra lines may do without one.
 fn start_ours(place: Place, extra_conf: &[(&str, &str)]) -> Result<Running, Missing> {
-    let log = place.path("log");
-    let (policy_file, log_file) = (place.policy_file.display(), log.display());
-    let mut config = format!(
-        "listen = 127.0.0.1:0\npolicy_file = {policy_file}\nlog_file = {log_file}\n\
-         log_console = no\n"
-    );
+    let address = a_free_address();
+    let own = [
+        ("listen", &address.to_string()[..]),
+        ("policy_file", place.policy_file.to_str().unwrap()),
+        ("log_file", place.path("log").to_str().unwrap()),
+        ("log_console", "no"),
+    ]
+    .map(|(key, value)| (key, value.to_string()));
+    let is_extra = |key: &str| extra_conf.iter().any(|(extra, _)| *extra == key);
+    let mut config = String::new();
+    for (key, value) in own.iter().filter(|(key, _)| !is_extra(key)) {
+        config.push_str(&format!("{key} = {value}\n"));
+    }
     for (key, value) in extra_conf {
         config.push_str(&format!("{key} = {value}\n"));
     }
     place.file("flashpolicy.conf", config);
-    place.start(&mut support::binary(), move || {
-        let log = fs::read_to_string(&log).ok()?;
-        support::listening(&log).first().copied()
-    })
+    place.start_at(address, &mut support::binary())
 }
 
 // ---- gevent --------------------------------------------------------------------------------------
