@@ -28,11 +28,13 @@ pub const DEFAULT_ALLOW: Grant = Grant {
 };
 /// Soon enough after saving a file to look at the outcome.
 pub const DEFAULT_POLICY_WATCH: Duration = Duration::from_secs(2);
-/// Enough that far-away players, who speak late, seldom occupy all of them.
+/// Enough for a thousand players a second whose request comes 200 ms late; their number changes
+/// neither speed nor cost, only memory (`tests/bench/README.md`).
 pub const DEFAULT_WORKERS: usize = 256;
 /// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 (PC).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A burst that takes the workers well under a second.
+/// Four times what a crowd of 4,096 at once needs, twice what helps under attack
+/// (`tests/bench/README.md`).
 pub const DEFAULT_MAX_PENDING: usize = 1024;
 /// In the current folder.
 pub const DEFAULT_LOG_FILE: &str = "flashpolicy.log";

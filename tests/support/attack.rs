@@ -298,10 +298,10 @@ impl Attacker {
 }
 
 /// Begins a connection from this address; many addresses have ports for many connections.
-fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
+pub fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
     let from = SocketAddr::new(from, 0);
-    let socket = Socket::new(Domain::for_address(from), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(from), kind, None)?;
     setsockopt(&socket, IpBindAddressNoPort, &true)?;
     socket.bind(&from.into())?;
     match socket.connect(&to.into()) {

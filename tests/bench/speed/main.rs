@@ -1,25 +1,33 @@
-//! Starts each server that can be measured, and checks what it answers.
+//! Measures flashpolicyd beside the other servers that people run for the same purpose, in one go:
+//! the runs of all servers take turns, so that a slow moment of the machine is everybody's.
 //!
 //! ```sh
-//! cargo bench --bench speed                  # all of them
-//! cargo bench --bench speed -- nginx haproxy # these
+//! scripts/bench.sh                             # everything, about 17 minutes
+//! scripts/bench.sh summary clients             # these parts; their names: see `PARTS`
+//! scripts/bench.sh --only floor,ours,go sizes  # these servers; their names: see `servers`
+//! scripts/bench.sh --rounds 9 --seconds 1      # more rounds, longer runs
+//! scripts/bench.sh --dry clients               # prints, and leaves the stored results alone
 //! ```
 //!
-//! It measures nothing yet. All traffic is loopback's.
+//! What is measured is printed, stored in `tests/bench/results`, drawn there, and put into the
+//! tables of the README. All traffic is loopback's.
 
+#[path = "../../support/attack.rs"]
+mod attack;
+mod experiments;
+mod load;
+mod measure;
+mod plot;
+mod results;
 mod servers;
 #[path = "../../support/mod.rs"]
 mod support;
 
-use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use servers::{Running, Server};
-use socket2::{Domain, Socket, Type};
-use support::{BUILT_IN, PATIENCE, REQUEST};
-
-const REQUESTS: u8 = 20;
+use experiments::{Bench, PARTS};
+use results::Results;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,60 +40,90 @@ fn main() {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
-    let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let short = &BUILT_IN[..BUILT_IN.len() - 1];
-    let mut long = short.to_vec();
-    let end = long.len() - "</cross-domain-policy>".len();
-    let grant =
-        b"<!-- $1 \\t 'x' --><allow-access-from domain=\"*.example.com\" to-ports=\"2001\" />";
-    let grants = grant.iter().copied().cycle();
-    let count = (16 * 1024 - long.len()) / grant.len() * grant.len();
-    long.splice(end..end, grants.take(count));
-    for server in Server::all() {
-        if !wanted.is_empty() && !wanted.iter().any(|key| *key == server.key) {
-            continue;
-        }
-        for policy in [short, &long] {
-            let running = match server.start(folder.path(), policy) {
-                Ok(running) => running,
-                Err(missing) => {
-                    println!("{:<28} skipped: {}", server.label, missing.0);
-                    continue;
+    let mut bench = Bench::new();
+    let mut parts = Vec::new();
+    let mut dry = false;
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .unwrap_or_else(|| panic!("{word} needs a value"))
+        };
+        match word.as_str() {
+            "--bench" => {}
+            "--dry" => dry = true,
+            "--rounds" => bench.rounds = value().parse().expect("a number of rounds"),
+            "--seconds" => bench.seconds = value().parse().expect("seconds"),
+            "--only" => bench.only = value().split(',').map(str::to_owned).collect(),
+            part => match PARTS.iter().find(|known| known.0 == part) {
+                Some(known) => parts.push(known),
+                None => {
+                    let names: Vec<_> = PARTS.iter().map(|part| part.0).collect();
+                    panic!("no part is called {part}; there are {}", names.join(", "));
                 }
-            };
-            check(&server, &running, policy);
+            },
+        }
+    }
+    if parts.is_empty() {
+        parts.extend(PARTS);
+    }
+    for (name, run) in parts {
+        println!("\n== {name}");
+        run(&mut bench);
+    }
+    bench.say_failures();
+    if !dry {
+        store(bench.results);
+    }
+}
+
+/// Puts what was measured now in the place of what was measured before.
+fn store(new: Results) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = here.join("tests/bench/results");
+    let file = folder.join("results.json");
+    let mut all = Results::load(&file).expect("the stored results");
+    all.machine = machine();
+    all.command = "scripts/bench.sh".into();
+    for chart in &new.charts {
+        let svg = plot::svg(chart).expect("a chart");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join(format!("{}.svg", chart.id)), svg).expect("a picture");
+        all.put_chart(chart.clone());
+    }
+    for table in new.tables {
+        put_into_documents(here, &table.id, &table.markdown());
+        all.put_table(table);
+    }
+    put_into_documents(here, "machine", &format!("{}\n", all.machine));
+    all.save(&file).expect("the results");
+    println!("\nstored in tests/bench/results");
+}
+
+/// Replaces a table wherever a document has a place for it.
+fn put_into_documents(here: &Path, id: &str, markdown: &str) {
+    for document in ["README.md", "tests/bench/README.md"] {
+        let path: PathBuf = here.join(document);
+        let text = fs::read_to_string(&path).expect("a document");
+        if text.contains(&format!("<!-- bench:{id} -->")) {
+            let text = results::put_into(&text, id, markdown).expect("two markers");
+            fs::write(&path, text).expect("a document");
         }
     }
 }
 
-fn check(server: &Server, running: &Running, policy: &[u8]) {
-    let expected = [policy, if server.nul { b"\0" } else { b"" }].concat();
-    let (mut whole, mut resets) = (0, 0);
-    for number in 1..=REQUESTS {
-        let (answer, clean) = ask(number, running.address()).unwrap_or_default();
-        whole += u32::from(answer == expected);
-        resets += u32::from(!clean);
-    }
-    let good = whole == u32::from(REQUESTS) && (resets == 0 || !server.reads_the_request);
-    println!(
-        "{:<28} {:>5} bytes: {}, {whole} of {REQUESTS} came whole, {resets} ended with a reset; \
-         processes {:?}",
-        server.label,
-        expected.len(),
-        if good { "ok" } else { "FAILED" },
-        running.pids()
-    );
-}
-
-/// What came, and whether it ended without a reset.
-fn ask(from: u8, to: SocketAddr) -> std::io::Result<(Vec<u8>, bool)> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 100 + from], 0)).into())?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.connect_timeout(&to.into(), PATIENCE)?;
-    let sent = (&socket).write_all(REQUEST);
-    let mut answer = Vec::new();
-    let ended = (&socket).read_to_end(&mut answer);
-    Ok((answer, sent.is_ok() && ended.is_ok()))
+/// What the figures were measured on, without a name.
+fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |model| {
+        model.trim_start_matches([' ', '\t', ':'])
+    });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.split('-').next().unwrap_or_default().trim();
+    format!("{cores} cores ({model}), shared with the clients; Linux {kernel}")
 }

@@ -33,7 +33,17 @@ const LEGEND_SAMPLE: i32 = 34;
 
 /// The names that look the same in every chart, each by its place in `LOOKS`. A name that is not
 /// here gets the first look that no name of its chart has by this list.
-const KNOWN: &[&str] = &["flashpolicyd", "bare loop", "gevent", "plain pool"];
+const KNOWN: &[&str] = &[
+    "flashpolicyd",
+    "bare loop",
+    "gevent",
+    "nginx",
+    "nginx, access log",
+    "HAProxy, Lua",
+    "Node policyfile",
+    "Go",
+    "Ruby threads",
+];
 
 /// The first is what all is about, the second what all is measured against.
 const LOOKS: &[Look] = &[

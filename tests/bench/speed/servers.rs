@@ -27,6 +27,9 @@ const BACKLOG: i32 = 4096;
 /// A server that does not answer within this has not started.
 const TO_START: Duration = Duration::from_secs(20);
 
+/// How soon a server that does not answer yet is asked again.
+const LOOK_AGAIN: Duration = Duration::from_micros(500);
+
 /// A server that does not end within this after SIGTERM is killed.
 const TO_END: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,7 @@ pub struct Running {
     address: SocketAddr,
     folder: PathBuf,
     log: Option<PathBuf>,
+    took: Duration,
 }
 
 impl Server {
@@ -70,21 +74,21 @@ impl Server {
             start,
         };
         vec![
-            server("floor", "bare loop, no log", false, true, floor),
-            server("ours", "flashpolicyd, log", true, true, ours),
-            server("gevent", "gevent, log", true, true, gevent),
-            server("nginx", "nginx `return`, no log", false, false, nginx),
+            server("floor", "bare loop", false, true, floor),
+            server("ours", "flashpolicyd", true, true, ours),
+            server("gevent", "gevent", true, true, gevent),
+            server("nginx", "nginx", false, false, nginx),
             server(
                 "nginx-log",
-                "nginx `return`, access log",
+                "nginx, access log",
                 true,
                 false,
                 nginx_with_a_log,
             ),
-            server("haproxy", "HAProxy with Lua, no log", false, true, haproxy),
-            server("node", "Node policyfile, no log", false, false, node),
-            server("go", "Go, log", true, true, go),
-            server("ruby", "Ruby threads, log", true, true, ruby),
+            server("haproxy", "HAProxy, Lua", false, true, haproxy),
+            server("node", "Node policyfile", false, false, node),
+            server("go", "Go", true, true, go),
+            server("ruby", "Ruby threads", true, true, ruby),
         ]
     }
 
@@ -113,6 +117,11 @@ impl Running {
     pub fn pids(&self) -> Vec<u32> {
         let processes = family(self.child.id());
         processes.into_iter().map(|process| process.pid).collect()
+    }
+
+    /// The time from its start to the end of its first answer.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// Its configuration, its log and what it said on standard output and standard error.
@@ -262,6 +271,7 @@ impl Place {
     ) -> Result<Running, Missing> {
         let said = self.path("said");
         let output = File::create(&said).unwrap();
+        let begun = Instant::now();
         let child = command
             .current_dir(&self.folder)
             .stdin(Stdio::null())
@@ -275,12 +285,14 @@ impl Place {
             address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             folder: self.folder,
             log: None,
+            took: Duration::ZERO,
         };
         let deadline = Instant::now() + TO_START;
         let why = loop {
             if let Some(address) = address() {
                 match ask(address) {
                     Ok(answer) if answer.strip_suffix(b"\0") == Some(&self.policy) => {
+                        running.took = begun.elapsed();
                         running.address = address;
                         running.log = log.exists().then_some(log);
                         return Ok(running);
@@ -298,7 +310,7 @@ impl Place {
             if Instant::now() >= deadline {
                 break "does not answer".into();
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(LOOK_AGAIN);
         };
         let said = fs::read_to_string(said).unwrap_or_default();
         Err(Missing(format!("{} {why}: {}", self.key, said.trim())))
