@@ -19,6 +19,7 @@ mod waiting;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -42,6 +43,10 @@ use listener::Listener;
 /// A worker's stack: address space. A worker touches 10 to 14 KB of it, for a request buffer, a log
 /// line being formatted and little else.
 const WORKER_STACK: usize = 256 * 1024;
+
+/// So many workers are started before the first client is served, the others while it is: to start
+/// 256 takes longer than everything else from exec to the first policy.
+const FIRST_WORKERS: usize = 32;
 
 /// How often the supervisor looks around.
 const ROUND: Duration = Duration::from_secs(1);
@@ -157,10 +162,12 @@ pub struct Server {
     listeners: Vec<(Listener, Arc<Endpoint>)>,
     shared: Arc<Shared>,
     pool: threadpool::ThreadPool,
+    workers: usize,
 }
 
 impl Server {
-    /// Binds every listener that is not inherited, and starts the workers. `policies` are in the order of the listeners.
+    /// Binds every listener that is not inherited, and starts the first workers. `policies` are in
+    /// the order of the listeners.
     ///
     /// # Errors
     /// An address that cannot be bound, or threads that the system refuses.
@@ -191,11 +198,14 @@ impl Server {
             stopping: AtomicBool::new(false),
             unnamed: AtomicU32::new(0),
         });
-        let pool = start_workers(config.workers, &shared)?;
+        let first = config.workers.min(FIRST_WORKERS);
+        let pool = start_pool(first)?;
+        give_work(&pool, 0..first, &shared);
         Ok(Server {
             listeners,
             shared,
             pool,
+            workers: config.workers,
         })
     }
 
@@ -207,7 +217,7 @@ impl Server {
     /// Serves until a control message says to stop, then until everybody who is here is served.
     ///
     /// # Errors
-    /// When the accept loops cannot be started.
+    /// When the accept loops or the other workers cannot be started.
     pub fn run(
         self,
         control: &Receiver<Control>,
@@ -216,7 +226,8 @@ impl Server {
         let Server {
             listeners,
             shared,
-            pool,
+            mut pool,
+            workers,
         } = self;
         let linger = {
             let shared = Arc::clone(&shared);
@@ -234,6 +245,9 @@ impl Server {
             };
             acceptors.push(spawn("acceptor", move || acceptor.run())?);
         }
+        let first = pool.max_count();
+        no_panic(workers, || pool.set_num_threads(workers))?;
+        give_work(&pool, first..workers, &shared);
         let mut alarm = Alarm::default();
         loop {
             let mut reloaded = false;
@@ -267,23 +281,29 @@ impl Server {
     }
 }
 
-fn start_workers(count: usize, shared: &Arc<Shared>) -> Result<threadpool::ThreadPool, StartError> {
-    // threadpool panics where the system refuses a thread.
-    let pool = panic::catch_unwind(|| {
+fn start_pool(workers: usize) -> Result<threadpool::ThreadPool, StartError> {
+    no_panic(workers, || {
         threadpool::Builder::new()
-            .num_threads(count)
+            .num_threads(workers)
             .thread_name("worker".into())
             .thread_stack_size(WORKER_STACK)
             .build()
     })
-    .map_err(|_| StartError::Threads(format!("{count} workers")))?;
-    // One job a thread, which lasts as long as the server: who is next is the admission's
-    // decision, so no connection ever waits in the pool's own queue.
-    for worker in 0..count {
+}
+
+/// threadpool panics where the system refuses a thread.
+fn no_panic<T>(workers: usize, start: impl FnOnce() -> T) -> Result<T, StartError> {
+    panic::catch_unwind(AssertUnwindSafe(start))
+        .map_err(|_| StartError::Threads(format!("{workers} workers")))
+}
+
+/// One job a thread, which lasts as long as the server: who is next is the admission's decision, so
+/// no connection ever waits in the pool's own queue.
+fn give_work(pool: &threadpool::ThreadPool, workers: Range<usize>, shared: &Arc<Shared>) {
+    for worker in workers {
         let shared = Arc::clone(shared);
         pool.execute(move || work(worker, &shared, connection::serve));
     }
-    Ok(pool)
 }
 
 fn work(worker: usize, shared: &Shared, serve: impl Fn(&mut Client, usize, &Shared) -> bool) {

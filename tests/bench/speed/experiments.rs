@@ -115,25 +115,20 @@ impl Bench {
         self.failures.entry(label).or_default().add(outcome);
     }
 
-    /// Prints what went wrong, over all runs in which nothing was meant to.
-    pub fn say_failures(&mut self) {
-        if self.failures.is_empty() {
-            return;
-        }
+    /// What went wrong, over all runs in which nothing was meant to.
+    pub fn failures(&self) -> Table {
         let rows = self.failures.iter().map(|(label, outcome)| {
             let counts = [outcome.answered, outcome.lost, outcome.reset, outcome.wrong];
             let counts = counts.map(|count| number(count as f64, 0));
             [vec![(*label).to_owned()], counts.to_vec()].concat()
         });
-        let table = Table {
+        Table {
             id: "failures".into(),
             heads: ["server", "answers", "lost", "reset", "wrong"]
                 .map(str::to_owned)
                 .to_vec(),
             rows: rows.collect(),
-        };
-        println!("\n{}", table.markdown());
-        self.results.put_table(table);
+        }
     }
 
     fn table(&mut self, id: &str, heads: &[&str], rows: Vec<Vec<String>>) {

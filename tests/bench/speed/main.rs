@@ -65,14 +65,19 @@ fn main() {
             },
         }
     }
-    if parts.is_empty() {
+    let everything = parts.is_empty();
+    if everything {
         parts.extend(PARTS);
     }
     for (name, run) in parts {
         println!("\n== {name}");
         run(&mut bench);
     }
-    bench.say_failures();
+    let failures = bench.failures();
+    println!("\n{}", failures.markdown());
+    if everything {
+        bench.results.put_table(failures);
+    }
     if !dry {
         store(bench.results);
     }
