@@ -12,6 +12,9 @@ use super::LostLines;
 /// The most that is kept in memory for one outlet, in bytes; the batch being written comes on top.
 const BUFFER_BYTES: usize = 512 * 1024;
 
+/// How much of that memory is kept for the next lines.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// How late a line may be written, so that many go out in one system call.
 const LATENCY: Duration = Duration::from_millis(200);
 
@@ -192,6 +195,8 @@ impl Writer {
             self.report();
             self.write(&batch);
             batch.clear();
+            // What one busy moment took is not kept for ever.
+            batch.shrink_to(KEPT_BYTES);
             if self.outlet.has_room() {
                 self.report();
             }
