@@ -13,6 +13,10 @@ usage() {
 usage: scripts/bench.sh [options for the measurement]
        scripts/bench.sh --install
 
+options: --rounds N, --seconds S for each run, --only SERVER,SERVER (floor ours gevent nginx
+nginx-log haproxy node go ruby), --dry to store nothing, and the parts to measure: summary clients
+latency workers pending silent sizes start. None: everything, about 17 minutes.
+
 Without --install it builds the server and the measurement and runs it, which is
 'cargo bench --bench speed -- OPTIONS'. What is not installed is not measured.
 

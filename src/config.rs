@@ -33,7 +33,7 @@ pub const DEFAULT_POLICY_WATCH: Duration = Duration::from_secs(2);
 pub const DEFAULT_WORKERS: usize = 256;
 /// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 (PC).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Four times what a crowd of 4,096 at once needs, twice what helps under attack
+/// More than any crowd needed that was measured, and before memory grows with it
 /// (`tests/bench/README.md`).
 pub const DEFAULT_MAX_PENDING: usize = 1024;
 /// In the current folder.

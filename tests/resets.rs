@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -69,4 +71,25 @@ fn what_a_client_sends_besides_the_request_causes_no_reset() {
         });
         assert_eq!(resets, 0);
     }
+}
+
+#[test]
+fn a_client_that_says_more_gets_its_whole_policy_also_in_a_crowd() {
+    let server = Server::start();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..300 {
+                    let mut client = TcpStream::connect(server.address()).unwrap();
+                    client.set_nodelay(true).unwrap();
+                    client.write_all(REQUEST).unwrap();
+                    // The policy, and even the end, may have come before this.
+                    let _ = client.write_all(b"\n");
+                    let mut answer = vec![0; BUILT_IN.len()];
+                    client.read_exact(&mut answer).unwrap();
+                    assert_eq!(answer, BUILT_IN);
+                }
+            });
+        }
+    });
 }

@@ -128,13 +128,12 @@ fn serve(
         log::info!("Listening on {address}");
     }
     log::logger().flush();
+    let server = server.open().map_err(|error| failed(error.to_string()))?;
     notify::ready();
     let mut housekeeper = Housekeeper::new(reloader, logging.clone());
-    let ended = server
-        .run(&control, &mut housekeeper)
-        .map_err(|error| failed(error.to_string()));
+    let ended = server.run(&control, &mut housekeeper);
     drop(pid_file);
-    ended
+    Ok(ended)
 }
 
 fn start_logging(config: &Config) -> Result<Logging, Failure> {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -155,8 +156,9 @@ struct Worker {
 /// What came of other values is in `tests/bench/README.md`, as for the next two.
 const SHARE: usize = 16;
 
-/// So many pending connections are a crowd.
-const CROWD: usize = 24;
+/// So many pending connections are a crowd, which the workers are left to deal with. Where there
+/// are more, the kernel's queue is about to run over, and accepting comes first.
+const CROWD: Range<usize> = 24..96;
 
 /// A worker that has served so many without a pause looks once more before it sleeps.
 const STREAK: usize = 4;
@@ -207,7 +209,7 @@ impl<T, H> Admission<T, H> {
         state.gauges.pending.set(pending);
         let woken = state.wake_if_short();
         let evict = state.evict_if_stuck(self.patience);
-        let crowded = pending >= CROWD && state.active > 0;
+        let crowded = CROWD.contains(&pending) && state.active > 0;
         release(state, woken);
         Orders {
             refuse,

@@ -27,8 +27,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How often lingering connections are looked at.
 const ROUND: Duration = Duration::from_millis(10);
 
-/// While so many linger, who has nothing more to say is closed at once: at such a rate it could
-/// not linger for more than a moment anyway, and players close first.
+/// Where so many came within a round, who has nothing more to say is not waited for: at such a rate
+/// it could linger for some milliseconds only, and players close first.
 const CROWD: usize = MAX_LINGERING / 4;
 
 /// How many are looked at in one go, out of everybody's reach.
@@ -57,6 +57,8 @@ struct State {
     waiting: VecDeque<Lingering>,
     /// How many are looked at right now.
     looked_at: usize,
+    /// How many came since the last round began.
+    fresh: usize,
     closing: bool,
 }
 
@@ -84,9 +86,9 @@ impl Linger {
     /// One with nothing more to come lingers too, in case its client is no Flash Player, but has
     /// to make room before all others.
     pub(super) fn close(&self, stream: &Arc<TcpStream>, rest: Rest) {
-        let crowded = |state: &State| rest == Rest::Nothing && state.lingering() >= CROWD;
-        // A client that is gone needs no care.
-        if crowded(&self.lock()) || stream.shutdown(Shutdown::Write).is_err() {
+        // First of all, so that the policy is under way: a close throws away what has not been sent
+        // where the client has sent more than was read. A client that is gone needs no care.
+        if stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let new = Lingering {
@@ -96,6 +98,10 @@ impl Linger {
             discarded: 0,
         };
         let mut state = self.lock();
+        if rest == Rest::Nothing && state.fresh >= CROWD {
+            return;
+        }
+        state.fresh += 1;
         state.waiting.push_back(new);
         let wake = state.lingering() == 1;
         let oldest = if state.lingering() > MAX_LINGERING {
@@ -149,6 +155,7 @@ impl Linger {
                 .wait_timeout(state, ROUND)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            state.fresh = 0;
             let most = if state.closing {
                 MAX_TIME_AT_THE_END
             } else {

@@ -1,4 +1,4 @@
-//! The server: bind, run, stop. [`Server::run`] is the supervisor: it waits for control messages,
+//! The server: bind, run, stop. [`OpenServer::run`] is the supervisor: it waits for control messages,
 //! puts new policies in place and does nothing for a single client.
 
 mod acceptor;
@@ -157,7 +157,7 @@ pub enum Ended {
     AtOnce,
 }
 
-/// A server whose ports are bound and whose threads are started; it accepts from [`Server::run`] on.
+/// A server whose ports are bound; it accepts from [`Server::open`] on.
 pub struct Server {
     listeners: Vec<(Listener, Arc<Endpoint>)>,
     shared: Arc<Shared>,
@@ -214,15 +214,11 @@ impl Server {
         self.listeners.iter().map(|(_, endpoint)| endpoint.address)
     }
 
-    /// Serves until a control message says to stop, then until everybody who is here is served.
+    /// Begins to accept, and starts the other workers.
     ///
     /// # Errors
-    /// When the accept loops or the other workers cannot be started.
-    pub fn run(
-        self,
-        control: &Receiver<Control>,
-        upkeep: &mut dyn Upkeep,
-    ) -> Result<Ended, StartError> {
+    /// Threads that the system refuses.
+    pub fn open(self) -> Result<OpenServer, StartError> {
         let Server {
             listeners,
             shared,
@@ -248,6 +244,38 @@ impl Server {
         let first = pool.max_count();
         no_panic(workers, || pool.set_num_threads(workers))?;
         give_work(&pool, first..workers, &shared);
+        Ok(OpenServer {
+            shared,
+            pool,
+            linger,
+            acceptors,
+            endpoints,
+            inherited,
+        })
+    }
+}
+
+/// A server that accepts, and has all its threads.
+pub struct OpenServer {
+    shared: Arc<Shared>,
+    pool: threadpool::ThreadPool,
+    linger: JoinHandle<()>,
+    acceptors: Vec<JoinHandle<()>>,
+    endpoints: Vec<Arc<Endpoint>>,
+    inherited: bool,
+}
+
+impl OpenServer {
+    /// Serves until a control message says to stop, then until everybody who is here is served.
+    pub fn run(self, control: &Receiver<Control>, upkeep: &mut dyn Upkeep) -> Ended {
+        let OpenServer {
+            shared,
+            pool,
+            linger,
+            acceptors,
+            endpoints,
+            inherited,
+        } = self;
         let mut alarm = Alarm::default();
         loop {
             let mut reloaded = false;
@@ -277,7 +305,7 @@ impl Server {
         shared.stopping.store(true, Relaxed);
         let ended = wait_for_the_last(&shared, &acceptors, inherited, &pool, &linger, control);
         upkeep.finish(shared.figures());
-        Ok(ended)
+        ended
     }
 }
 

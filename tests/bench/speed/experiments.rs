@@ -305,9 +305,10 @@ fn clients(bench: &mut Bench) {
 
 /// Latency at parts of the highest rate that each server reaches.
 fn latency(bench: &mut Bench) {
+    const PARTS: [f64; 3] = [0.5, 0.99, 0.999];
     let contestants = bench.start(built_in());
-    let mut chart = Curves::default();
-    let mut sums: BTreeMap<(&str, u32), (Outcome, Vec<f64>)> = BTreeMap::new();
+    let mut rates = Curves::default();
+    let mut within = PARTS.map(|_| Curves::default());
     let lasts = bench.lasts().max(Duration::from_secs(1));
     for _ in 0..bench.rounds {
         for Contestant { server, running } in &contestants {
@@ -317,30 +318,30 @@ fn latency(bench: &mut Bench) {
                 .measure(server.label, running, &highest)
                 .outcome
                 .rate();
-            for percent in [25, 50, 75] {
-                let rate = highest * f64::from(percent) / 100.0;
+            for percent in [25.0, 50.0, 75.0] {
+                let rate = highest * percent / 100.0;
                 let load = load(to, Pace::PerSecond(rate), lasts);
                 let outcome = bench.measure(server.label, running, &load).outcome;
-                let slow = outcome.micros(0.99).unwrap_or(f64::NAN);
-                chart.add(server.label, f64::from(percent), slow);
-                let (sum, rates) = sums.entry((server.label, percent)).or_default();
-                sum.add(&outcome);
-                rates.push(rate);
+                rates.add(server.label, percent, rate);
+                for (part, curves) in PARTS.into_iter().zip(&mut within) {
+                    let micros = outcome.micros(part).unwrap_or(f64::NAN);
+                    curves.add(server.label, percent, micros);
+                }
             }
         }
     }
     let mut rows = Vec::new();
     for Contestant { server, .. } in &contestants {
-        for percent in [25, 50, 75] {
-            let Some((sum, rates)) = sums.remove(&(server.label, percent)) else {
-                continue;
-            };
+        for percent in [25.0, 50.0, 75.0] {
             let mut row = vec![
                 server.label.to_owned(),
                 format!("{percent} %"),
-                number(Figure { runs: rates }.median(), 0),
+                number(rates.figure(server.label, percent).median(), 0),
             ];
-            row.extend([0.5, 0.99, 0.999].map(|part| milliseconds(sum.micros(part))));
+            row.extend(within.iter().map(|curves| {
+                let median = curves.figure(server.label, percent).median();
+                milliseconds(Some(median).filter(|median| median.is_finite()))
+            }));
             rows.push(row);
         }
     }
@@ -355,6 +356,7 @@ fn latency(bench: &mut Bench) {
     bench.table("latency", &heads, rows);
     let x = axis("% of the server's own highest rate", Scale::Linear);
     let y = axis("99 % answered within", Scale::Latency);
+    let [_, chart, _] = within;
     bench.chart("latency", "Latency, from the intended start", x, y, chart);
 }
 

@@ -4,7 +4,7 @@
 //! ```sh
 //! scripts/bench.sh                             # everything, about 17 minutes
 //! scripts/bench.sh summary clients             # these parts; their names: see `PARTS`
-//! scripts/bench.sh --only floor,ours,go sizes  # these servers; their names: see `servers`
+//! scripts/bench.sh --only floor,ours,go sizes  # these servers; stores nothing
 //! scripts/bench.sh --rounds 9 --seconds 1      # more rounds, longer runs
 //! scripts/bench.sh --dry clients               # prints, and leaves the stored results alone
 //! ```
@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use experiments::{Bench, PARTS};
 use results::Results;
+use servers::Server;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,28 +44,33 @@ fn main() {
     let mut bench = Bench::new();
     let mut parts = Vec::new();
     let mut dry = false;
-    let mut words = arguments.iter();
+    // cargo's own word, which it puts behind ours.
+    let mut words = arguments.iter().filter(|word| *word != "--bench");
     while let Some(word) = words.next() {
-        let mut value = || {
-            words
-                .next()
-                .unwrap_or_else(|| panic!("{word} needs a value"))
+        let mut value = |what: &str| {
+            let value = words.next();
+            value.unwrap_or_else(|| refuse(&format!("{word}: nothing behind it; expected {what}")))
         };
         match word.as_str() {
-            "--bench" => {}
             "--dry" => dry = true,
-            "--rounds" => bench.rounds = value().parse().expect("a number of rounds"),
-            "--seconds" => bench.seconds = value().parse().expect("seconds"),
-            "--only" => bench.only = value().split(',').map(str::to_owned).collect(),
+            "--rounds" => bench.rounds = number(word, value("a number of rounds"), 1.0) as usize,
+            "--seconds" => bench.seconds = number(word, value("seconds"), 0.1),
+            "--only" => bench.only = servers_of(value("servers, such as floor,ours")),
             part => match PARTS.iter().find(|known| known.0 == part) {
                 Some(known) => parts.push(known),
                 None => {
                     let names: Vec<_> = PARTS.iter().map(|part| part.0).collect();
-                    panic!("no part is called {part}; there are {}", names.join(", "));
+                    refuse(&format!(
+                        "{part}: no part and no option; expected --rounds, --seconds, --only, \
+                         --dry, or one of {}",
+                        names.join(", ")
+                    ));
                 }
             },
         }
     }
+    // What is stored has all servers in it.
+    dry |= !bench.only.is_empty();
     let everything = parts.is_empty();
     if everything {
         parts.extend(PARTS);
@@ -81,6 +87,33 @@ fn main() {
     if !dry {
         store(bench.results);
     }
+}
+
+/// A mistake on the command line.
+fn refuse(what: &str) -> ! {
+    eprintln!("bench: {what}");
+    std::process::exit(2);
+}
+
+fn number(option: &str, value: &str, least: f64) -> f64 {
+    match value.parse() {
+        Ok(number) if (least..=1000.0).contains(&number) => number,
+        _ => refuse(&format!(
+            "{option} {value}: expected a number from {least} to 1000"
+        )),
+    }
+}
+
+fn servers_of(list: &str) -> Vec<String> {
+    let all: Vec<_> = Server::all().into_iter().map(|server| server.key).collect();
+    let names: Vec<String> = list.split(',').map(str::to_owned).collect();
+    if let Some(unknown) = names.iter().find(|name| !all.contains(&name.as_str())) {
+        refuse(&format!(
+            "--only {unknown}: no such server; expected some of {}",
+            all.join(",")
+        ));
+    }
+    names
 }
 
 /// Puts what was measured now in the place of what was measured before.
