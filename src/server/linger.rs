@@ -83,26 +83,25 @@ impl Linger {
 
     /// Closes a connection so that the client sees a clean end.
     ///
-    /// One with nothing more to come lingers too, in case its client is no Flash Player, but has
-    /// to make room before all others.
+    /// One with nothing more to come lingers too, in case its client is no Flash Player, but not in
+    /// a crowd, and it has to make room before all others.
     pub(super) fn close(&self, stream: &Arc<TcpStream>, rest: Rest) {
         // First of all, so that the policy is under way: a close throws away what has not been sent
         // where the client has sent more than was read. A client that is gone needs no care.
         if stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let new = Lingering {
-            stream: Arc::clone(stream),
-            rest,
-            since: Instant::now(),
-            discarded: 0,
-        };
         let mut state = self.lock();
         if rest == Rest::Nothing && state.fresh >= CROWD {
             return;
         }
         state.fresh += 1;
-        state.waiting.push_back(new);
+        state.waiting.push_back(Lingering {
+            stream: Arc::clone(stream),
+            rest,
+            since: Instant::now(),
+            discarded: 0,
+        });
         let wake = state.lingering() == 1;
         let oldest = if state.lingering() > MAX_LINGERING {
             state.make_room()
@@ -122,6 +121,7 @@ impl Linger {
     /// Closes all that linger: their descriptors are needed.
     pub(super) fn shed(&self) {
         let mut state = self.lock();
+        state.fresh = 0;
         let shed = (
             std::mem::take(&mut state.done),
             std::mem::take(&mut state.waiting),
