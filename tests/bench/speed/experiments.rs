@@ -284,23 +284,45 @@ fn summary(bench: &mut Bench) {
 /// Policies per second and their cost, by the number of parallel clients.
 fn clients(bench: &mut Bench) {
     let contestants = bench.start(built_in());
-    let (mut rates, mut cpu) = (Curves::default(), Curves::default());
+    let mut curves = Default::default();
     for exponent in 0..=10 {
         let clients = 1 << exponent;
-        for _ in 0..bench.rounds {
-            for Contestant { server, running } in &contestants {
-                let load = load(running.address(), Pace::Clients(clients), bench.lasts());
-                let measured = bench.measure(server.label, running, &load);
-                rates.add(server.label, clients as f64, measured.outcome.rate());
-                cpu.add(server.label, clients as f64, measured.cpu_per_policy());
-            }
-        }
+        rate_and_cost(
+            bench,
+            &contestants,
+            (clients, BUILT_IN),
+            clients as f64,
+            &mut curves,
+        );
     }
+    let (rates, cpu) = curves;
     let x = || axis("parallel clients", Scale::Log2);
     let y = axis("policies/s", Scale::Linear);
     bench.chart("clients-rate", "Policies per second", x(), y, rates);
     let y = axis("µs per policy", Scale::Log10);
     bench.chart("clients-cpu", "Server CPU per policy", x(), y, cpu);
+}
+
+/// Measures all of them by turns with so many parallel clients and this answer; what they reach and
+/// what it costs are their curves at `x`.
+fn rate_and_cost(
+    bench: &mut Bench,
+    contestants: &[Contestant],
+    (clients, answer): (usize, &[u8]),
+    x: f64,
+    (rates, cpu): &mut (Curves, Curves),
+) {
+    for _ in 0..bench.rounds {
+        for Contestant { server, running } in contestants {
+            let load = Load {
+                answer,
+                ..load(running.address(), Pace::Clients(clients), bench.lasts())
+            };
+            let measured = bench.measure(server.label, running, &load);
+            rates.add(server.label, x, measured.outcome.rate());
+            cpu.add(server.label, x, measured.cpu_per_policy());
+        }
+    }
 }
 
 /// Latency at parts of the highest rate that each server reaches.
@@ -541,22 +563,19 @@ fn silent_attack(to: SocketAddr, connections: usize, addresses: u32) -> Attack {
 
 /// The cost of a policy, by its size.
 fn sizes(bench: &mut Bench) {
-    let (mut rates, mut cpu) = (Curves::default(), Curves::default());
+    let mut curves = Default::default();
     for size in [89, 256, 1024, 4096, 8192, 16_384] {
         let answer = policy_of(size);
         let contestants = bench.start(&answer[..size - 1]);
-        for _ in 0..bench.rounds {
-            for Contestant { server, running } in &contestants {
-                let load = Load {
-                    answer: &answer,
-                    ..load(running.address(), Pace::Clients(CLIENTS), bench.lasts())
-                };
-                let measured = bench.measure(server.label, running, &load);
-                rates.add(server.label, size as f64, measured.outcome.rate());
-                cpu.add(server.label, size as f64, measured.cpu_per_policy());
-            }
-        }
+        rate_and_cost(
+            bench,
+            &contestants,
+            (CLIENTS, &answer),
+            size as f64,
+            &mut curves,
+        );
     }
+    let (rates, cpu) = curves;
     let x = || axis("bytes, NUL included", Scale::Log2);
     let y = axis("policies/s", Scale::Linear);
     bench.chart("sizes-rate", "Policies per second, by size", x(), y, rates);
