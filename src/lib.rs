@@ -25,11 +25,15 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod advice;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod diagnostic;
 pub mod exit;
+pub mod ignore;
+pub mod json;
 pub mod logging;
 pub mod notify;
 pub mod pid_file;
@@ -41,4 +45,6 @@ mod root;
 pub mod served;
 pub mod server;
 pub mod stats;
+mod terminal;
+pub mod text;
 pub mod upkeep;
