@@ -6,7 +6,7 @@
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::classes::Class;
-use crate::policy::{self, Code, Offer, Policy, Reading, Severity};
+use crate::policy::{self, Code, Offer, Player, Policy, Reading, Severity};
 use crate::text::{count, time};
 
 /// A policy that comes in one piece where a network allows no more than this in a packet: the
@@ -198,6 +198,10 @@ impl Judge<'_> {
         if reading.policy.is_none() && more > 0 {
             reading = policy::read(bytes, &[served_from]);
         }
+        // Of what only other players take differently, `check` warns.
+        reading
+            .findings
+            .retain(|f| f.code.matters_to(Player::Flash));
         self.how_it_came(nul, more);
 
         let silverlight = reading

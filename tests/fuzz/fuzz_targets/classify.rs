@@ -9,6 +9,7 @@ use flashpolicyd::policy::Policy;
 use flashpolicyd::probe::ask::{End, Exchange, MAX_BYTES};
 use flashpolicyd::probe::classify::classify;
 use flashpolicyd::probe::{first_line, json, report_of, story, Arguments, Plan, State};
+use flashpolicyd::text::Style;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, u16, u16, bool, &[u8])| {
@@ -36,7 +37,7 @@ fuzz_target!(|input: (u8, u16, u16, bool, &[u8])| {
     };
     let plan = Plan::new(&arguments).expect("a plan");
     let report = report_of(plan, exchange);
-    let told = [first_line(&report), json(&report), story(&report, false)].concat();
+    let told = [first_line(&report), json(&report), story(&report, &Style::PLAIN)].concat();
     let printable = |c: char| c == '\n' || matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
     assert!(told.chars().all(printable), "{told:?}");
     assert!(told.len() < 64 * 1024, "{}", told.len());
