@@ -34,9 +34,7 @@ pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
     } else if probe.quiet {
         probe::first_line(&report) + "\n"
     } else {
-        let style = terminal::stdout();
-        let first_line = style.wrap(&probe::first_line(&report), 2);
-        format!("{first_line}\n{}", probe::story(&report, &style))
+        probe::story(&report, &terminal::stdout())
     };
     match print(text) {
         // Nobody has seen the verdict, so it is not to be taken for a good one.

@@ -115,10 +115,13 @@ fn missing(report: &Report, addresses: &[&Address], changes: &mut Changes) {
     let denied: Vec<_> = verdicts(addresses)
         .filter(|(_, verdict)| !verdict.is_allowed())
         .collect();
-    let wishes = denied
-        .iter()
-        .flat_map(|(_, verdict)| verdict.wishes.clone());
-    for change in advice::changes(&wishes.collect::<Vec<_>>()) {
+    let wishes = denied.iter().flat_map(|(_, verdict)| &verdict.wishes);
+    let wishes: Vec<_> = wishes.cloned().collect();
+    let of_policies = match (&report.plan.to, report.plan.sampled_of()) {
+        (Some(named), Some(_)) => advice::changes_of_sample(&wishes, named),
+        _ => advice::changes(&wishes),
+    };
+    for change in of_policies {
         changes.add(change);
     }
     let high = denied.iter().any(|(address, verdict)| {

@@ -38,16 +38,16 @@ fn master_only(report: &Report) -> Option<Change> {
     silent.sort_unstable();
     silent.dedup();
     (!silent.is_empty()).then(|| {
-        let (verb, it) = match silent.len() {
-            1 => ("takes", "it"),
-            _ => ("take", "them"),
+        let (takes, them) = match silent.len() {
+            1 => ("takes a policy request and says nothing", "it"),
+            _ => ("take a policy request and say nothing", "them"),
         };
         Change {
             text: format!(
-                "{} {verb} a policy request and say nothing, as a game does that lets the client \
-                 speak first; Lightspark asks {it} although port {MASTER_PORT} allows the connection, \
-                 and waits without end. `meta_policy = master-only` on port {} spares it that, and \
-                 lets no other policy of this host count",
+                "{} {takes}, as a game does that lets the client speak first: Lightspark asks {them} \
+                 even where port {MASTER_PORT} allows the connection, and waits without end. \
+                 `meta_policy = master-only` on port {} spares it that; no other policy of this host \
+                 counts then",
                 ports_in_words(&silent),
                 plan.port
             ),

@@ -139,7 +139,12 @@ fn take(look: &Look, bytes: &[u8], master: &mut Step) {
             if !remarks.iter().any(is_known) {
                 let cause =
                     format!("a policy comes for a request with {how}, and none for the player's");
-                remarks.push(Remark::new(Class::StrictRequest, port, cause));
+                let remark = Remark::new(Class::StrictRequest, port, cause);
+                // It is the cure of the silence, too.
+                if let Some(error) = remarks.iter_mut().find(|remark| remark.is_error()) {
+                    error.cure.clone_from(&remark.cure);
+                }
+                remarks.push(remark);
             }
         }
         Shows::Web if is_http => {

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::change::changes;
+use super::first_line::first_line;
 use super::hints::hints;
 use super::verdict::headline;
-use super::{Address, PortVerdict, Remark, Report, Role, Step};
+use super::{Address, Level, PortVerdict, Remark, Report, Role, Step};
 use crate::policy::{self, Player, Severity, MASTER_PORT};
 use crate::text::{clip, count, time, Colour, Style};
 
@@ -19,12 +20,13 @@ pub(super) const MAX_FINDINGS: usize = 10;
 /// The most sentences on what one policy means.
 const MAX_SENTENCES: usize = 10;
 
-/// The whole story, after the first line.
+/// The whole story; its first line is the monitoring plugin's.
 pub fn story(report: &Report, style: &Style) -> String {
     let mut lines = Lines {
         text: String::new(),
         style: *style,
     };
+    lines.state(report);
     lines.introduction(report);
     for address in &report.addresses {
         lines.text.push('\n');
@@ -72,6 +74,18 @@ impl Lines {
         self.text.push_str(before);
         self.text.push_str(&self.style.wrap(line, indent));
         self.text.push('\n');
+    }
+
+    fn state(&mut self, report: &Report) {
+        let colour = match report.level() {
+            Level::Fine => Colour::Good,
+            Level::Warning => Colour::Doubtful,
+            Level::Critical => Colour::Bad,
+        };
+        let line = first_line(report);
+        let (state, facts) = line.split_once(" - ").unwrap_or((&line, ""));
+        let state = self.style.paint(colour, state);
+        self.add("", &format!("{state} - {facts}"), 2);
     }
 
     fn remark(&mut self, before: &str, remark: &Remark) {
