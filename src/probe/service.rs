@@ -87,9 +87,8 @@ fn mysql(bytes: &[u8]) -> Option<&[u8]> {
         return None;
     };
     let length = usize::from(*low) | usize::from(*middle) << 8;
-    if rest.len() + 1 != length {
-        return None;
-    }
+    // Behind the greeting comes the error that the player's request is.
+    let rest = rest.get(..length.checked_sub(1)?)?;
     let text = match *kind {
         MYSQL_GREETING => rest.split(|&byte| byte == 0).next()?,
         // Behind the two bytes of an error number.
@@ -178,7 +177,11 @@ mod tests {
                 b"\x0a\0\0\0\xff\x6a\x04No <you",
                 "a MySQL or MariaDB server answered: \"No <you\"",
             ),
-            (b"\x09\0\0\0\x0a8.0.36\0\x01\0\0\0", "what came is no XML"),
+            (
+                b"\x09\0\0\0\x0a8.0.36\0\x01\x05\0\0\x01\xff",
+                "a MySQL or MariaDB server answered: \"8.0.36\"",
+            ),
+            (b"\x0d\0\0\0\x0a8.0.36\0\x01\0\0\0", "what came is no XML"),
             (b"\x04\0\0\0\x0a\x1b[m", "what came is no XML"),
             (b"\x02\0\0\0\xff\x6a", "what came is no XML"),
             (b"2201 hello\r\n", "what came is no XML"),
