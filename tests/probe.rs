@@ -589,6 +589,75 @@ fn each_player_has_its_own_verdict() {
 }
 
 #[test]
+fn each_player_takes_what_comes_in_its_own_way() {
+    const OPEN: &str = "<cross-domain-policy><allow-access-from domain='*' to-ports='2001'/></cross-domain-policy>";
+    let left_open = fault(|s| {
+        answer(s, OPEN)?;
+        hold(s)
+    });
+    let marked = fault(|s| answer(s, format!("\u{feff}{OPEN}\0")));
+    let late = fault(|s| {
+        hear(s)?;
+        pause(3300);
+        s.write_all(&with_nul(OPEN))
+    });
+    let pieces = fault(|s| {
+        answer(s, &OPEN[..21])?;
+        pause(200);
+        s.write_all(&with_nul(&OPEN[21..]))
+    });
+    let probe = |port: u16, player: &str| {
+        let probe = Probe::port(port).timeout(if port == late { 6 } else { 1 });
+        let probe = probe.connection("www.example.com", 2001);
+        let told = probe.with("--player", player).run();
+        let verdict = [
+            "DENIED",
+            "UNCERTAIN: Lightspark reads an answer once",
+            "UNCERTAIN: Unity Web Player reads an answer once",
+        ];
+        let said = verdict.iter().find(|verdict| told.said.contains(**verdict));
+        *said.unwrap_or(&"ALLOWED")
+    };
+    thread::scope(|scope| {
+        for (port, expected) in [
+            (left_open, ["DENIED", "ALLOWED", "ALLOWED"]),
+            (marked, ["DENIED", "ALLOWED", "DENIED"]),
+            (late, ["DENIED", "ALLOWED", "DENIED"]),
+            (
+                pieces,
+                [
+                    "ALLOWED",
+                    "UNCERTAIN: Lightspark reads an answer once",
+                    "UNCERTAIN: Unity Web Player reads an answer once",
+                ],
+            ),
+        ] {
+            for (player, expected) in ["flash", "lightspark", "unity"].into_iter().zip(expected) {
+                scope.spawn(move || assert_eq!(probe(port, player), expected, "{port} {player}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_location_that_speaks_tls_is_named() {
+    let tls = fault(|s| {
+        if is_tls(s)? {
+            s.write_all(ALERT)
+        } else {
+            Ok(())
+        }
+    });
+    let probe = Probe::port(free_port()).timeout(1);
+    let told = probe
+        .with("--load", format!("127.0.0.1:{tls}"))
+        .run()
+        .exits(2);
+    told.says("error[tls]: a TLS server listens here")
+        .says(format!("serve the policy without TLS on port {tls}"));
+}
+
+#[test]
 fn unity_asks_no_destination_port() {
     let game = fault(open_to_a_example);
     let probe = Probe::port(free_port())

@@ -16,6 +16,7 @@ mod json;
 mod level;
 mod parallel;
 pub mod plan;
+mod player;
 mod report;
 mod resolve;
 mod run;

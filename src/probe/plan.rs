@@ -149,7 +149,9 @@ impl Plan {
     /// The destination ports that are asked about: all, or where there are many, some of them.
     /// `steps` are those that have found policies.
     pub(super) fn sample<'a>(&self, steps: impl IntoIterator<Item = &'a Step>) -> Vec<u16> {
-        let policies = steps.into_iter().filter_map(|step| step.answer.policy());
+        let policies = steps
+            .into_iter()
+            .filter_map(|step| step.policy(self.player));
         let granted = policies.flat_map(|policy| &policy.grants);
         let granted = granted.map(|grant| &grant.ports);
         self.to

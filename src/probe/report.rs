@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use super::ask::{Exchange, NoConnection};
 use super::classify::{classify, Answer, Remark};
+use super::player::policy_for;
 use super::verdict::{judge, PortVerdict};
 use super::Plan;
-use crate::policy::{Finding, Offer, Severity, MASTER_PORT};
+use crate::policy::{Finding, Offer, Player, Policy, Severity, MASTER_PORT};
 
 /// Everything that a probe found out.
 #[derive(Clone, Debug)]
@@ -116,8 +117,13 @@ impl Step {
         }
     }
 
-    /// The policy, if it counts, as `policy` decides by it.
-    pub(super) fn offer(&self) -> Option<Offer<'_>> {
+    /// The policy that the player takes from the answer, if it takes one.
+    pub(super) fn policy(&self, player: Player) -> Option<&Policy> {
+        policy_for(player, &self.answer)
+    }
+
+    /// The same as `policy` decides by it.
+    pub(super) fn offer(&self, player: Player) -> Option<Offer<'_>> {
         let dropped = self
             .answer
             .reading
@@ -126,7 +132,7 @@ impl Step {
             .as_deref();
         Some(Offer {
             dropped_by_lightspark: dropped,
-            ..Offer::new(self.served_from(), self.answer.policy()?)
+            ..Offer::new(self.served_from(), self.policy(player)?)
         })
     }
 

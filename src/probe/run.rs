@@ -8,11 +8,12 @@ use super::ask::{ask, ask_briefly, connect_only, Limits, REQUEST};
 use super::classify::{classify, AnswerState, Remark};
 use super::parallel::at_once;
 use super::plan::{ELSEWHERE, PLAYERS_PATIENCE};
+use super::player::waits_for_silence;
 use super::resolve::resolve;
 use super::second_look::look_again;
 use super::verdict::judge;
 use super::{Address, Class, Plan, PortVerdict, Report, Role, Step};
-use crate::policy::{others_count, Origin, Player, MASTER_PORT};
+use crate::policy::{others_count, Origin, MASTER_PORT};
 use crate::text::list;
 
 /// The most addresses of one host that are asked.
@@ -93,7 +94,9 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
     let mut master = step(Role::Master, address, MASTER_PORT, limits);
     look_again(plan, &mut master);
     let loads = at_once(&locations(plan, &master), |&port| {
-        step(Role::Load, SocketAddr::new(ip, port), port, elsewhere(plan))
+        let mut load = step(Role::Load, SocketAddr::new(ip, port), port, elsewhere(plan));
+        look_again(plan, &mut load);
+        load
     });
     let (mut own, mut verdicts) = (Vec::new(), Vec::new());
     if let Some(origin) = &plan.from {
@@ -118,7 +121,7 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
 /// The ports of this host that the SWF names and that count, each once.
 fn locations(plan: &Plan, master: &Step) -> Vec<u16> {
     let mut ports: Vec<u16> = Vec::new();
-    if others_count(plan.player, master.answer.policy()) {
+    if others_count(plan.player, master.policy(plan.player)) {
         for load in plan.loads.iter().filter(|load| load.host == plan.host) {
             if load.port != plan.port && !ports.contains(&load.port) {
                 ports.push(load.port);
@@ -149,7 +152,7 @@ fn examine_port(
     let asked = port == plan.port || loads.iter().any(is_location);
     let address = SocketAddr::new(master.exchange.address.ip(), port);
     let mut own = None;
-    let others_count = others_count(plan.player, master.answer.policy());
+    let others_count = others_count(plan.player, master.policy(plan.player));
     let asks_it = plan.player.rules().asks_destination;
     if !verdict.is_allowed() && !asked && others_count && asks_it {
         let step = step(Role::Destination, address, port, elsewhere(plan));
@@ -170,7 +173,7 @@ fn examine_port(
                 SILENCE.min(plan.elsewhere),
             );
             verdict.silent = exchange.is_silent();
-            verdict.hangs = verdict.silent && plan.player == Player::Lightspark;
+            verdict.hangs = verdict.silent && waits_for_silence(plan.player);
             verdict.reachable = Some(exchange.connected);
         } else {
             verdict.reachable = Some(connect_only(address, plan.elsewhere));

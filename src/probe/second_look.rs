@@ -1,4 +1,4 @@
-//! Second looks: where no policy came from port 843, what is there instead? Other requests than the
+//! Second looks: where no policy came from a port that should have one, what is there instead? Other requests than the
 //! player's are sent, and what comes back explains the silence. Nothing here decides whether a
 //! player gets a policy.
 
@@ -8,46 +8,46 @@ use std::time::Duration;
 use super::ask::{ask, End, Exchange, Limits, NoConnection, REQUEST};
 use super::classify::{contains, Remark};
 use super::parallel::at_once;
-use super::{tls, Class, Plan, Step};
+use super::{tls, Class, Plan, Role, Step};
 use crate::text::time;
 
 /// How long a second look takes: no player waits for it. Where the way is long, it may take four
 /// ways there and back, which a TLS server needs for its first answer with one to spare.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Looks again where the master's answer is an error, and says what was found in its remarks.
-pub(super) fn look_again(plan: &Plan, master: &mut Step) {
-    let Some(class) = master.answer.error().map(|remark| remark.class) else {
+/// Looks again where the answer is an error, and says what was found in its remarks.
+pub(super) fn look_again(plan: &Plan, step: &mut Step) {
+    let Some(class) = step.answer.error().map(|remark| remark.class) else {
         return;
     };
-    let connected = &master.exchange.connected;
+    let connected = &step.exchange.connected;
     let way = connected.as_ref().map_or(Duration::ZERO, |way| *way);
     let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
     let limits = Limits {
         deadline: limit,
         patience: limit,
     };
-    let nothing_came = connected.is_ok() && master.exchange.bytes.is_empty();
+    let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty();
     // TLS alone first: some servers hold one connection at a time.
-    let is_tls = nothing_came && answers_tls(&master.exchange, limits);
+    let is_tls = nothing_came && answers_tls(&step.exchange, limits);
     if is_tls {
         let cause = format!(
             "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
-            what_it_did(&master.exchange)
+            what_it_did(&step.exchange)
         );
-        explain_silence(master, Class::Tls, cause);
+        explain_silence(step, Class::Tls, cause);
     }
     let mut looks = Vec::new();
     if nothing_came && !is_tls {
-        looks.extend(other_requests(plan, master.exchange.address));
+        looks.extend(other_requests(plan, step.exchange.address));
     }
-    let no_route = matches!(master.exchange.connected, Err(NoConnection::NoRoute(_)));
-    if class != Class::Invalid && !no_route {
-        looks.push(crossdomain_xml(plan, master.exchange.address));
+    let no_route = matches!(step.exchange.connected, Err(NoConnection::NoRoute(_)));
+    if step.role == Role::Master && class != Class::Invalid && !no_route {
+        looks.push(crossdomain_xml(plan, step.exchange.address));
     }
     let seen = at_once(&looks, |look| ask(look.at, &look.request, limits).bytes);
     for (look, bytes) in looks.iter().zip(seen) {
-        take(look, &bytes, master);
+        take(look, &bytes, step);
     }
 }
 
@@ -66,10 +66,10 @@ fn what_it_did(exchange: &Exchange) -> String {
 }
 
 /// Puts what is really there in the place of the remark that nothing came.
-fn explain_silence(master: &mut Step, class: Class, cause: String) {
-    let port = master.exchange.address.port();
+fn explain_silence(step: &mut Step, class: Class, cause: String) {
+    let port = step.exchange.address.port();
     let remark = Remark::new(class, port, cause);
-    let remarks = &mut master.answer.remarks;
+    let remarks = &mut step.answer.remarks;
     match remarks.iter_mut().find(|remark| remark.is_error()) {
         Some(error) => *error = remark,
         None => remarks.push(remark),
@@ -127,12 +127,12 @@ fn crossdomain_xml(plan: &Plan, master: SocketAddr) -> Look {
     }
 }
 
-/// Adds what an answer shows to the master's remarks.
-fn take(look: &Look, bytes: &[u8], master: &mut Step) {
-    let port = master.exchange.address.port();
+/// Adds what an answer shows to the step's remarks.
+fn take(look: &Look, bytes: &[u8], step: &mut Step) {
+    let port = step.exchange.address.port();
     let is_http = bytes.starts_with(b"HTTP/");
     let holds_policy = contains(bytes, b"cross-domain-policy");
-    let remarks = &mut master.answer.remarks;
+    let remarks = &mut step.answer.remarks;
     match look.shows {
         Shows::StrictRequest(how) if holds_policy => {
             let is_known = |remark: &Remark| remark.class == Class::StrictRequest;
@@ -149,7 +149,7 @@ fn take(look: &Look, bytes: &[u8], master: &mut Step) {
         }
         Shows::Web if is_http => {
             let cause = "a web server listens here: it waits for the rest of an HTTP request";
-            explain_silence(master, Class::Http, cause.into());
+            explain_silence(step, Class::Http, cause.into());
         }
         Shows::Crossdomain if is_http && holds_policy => {
             let web = look.at;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::NoConnection;
+use super::player::{may_miss_the_rest, passes_over_loads};
 use super::{AnswerState, Class, Level, Plan, Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
@@ -43,6 +44,8 @@ pub enum Doubt {
     /// Port 843 ended the connection without a byte, and a location allows the connection that the
     /// SWF names: Lightspark then asks the destination port alone. Source: rule book section 7.
     EndedEmpty,
+    /// The policy came in pieces, and the player reads once.
+    ReadsOnce,
 }
 
 /// The grant that allows a connection.
@@ -104,8 +107,11 @@ pub(super) fn judge(
         loads
     };
     let others: Vec<&Step> = loads.iter().chain(own).collect();
-    let offers: Vec<Offer> = others.iter().filter_map(|step| step.offer()).collect();
-    let offer = master.offer();
+    let offers: Vec<Offer> = others
+        .iter()
+        .filter_map(|step| step.offer(plan.player))
+        .collect();
+    let offer = master.offer(plan.player);
     let decision = policy::explain(plan.player, offer.as_ref(), &offers, origin, port);
     let by = by(plan, &decision, master, &others, origin, port);
     let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
@@ -115,7 +121,7 @@ pub(super) fn judge(
     }
     PortVerdict {
         port,
-        doubt: doubt(master, by.as_ref()),
+        doubt: doubt(plan.player, master, &others, by.as_ref()),
         by,
         reasons,
         reachable: None,
@@ -124,12 +130,6 @@ pub(super) fn judge(
         wishes,
         decision,
     }
-}
-
-/// Where port 843 ends the connection without a byte, Lightspark asks the destination port alone.
-/// Source: rule book section 7.
-fn passes_over_loads(player: Player, master: &Step) -> bool {
-    player == Player::Lightspark && master.exchange.ended_empty()
 }
 
 /// What it takes to have the connection allowed: nothing but the cures of what is wrong with the
@@ -148,14 +148,19 @@ fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u
     }
 }
 
-fn doubt(master: &Step, by: Option<&By>) -> Option<Doubt> {
-    if master.answer.state == AnswerState::Unusable {
-        Some(Doubt::NotAPolicy)
-    } else if master.exchange.ended_empty() && by.is_some_and(|by| by.role == Role::Load) {
-        Some(Doubt::EndedEmpty)
-    } else {
-        None
+fn doubt(player: Player, master: &Step, others: &[&Step], by: Option<&By>) -> Option<Doubt> {
+    let takes_master = master.policy(player).is_some();
+    if master.answer.state == AnswerState::Unusable && !takes_master {
+        return Some(Doubt::NotAPolicy);
     }
+    let by = by?;
+    if master.exchange.ended_empty() && by.role == Role::Load {
+        return Some(Doubt::EndedEmpty);
+    }
+    let mut steps = std::iter::once(&master).chain(others);
+    let step =
+        steps.find(|step| step.role == by.role && step.exchange.address.port() == by.port)?;
+    may_miss_the_rest(player, &step.answer).then_some(Doubt::ReadsOnce)
 }
 
 fn by(
@@ -170,10 +175,11 @@ fn by(
         return None;
     };
     // The port that stands for 843 may be another, and a location may be on 843.
-    let offer = master.offer();
+    let offer = master.offer(plan.player);
     let alone = policy::explain(plan.player, offer.as_ref(), &[], origin, destination);
     let by_master = matches!(alone, policy::Verdict::Allowed { .. });
-    let is_it = |step: &&&Step| step.exchange.address.port() == port && step.offer().is_some();
+    let is_it =
+        |step: &&&Step| step.exchange.address.port() == port && step.offer(plan.player).is_some();
     let (role, step) = if by_master {
         (Role::Master, Some(master))
     } else {
@@ -181,7 +187,7 @@ fn by(
         (step.map_or(Role::Destination, |step| step.role), step)
     };
     let grant = step
-        .and_then(|step| step.answer.policy()?.grants.get(grant))
+        .and_then(|step| step.policy(plan.player)?.grants.get(grant))
         .map(render_grant);
     Some(By {
         role,
@@ -216,14 +222,17 @@ fn reasons(
         lines.push(match reason {
             Reason::NoMaster => format!("port {}: {}", plan.port, because(master)),
             Reason::Policy { port, denial }
-                if *port == MASTER_PORT && master.answer.policy().is_some() =>
+                if *port == MASTER_PORT && master.offer(plan.player).is_some() =>
             {
                 format!("the policy on port {}: {denial}", plan.port)
             }
             other => other.to_string(),
         });
     }
-    for load in loads.iter().filter(|load| load.answer.policy().is_none()) {
+    for load in loads
+        .iter()
+        .filter(|load| load.offer(plan.player).is_none())
+    {
         lines.push(format!(
             "port {}, named by --load: {}",
             load.exchange.address.port(),
@@ -235,13 +244,13 @@ fn reasons(
             "{load}, named by --load: a policy speaks only for the host that serves it"
         ));
     }
-    if !others_count(plan.player, master.answer.policy()) {
+    if !others_count(plan.player, master.policy(plan.player)) {
         lines.push(
             "no other port was asked: the meta-policy leaves other policies without effect".into(),
         );
     }
     match own {
-        Some(own) if own.answer.policy().is_none() => {
+        Some(own) if own.offer(plan.player).is_none() => {
             let port = own.exchange.address.port();
             let error = own.answer.error();
             let unreachable = error.is_some_and(|error| {
@@ -320,6 +329,10 @@ fn doubt_in_words(plan: &Plan, doubt: Doubt) -> String {
         Doubt::EndedEmpty => format!(
             " UNCERTAIN: port {port} ends the connection without a byte. How Flash Player takes that is not documented; \
              Lightspark then asks the destination port alone, and passes over what loadPolicyFile names."
+        ),
+        Doubt::ReadsOnce => format!(
+            " UNCERTAIN: {} reads an answer once, and the policy came in pieces.",
+            plan.player
         ),
     }
 }
