@@ -155,6 +155,19 @@ fn own_domain(player: Player, origin: &Origin) -> Option<DomainPattern> {
 /// What the wishes of all denied connections come to, each thing once: what is in the way first,
 /// then the grants.
 pub fn changes(wishes: &[Wish]) -> Vec<Change> {
+    changes_with(grants(wishes.iter()), wishes)
+}
+
+/// The same where only a sample of the `named` ports was asked about: a grant is for all of them.
+pub fn changes_of_sample(wishes: &[Wish], named: &PortSet) -> Vec<Change> {
+    let mut grants = grants(wishes.iter());
+    for grant in &mut grants {
+        grant.ports = named.clone();
+    }
+    changes_with(grants, wishes)
+}
+
+fn changes_with(grants: Vec<Grant>, wishes: &[Wish]) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     let mut add = |change: Change| {
         if !changes.contains(&change) {
@@ -180,9 +193,7 @@ pub fn changes(wishes: &[Wish]) -> Vec<Change> {
             Wish::Allow { .. } => {}
         }
     }
-    grants(wishes.iter())
-        .iter()
-        .for_each(|grant| add(allow(grant)));
+    grants.iter().for_each(|grant| add(allow(grant)));
     changes
 }
 

@@ -40,28 +40,8 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
   flashpolicyd explain https://game.example.com 2001
 ";
 
-/// What `probe --help` prints; it fits one screen too.
-pub const PROBE_HELP: &str = "\
-flashpolicyd probe: asks a server what Flash Player would ask, and says why not
-
-  flashpolicyd probe HOST                            is its policy served well?
-  flashpolicyd probe HOST --from ORIGIN --to PORTS   may this SWF connect?
-
-  HOST                the host that the SWF connects to: a name or an address
-  --from ORIGIN       where the SWF is loaded from: www.example.com (http),
-                      https://www.example.com, an IP address, or file:
-  --to PORT[,PORT…]   the ports that it connects to
-  --load HOST:PORT    what it loads by loadPolicyFile(\"xmlsocket://HOST:PORT\");
-                      may repeat
-  --port PORT         ask this port as if it were 843
-  --timeout SECONDS   wait this long for each answer (3 on port 843, else 20)
-  --json              one JSON object
-  --quiet             only the first line, which is a monitoring plugin's
-
-Exit codes: 0 fine; 1 warnings; 2 denied, unreachable or invalid; 3 usage
-
-  flashpolicyd probe game.example.com --from www.example.com --to 2001,3001
-";
+/// What `probe --help` and `help probe` print.
+pub const PROBE_HELP: &str = include_str!("commands/probe_help.txt");
 
 /// What `check --help` and `help check` print.
 pub const CHECK_HELP: &str = include_str!("commands/check_help.txt");
@@ -311,7 +291,9 @@ fn probe(mut arguments: Arguments) -> Result<Probe, String> {
     let mut single = |option: &'static str| one(option, values(&mut arguments, option.into())?);
     let (from, to) = (single("--from")?, single("--to")?);
     let (port, timeout) = (single("--port")?, single("--timeout")?);
+    let player = single("--player")?;
     let load = values(&mut arguments, "--load".into())?;
+    let ignore = values(&mut arguments, "--ignore".into())?;
     match free(arguments, &PROBE_OPTIONS)?.as_slice() {
         [host] => Ok(Probe {
             arguments: ProbeArguments {
@@ -321,6 +303,8 @@ fn probe(mut arguments: Arguments) -> Result<Probe, String> {
                 load,
                 port,
                 timeout,
+                player,
+                ignore,
             },
             json,
             quiet,
@@ -525,9 +509,20 @@ mod tests {
 
     #[test]
     fn the_help_fits_one_screen() {
-        for help in [HELP, PROBE_HELP, CHECK_HELP, POLICY_HELP, EXPLAIN_HELP] {
+        for help in [HELP, CHECK_HELP, POLICY_HELP, EXPLAIN_HELP] {
             assert!(help.lines().count() <= 24);
             assert!(help.lines().all(|line| line.chars().count() < 80));
+        }
+    }
+
+    #[test]
+    fn the_help_of_the_probe_fits_a_terminal_but_for_what_is_to_be_pasted() {
+        let is_code = |line: &&str| line.starts_with("  $c=") || line.starts_with("  python3 -c");
+        assert_eq!(PROBE_HELP.lines().filter(is_code).count(), 2);
+        let mut text = PROBE_HELP.lines().filter(|line| !is_code(line));
+        assert!(text.all(|line| line.chars().count() < 80));
+        for line in ["help probe", "probe --help", "probe a -h", "help probe x"] {
+            assert!(matches!(parsed(line), Ok(Command::ProbeHelp)), "{line}");
         }
     }
 }

@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use crate::probe::Level;
-
 /// The exit codes of every command but `probe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -33,16 +31,6 @@ pub enum ProbeExit {
     Critical = 2,
     /// 3: the command line is wrong; nothing was asked.
     Usage = 3,
-}
-
-impl From<Level> for ProbeExit {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Fine => ProbeExit::Fine,
-            Level::Warning => ProbeExit::Warnings,
-            Level::Critical => ProbeExit::Critical,
-        }
-    }
 }
 
 impl From<ProbeExit> for ExitCode {

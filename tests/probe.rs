@@ -1,76 +1,28 @@
-//! The probe against servers that are broken in one way each: it names the cause and the cure.
-
 mod support;
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Output;
+#[path = "support/probing.rs"]
+mod probing;
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flashpolicyd::probe::Class;
+use probing::{answer, fault, grant, hear, hold, pause, reset, with_nul, Probe, POLICY};
 use socket2::{Domain, Socket, Type};
-use support::{free_port, in_a_network_of_its_own, run_in, Setup, PATIENCE};
+use support::{free_port, have, run_in, Setup, PATIENCE};
 
-const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
-                      to-ports=\"2001,3000-3010\"/></cross-domain-policy>";
+/// What a TLS server says of a client hello that it does not like.
+const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
-/// A server on 127.0.0.1 that treats every connection the same way, each on a thread of its own,
-/// until the test ends.
-fn fault(treat: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + Copy + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    serve(listener, treat);
-    port
-}
-
-fn serve(
-    listener: TcpListener,
-    treat: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + Copy + 'static,
-) {
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            thread::spawn(move || {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_nodelay(true)?;
-                treat(&mut stream)
-            });
-        }
+/// Whether this client speaks TLS, by the whole of its client hello.
+fn is_tls(stream: &mut TcpStream) -> io::Result<bool> {
+    let hello = hear(stream)?;
+    let length = hello.get(3..5).map_or(0, |length| {
+        usize::from(length[0]) << 8 | usize::from(length[1])
     });
-}
-
-/// Reads one request and gives it.
-fn hear(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut request = [0; 256];
-    let count = stream.read(&mut request)?;
-    Ok(request[..count].to_vec())
-}
-
-/// Hears the request, sends this, and closes cleanly.
-fn answer(stream: &mut TcpStream, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-    hear(stream)?;
-    stream.write_all(bytes.as_ref())
-}
-
-/// Leaves the connection open until the client closes it.
-fn hold(stream: &mut TcpStream) -> io::Result<()> {
-    io::copy(stream, &mut io::sink()).map(|_| ())
-}
-
-/// What was sent is given time to arrive before this.
-fn pause(millis: u64) {
-    thread::sleep(Duration::from_millis(millis));
-}
-
-/// The close will be a reset.
-fn reset(stream: &TcpStream) -> io::Result<()> {
-    let socket = socket2::SockRef::from(stream);
-    socket.set_linger(Some(Duration::ZERO))
-}
-
-fn with_nul(policy: &str) -> Vec<u8> {
-    [policy.as_bytes(), b"\0"].concat()
+    Ok(hello.starts_with(b"\x16\x03") && hello.len() == 5 + length)
 }
 
 /// A policy with this many bytes, its NUL included.
@@ -79,19 +31,8 @@ fn long(bytes: usize) -> Vec<u8> {
     with_nul(&format!("<!--{filling}-->{POLICY}"))
 }
 
-fn grant(attributes: &str) -> Vec<u8> {
-    with_nul(&format!(
-        "<cross-domain-policy><allow-access-from {attributes}/></cross-domain-policy>"
-    ))
-}
-
-fn probe(arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    run_in(folder.path(), &[&["probe"], arguments].concat())
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
 }
 
 /// A way to serve, what the probe has to say of it, what to change, and the exit code.
@@ -133,8 +74,6 @@ const FAULTS: &[Row] = &[
         cause: "warning[several-pieces]:", cure: "send policy and NUL in one write", code: 1 },
     Row { name: "takes half of the player's time", treat: |s| { hear(s)?; pause(1100); s.write_all(&with_nul(POLICY)) },
         cause: "warning[slow]: the policy took", cure: "answer from memory, look up no names", code: 1 },
-    Row { name: "comes when the player has given up", treat: |s| { hear(s)?; pause(2500); s.write_all(&with_nul(POLICY)) },
-        cause: "error[too-slow]: the policy came after 2.", cure: "answer from memory, look up no names", code: 2 },
     Row { name: "over 4,095 bytes", treat: |s| answer(s, long(4_096)),
         cause: "warning[large]: the policy has 4096 bytes with its NUL", cure: "remove comments, and merge grants", code: 1 },
     Row { name: "over 10,000 bytes", treat: |s| answer(s, long(10_001)),
@@ -164,9 +103,23 @@ const FAULTS: &[Row] = &[
         cause: "error[junk-before]: 13 bytes of something else stand before the XML: \"220 welcome\\r\\n\"", cure: "begin the answer with the policy's `<`", code: 2 },
     Row { name: "an echo", treat: |s| { let request = hear(s)?; s.write_all(&request)?; hold(s) },
         cause: "error[echo]: the request came back as the answer", cure: "start a policy server on port", code: 2 },
-    Row { name: "the game itself, on the policy's port", treat: |s| { hear(s)?; s.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n")?; hold(s) },
-        cause: "error[not-a-policy]: what came is no XML: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\"", cure: "move that service to another port", code: 2 },
-    Row { name: "a TLS server", treat: |s| answer(s, b"\x15\x03\x01\x00\x02\x02\x0a"),
+    Row { name: "the game itself, on the policy's port", treat: |s| { hear(s)?; s.write_all(b"HELLO 7\r\n")?; hold(s) },
+        cause: "error[not-a-policy]: what came is no XML: \"HELLO 7\\r\\n\"", cure: "move that service to another port", code: 2 },
+    Row { name: "an SSH server", treat: |s| { s.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n")?; hold(s) },
+        cause: "error[not-a-policy]: an SSH server answered: \"SSH-2.0-OpenSSH_9.2p1\\r\\n\"", cure: "move that service to another port", code: 2 },
+    Row { name: "a mail server", treat: |s| { s.write_all(b"220 mx.example.com ESMTP Postfix (Debian)\r\n")?; hear(s)?; s.write_all(b"500 5.5.2 Error: bad syntax\r\n") },
+        cause: "error[not-a-policy]: a mail server (SMTP) answered: \"220 mx.example.com ESMTP", cure: "move that service to another port", code: 2 },
+    Row { name: "a MySQL server", treat: |s| { s.write_all(b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0abcdefg<\0\xff\xff\xff\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0mysql_native_password\0")?; hold(s) },
+        cause: "error[not-a-policy]: a MySQL or MariaDB server answered: \"8.0.36\"", cure: "move that service to another port", code: 2 },
+    Row { name: "a TLS server that closes without an alert, as OpenSSL and HAProxy", treat: |s| if is_tls(s)? { s.write_all(ALERT) } else { Ok(()) },
+        cause: "error[tls]: a TLS server listens here: it answers a TLS client hello, and the player's plain text with the end of the connection, after", cure: "serve the policy without TLS on port", code: 2 },
+    Row { name: "a TLS server that resets without an alert, as Python", treat: |s| if is_tls(s)? { s.write_all(ALERT) } else { reset(s) },
+        cause: "error[tls]: a TLS server listens here: it answers a TLS client hello, and the player's plain text with a reset, after", cure: "serve the policy without TLS on port", code: 2 },
+    Row { name: "a TLS server that waits for the rest of a record", treat: |s| if is_tls(s)? { s.write_all(ALERT) } else { hold(s) },
+        cause: "error[tls]: a TLS server listens here: it answers a TLS client hello, and the player's plain text with silence, for 2.0 s", cure: "serve the policy without TLS on port", code: 2 },
+    Row { name: "an echo of what begins like TLS", treat: |s| { let request = hear(s)?; if request[0] == 0x16 { s.write_all(&request)?; } hold(s) },
+        cause: "error[silent]: the connection was accepted", cure: "answer as soon as", code: 2 },
+    Row { name: "a TLS server", treat: |s| answer(s, ALERT),
         cause: "error[tls]: a TLS server answered", cure: "serve the policy without TLS", code: 2 },
     Row { name: "crossdomain.xml on the socket", treat: |s| answer(s, grant("domain='*'")),
         cause: "error[to-ports-missing]: the grant names no ports; this is a policy for HTTP (crossdomain.xml), not for sockets", cure: "add the ports it may connect to, such as `to-ports=\"2001,3000-3010\"`", code: 2 },
@@ -174,7 +127,7 @@ const FAULTS: &[Row] = &[
         cause: "error[malformed]: `cross-domain-policy` is closed here, while `allow-access-from` is still open", cure: "end each element with ` />`", code: 2 },
     Row { name: "a byte-order mark", treat: |s| answer(s, [b"\xEF\xBB\xBF", &with_nul(POLICY)[..]].concat()),
         cause: "error[bom]: the file begins with a byte-order mark", cure: "save the file as UTF-8 without one", code: 2 },
-    Row { name: "UTF-16", treat: |s| answer(s, [b"\xFF\xFE".to_vec(), POLICY.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat()),
+    Row { name: "UTF-16", treat: |s| answer(s, utf16(&format!("\u{feff}{POLICY}"), u16::to_le_bytes)),
         cause: "error[bom]: the file is UTF-16", cure: "save the file as plain ASCII or as UTF-8", code: 2 },
     Row { name: "a NUL in the middle", treat: |s| answer(s, [&with_nul(&POLICY[..30]), &with_nul(&POLICY[30..])[..]].concat()),
         cause: "error[nul-inside]: a NUL stands in the middle of the file", cure: "delete it; NULs may only end the file", code: 2 },
@@ -226,19 +179,18 @@ fn every_fault_is_named_with_its_cause_and_its_cure() {
 }
 
 fn check(row: &Row) {
-    let port = fault(row.treat).to_string();
     let begun = Instant::now();
-    let output = probe(&["127.0.0.1", "--port", &port, "--timeout", "2"]);
-    let said = stdout(&output);
-    let name = row.name;
-    assert_eq!(output.status.code(), Some(row.code), "{name}: {said}");
+    let told = Probe::port(fault(row.treat)).timeout(2).run();
+    let (name, said) = (row.name, &told.said);
+    assert_eq!(told.code, Some(row.code), "{name}: {said}");
     assert!(said.contains(row.cause), "{name}: {said}");
-    assert!(said.contains(row.cure), "{name}: {said}");
+    // The first thing to change is what helps; a warning of a policy has its cure beside it.
+    let changes = told.changes();
+    let first = changes.first().copied().unwrap_or(said);
+    assert!(first.contains(row.cure), "{name}: {said}");
     let state = ["OK", "WARNING", "CRITICAL"][row.code as usize];
-    assert!(
-        said.starts_with(&format!("POLICY {state} - ")),
-        "{name}: {said}"
-    );
+    let state = format!("POLICY {state} - ");
+    assert!(said.starts_with(&state), "{name}: {said}");
     assert!(begun.elapsed() < PATIENCE, "{name}");
     let tame = |c: char| c == '\n' || !c.is_control();
     assert!(said.chars().all(tame), "{name}: {said:?}");
@@ -251,19 +203,78 @@ fn there_are_enough_faults() {
 }
 
 #[test]
+fn only_the_cures_of_a_fault_are_told_and_not_those_of_what_follows_from_it() {
+    for name in [
+        "UTF-16",
+        "ends in the middle of the policy",
+        "a byte-order mark",
+    ] {
+        let row = FAULTS.iter().find(|row| row.name == name).unwrap();
+        let told = Probe::port(fault(row.treat)).timeout(1).run();
+        let changes = told.changes();
+        let general =
+            "- correct the policy as shown; or let `flashpolicyd` write it from `allow` lines";
+        let own: Vec<_> = changes
+            .iter()
+            .filter(|change| **change != general)
+            .collect();
+        assert_eq!(own.len(), 1, "{name}: {changes:?}");
+    }
+}
+
+#[test]
+fn the_bytes_behind_a_length_are_counted() {
+    let row = FAULTS
+        .iter()
+        .find(|row| row.name == "Java's writeUTF")
+        .unwrap();
+    let length = POLICY.len() + 3;
+    Probe::port(fault(row.treat))
+        .run()
+        .says(format!("; {length} bytes came, a NUL as byte 1, "));
+}
+
+#[test]
+fn a_policy_that_comes_when_the_player_has_given_up_is_told_from_silence() {
+    let late = fault(|s| {
+        hear(s)?;
+        pause(3300);
+        s.write_all(&with_nul(POLICY))
+    });
+    Probe::port(late)
+        .run()
+        .exits(2)
+        .says("error[too-slow]: the policy came after 3.")
+        .says("the player gives up after 3.0 s")
+        .says("- answer from memory, look up no names");
+}
+
+#[test]
+fn a_time_out_is_the_time_that_the_probe_waits() {
+    let port = fault(hold);
+    for (seconds, shown) in [(1, "1.0 s"), (3, "3.0 s")] {
+        let begun = Instant::now();
+        let told = Probe::port(port).timeout(seconds).run().exits(2);
+        let told = told.says(format!("nothing came within {shown}"));
+        told.says(format!("still open after {shown}"));
+        // Two second looks of a second each, and a busy machine.
+        let limit = Duration::from_secs(seconds + 2) + Duration::from_millis(900);
+        let took = begun.elapsed();
+        assert!(
+            took >= Duration::from_secs(seconds) && took < limit,
+            "{took:?}"
+        );
+    }
+}
+
+#[test]
 fn a_port_where_nobody_listens_is_refused_and_what_to_configure_is_said() {
-    let port = free_port().to_string();
-    let output = probe(&["127.0.0.1", "--port", &port]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("error[refused]: the port refuses connections"),
-        "{said}"
-    );
-    assert!(
-        said.contains(&format!("not on 127.0.0.1 alone: `listen = [::]:{port}`")),
-        "{said}"
-    );
+    let port = free_port();
+    Probe::port(port)
+        .run()
+        .exits(2)
+        .says("error[refused]: the port refuses connections")
+        .says(format!("not on 127.0.0.1 alone: `listen = [::]:{port}`"));
 }
 
 #[test]
@@ -282,54 +293,54 @@ fn a_full_backlog_looks_like_a_firewall_and_is_bounded_in_time() {
             socket
         })
         .collect();
-    let port = address.as_socket().unwrap().port().to_string();
+    let port = address.as_socket().unwrap().port();
     let begun = Instant::now();
-    let output = probe(&["127.0.0.1", "--port", &port, "--timeout", "0.5"]);
-    let said = stdout(&output);
+    let told = Probe::port(port).timeout(0.5).run();
     drop(waiting);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("error[filtered]: nobody answered the connection attempt within"),
-        "{said}"
-    );
-    assert!(said.contains("let TCP port"), "{said}");
+    told.exits(2)
+        .says("error[filtered]: nobody answered the connection attempt within")
+        .says("let TCP port");
     assert!(begun.elapsed() < Duration::from_secs(8));
 }
 
 #[test]
 fn a_name_without_an_address_is_unreachable() {
     // Too long for a label: no name server is asked.
-    let name = "x".repeat(64);
-    let output = probe(&[&name]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.starts_with("POLICY CRITICAL - unresolved: "), "{said}");
-    assert!(
-        said.contains("correct the name, its DNS record, or the resolver of this host"),
-        "{said}"
-    );
+    let told = Probe::of(&"x".repeat(64)).run().exits(2);
+    assert!(told.said.starts_with("POLICY CRITICAL - unresolved: "));
+    told.says("correct the name, its DNS record, or the resolver of this host");
+}
+
+fn master_only(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='*.example.com' to-ports='2001'/></cross-domain-policy>\0")
+}
+
+fn none(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*.example.com' to-ports='*'/></cross-domain-policy>\0")
+}
+
+fn localhost(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, grant("domain='localhost' to-ports='*'"))
+}
+
+fn secure(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, grant("domain='a.example' to-ports='*' secure='true'"))
+}
+
+fn good(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, with_nul(POLICY))
+}
+
+fn broken(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, "<cross-domain-policy>\0")
+}
+
+fn open_to_a_example(s: &mut TcpStream) -> io::Result<()> {
+    answer(s, grant("domain='a.example' to-ports='*'"))
 }
 
 #[test]
 fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
-    fn master_only(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='*.example.com' to-ports='2001'/></cross-domain-policy>\0")
-    }
-    fn none(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*.example.com' to-ports='*'/></cross-domain-policy>\0")
-    }
-    fn localhost(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, grant("domain='localhost' to-ports='*'"))
-    }
-    fn secure(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, grant("domain='a.example' to-ports='*' secure='true'"))
-    }
-    fn good(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, with_nul(POLICY))
-    }
-    fn broken(s: &mut TcpStream) -> io::Result<()> {
-        answer(s, "<cross-domain-policy>\0")
-    }
     type Treat = fn(&mut TcpStream) -> io::Result<()>;
     #[rustfmt::skip]
     let cases: [(Treat, &str, u16, &[&str]); 11] = [
@@ -346,195 +357,432 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
         (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: how the player takes what port", "`allow = www.example.com 2001`"]),
     ];
     for (treat, origin, to, expected) in cases {
-        let port = fault(treat).to_string();
-        let to = to.to_string();
-        let arguments = [
-            "127.0.0.1",
-            "--port",
-            &port,
-            "--timeout",
-            "1",
-            "--from",
-            origin,
-            "--to",
-            &to,
-        ];
-        let output = probe(&arguments);
-        let said = stdout(&output);
-        assert_eq!(output.status.code(), Some(2), "{origin} {to}: {said}");
-        assert!(said.contains("(SecurityError #2048)"), "{said}");
+        let probe = Probe::port(fault(treat)).timeout(1).connection(origin, to);
+        let mut told = probe.run().exits(2).says("(SecurityError #2048)");
         for part in expected {
-            assert!(
-                said.contains(part),
-                "{origin} {to}: {part} is missing in {said}"
-            );
+            told = told.says(part);
         }
     }
 }
 
 #[test]
+fn no_allow_line_is_a_cure_where_only_the_delivery_is_in_the_way() {
+    type Treat = fn(&mut TcpStream) -> io::Result<()>;
+    let cases: [(Treat, &str); 6] = [
+        (
+            |s| answer(s, [b"\xEF\xBB\xBF", &with_nul(POLICY)[..]].concat()),
+            "bom",
+        ),
+        (
+            |s| {
+                let text = format!("\u{feff}{POLICY}");
+                answer(s, utf16(&text, u16::to_le_bytes))
+            },
+            "UTF-16",
+        ),
+        (
+            |s| answer(s, [b"\0\x7b", &with_nul(POLICY)[..]].concat()),
+            "before the XML",
+        ),
+        (
+            |s| answer(s, format!("220 hello\r\n{POLICY}\0")),
+            "junk-before",
+        ),
+        (
+            |s| {
+                answer(s, POLICY)?;
+                hold(s)
+            },
+            "no-nul-open",
+        ),
+        (
+            |s| {
+                answer(
+                    s,
+                    [&with_nul(&POLICY[..30]), &with_nul(&POLICY[30..])[..]].concat(),
+                )
+            },
+            "nul-inside",
+        ),
+    ];
+    for (treat, named) in cases {
+        let probe = Probe::port(fault(treat)).timeout(1);
+        let allowed = probe.clone().connection("www.example.com", 3005);
+        let told = allowed.run().exits(2).says(named).says("DENIED");
+        told.says_nothing_of("allow it: ");
+        // What the policy lacks is told all the same.
+        let denied = probe.connection("www.example.org", 3005);
+        denied.run().exits(2).says("`allow = www.example.org 3005`");
+    }
+}
+
+#[test]
 fn ports_that_want_the_same_are_one_line() {
-    let port = fault(|s| answer(s, grant("domain='localhost' to-ports='*'"))).to_string();
-    let output = probe(&[
-        "127.0.0.1",
-        "--port",
-        &port,
-        "--timeout",
-        "1",
-        "--from",
-        "www.example.com",
-        "--to",
-        "1024,3001,2001",
-    ]);
-    let said = stdout(&output);
-    assert!(
-        said.contains("`allow = www.example.com 1024,2001,3001`"),
-        "{said}"
+    let told = Probe::port(fault(localhost))
+        .timeout(1)
+        .connection("www.example.com", "1024,3001,2001")
+        .run()
+        .says("`allow = www.example.com 1024,2001,3001`");
+    assert_eq!(told.said.matches("DENIED, ").count(), 3, "{}", told.said);
+}
+
+#[test]
+fn ports_are_written_as_in_allow_and_of_many_a_sample_is_asked() {
+    let port = fault(good);
+    let probe = |to: &str| {
+        let probe = Probe::port(port).timeout(1);
+        probe.connection("www.example.com", to)
+    };
+    let few = probe("2001,3000-3002").run();
+    let few = few.says("127.0.0.1:3002").says_nothing_of("--to names");
+    assert_eq!(few.said.matches("ALLOWED").count(), 4, "{}", few.said);
+
+    let many = probe("2001,2990-3100").run().exits(2).says(
+        "--to names 112 ports, 2001,2990-3100: asked are the first and the last, and those at \
+         the edges of the grants.",
     );
-    assert_eq!(said.matches("DENIED, ").count(), 3, "{said}");
+    for asked in [2001, 2990, 2999, 3000, 3010, 3011, 3100] {
+        assert!(many.said.contains(&format!("127.0.0.1:{asked}")), "{asked}");
+    }
+    assert!(!many.said.contains("127.0.0.1:3005"), "{}", many.said);
+    let many = many.says("may not connect to 127.0.0.1, ports 2990, 2999, 3011 and 3100");
+    many.says("`allow = *.example.com 2001,2990-3100`");
+
+    let object = probe("2001,2990-3100").json();
+    assert_eq!(
+        object["to"],
+        serde_json::json!([2001, 2990, 2999, 3000, 3010, 3011, 3100])
+    );
+    assert_eq!(object["to_named"], "2001,2990-3100");
+    assert_eq!(object["to_named_ports"], 112);
+    probe("3010-3000")
+        .run()
+        .exits(3)
+        .says("the range `3010-3000` runs backwards");
 }
 
 #[test]
 fn a_permitted_port_where_nobody_listens_is_what_the_user_sees() {
-    let policy = fault(|s| answer(s, grant("domain='a.example' to-ports='*'"))).to_string();
-    let closed = free_port().to_string();
-    let arguments = |to| {
-        [
-            "127.0.0.1",
-            "--port",
-            &policy,
-            "--timeout",
-            "3",
-            "--from",
-            "a.example",
-            "--to",
-            to,
-        ]
-    };
-    let output = probe(&arguments(&closed));
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("finds nobody at 127.0.0.1, port"), "{said}");
-    assert!(said.contains("ALLOWED, and the player reports IOError #2031, for nobody answers there (connection refused)"), "{said}");
-    assert!(said.contains("start the application on port"), "{said}");
+    let policy = Probe::port(fault(open_to_a_example)).timeout(3);
+    let closed = free_port();
+    let told = policy.clone().connection("a.example", closed).run();
+    told.exits(2)
+        .says("finds nobody at 127.0.0.1, port")
+        .says("ALLOWED, and the player reports IOError #2031, for nobody answers there (connection refused)")
+        .says("start the application on port");
 
-    let game = fault(hold).to_string();
-    let output = probe(&arguments(&game));
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains(&format!("ALLOWED: a SWF from http://a.example may connect to 127.0.0.1:{game}, by <allow-access-from domain=\"a.example\" to-ports=\"*\" />")), "{said}");
+    let game = fault(hold);
+    let told = policy.connection("a.example", game).run().exits(0);
+    told.says(format!("ALLOWED: a SWF from http://a.example may connect to 127.0.0.1:{game}, by <allow-access-from domain=\"a.example\" to-ports=\"*\" />"));
 }
 
 #[test]
 fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
     let silent_game = fault(hold);
     let with_policy = fault(|s| answer(s, grant("domain='a.example' to-ports='1024-65535'")));
-    let low = fault(|s| answer(s, grant("domain='a.example' to-ports='*'")));
-    let no_master = free_port().to_string();
-    let closed = free_port().to_string();
-    let ask = |to: u16, more: &[&str]| {
-        let to = to.to_string();
-        let arguments = [
-            "127.0.0.1",
-            "--port",
-            &no_master,
-            "--timeout",
-            "2",
-            "--from",
-            "a.example",
-            "--to",
-            &to,
-        ];
-        let output = probe(&[&arguments[..], more].concat());
-        (output.status.code(), stdout(&output))
+    let low = fault(open_to_a_example);
+    let (no_master, closed) = (free_port(), free_port());
+    let to = |port: u16| {
+        let probe = Probe::port(no_master).timeout(2);
+        probe.connection("a.example", port)
     };
-    let (code, said) = ask(with_policy, &[]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains(&format!("in the policy of port {with_policy} itself")),
-        "{said}"
-    );
+    let told = to(with_policy).run().exits(0);
+    told.says(format!("in the policy of port {with_policy} itself"));
 
-    let (code, said) = ask(silent_game, &[]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains(&format!("port {silent_game} itself has no policy: the connection was accepted, and nothing came")), "{said}");
-    assert!(
-        said.contains("loadPolicyFile(\"xmlsocket://127.0.0.1:10843\")"),
-        "{said}"
-    );
+    to(silent_game)
+        .run()
+        .exits(2)
+        .says(format!("port {silent_game} itself has no policy: the connection was accepted, and nothing came"))
+        .says("loadPolicyFile(\"xmlsocket://127.0.0.1:10843\")");
 
     let load = format!("xmlsocket://127.0.0.1:{low}");
-    let (code, said) = ask(silent_game, &["--load", &load]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains(&format!(
-            "once it has called Security.loadPolicyFile(\"xmlsocket://127.0.0.1:{low}\")"
-        )),
-        "{said}"
-    );
+    let told = to(silent_game).with("--load", &load).run().exits(0);
+    told.says(format!(
+        "once it has called Security.loadPolicyFile(\"xmlsocket://127.0.0.1:{low}\")"
+    ));
 
     // The server alone: nothing has to change where the SWF names its policy.
-    let output = probe(&["127.0.0.1", "--port", &no_master, "--load", &load]);
-    let said = stdout(&output);
-    assert!(
-        said.starts_with(&format!("POLICY OK - 127.0.0.1:{low} answered in ")),
-        "{said}"
-    );
-    assert!(!said.contains("start a policy server"), "{said}");
+    let told = Probe::port(no_master).with("--load", &load).run();
+    let started = format!("POLICY OK - 127.0.0.1:{low} answered in ");
+    assert!(told.said.starts_with(&started), "{}", told.said);
+    told.says_nothing_of("start a policy server");
 
     // From there it opens no port below 1024.
-    let (code, said) = ask(79, &["--load", &load]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("it cannot grant ports below 1024"), "{said}");
-    assert!(
-        said.contains("serve the policy from port 843 too (`listen = [::]:843`)"),
-        "{said}"
-    );
+    to(79)
+        .with("--load", &load)
+        .run()
+        .exits(2)
+        .says("it cannot grant ports below 1024")
+        .says("serve the policy from port 843 too (`listen = [::]:843`)");
 
     // A location on another host opens nothing here, and one that fails is named.
     let other = format!("127.0.0.2:{low}");
-    let failing = format!("127.0.0.1:{closed}");
-    let (code, said) = ask(silent_game, &["--load", &other, "--load", &failing]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains(&format!("warning[wrong-host]: --load {other} was not asked: a policy of 127.0.0.2 lets nobody connect to 127.0.0.1")), "{said}");
-    assert!(
-        said.contains("name it in `loadPolicyFile` as in `connect`"),
-        "{said}"
-    );
-    assert!(
-        said.contains(&format!(
-            "port {closed}, named by --load: the port refuses connections"
-        )),
-        "{said}"
-    );
+    to(silent_game)
+        .with("--load", &other)
+        .with("--load", format!("127.0.0.1:{closed}"))
+        .run()
+        .exits(2)
+        .says(format!("warning[wrong-host]: --load {other} was not asked: a policy of 127.0.0.2 lets nobody connect to 127.0.0.1"))
+        .says("name it in `loadPolicyFile` as in `connect`")
+        .says(format!("port {closed}, named by --load: the port refuses connections"));
 }
 
 #[test]
 fn what_port_843_answers_is_uncertain_where_it_is_no_policy() {
-    let master = fault(|s| answer(s, "<cross-domain-policy>\0")).to_string();
-    let game = fault(|s| answer(s, grant("domain='a.example' to-ports='*'"))).to_string();
-    let output = probe(&[
-        "127.0.0.1",
-        "--port",
-        &master,
-        "--from",
-        "a.example",
-        "--to",
-        &game,
-    ]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("ALLOWED: ") && said.contains(" UNCERTAIN: "),
-        "{said}"
-    );
+    let game = fault(open_to_a_example);
+    let told = Probe::port(fault(broken))
+        .connection("a.example", game)
+        .run();
+    told.exits(2).says("ALLOWED: ").says(" UNCERTAIN: ");
+}
+
+#[test]
+fn a_named_policy_is_uncertain_where_port_843_ends_without_a_byte() {
+    let (load, game) = (fault(open_to_a_example), fault(hold));
+    let ends: [fn(&mut TcpStream) -> io::Result<()>; 2] = [
+        |s| hear(s).map(|_| ()),
+        |s| {
+            hear(s)?;
+            reset(s)
+        },
+    ];
+    for end in ends {
+        let port = fault(end);
+        let probe = Probe::port(port).timeout(2).connection("a.example", game);
+        let probe = probe.with("--load", format!("127.0.0.1:{load}"));
+        let told = probe.clone().run().exits(2).says("ALLOWED: ");
+        told.says(format!(
+            " UNCERTAIN: port {port} ends the connection without a byte. How Flash Player takes \
+             that is not documented; Lightspark then asks the destination port alone"
+        ));
+        assert_eq!(
+            probe.clone().json()["addresses"][0]["verdicts"][0]["uncertain"],
+            true
+        );
+        // Lightspark's own verdict is certain.
+        let told = probe.with("--player", "lightspark").run().exits(2);
+        told.says("DENIED")
+            .says("Lightspark then asks the destination port alone");
+    }
+}
+
+#[test]
+fn each_player_has_its_own_verdict() {
+    let port = fault(|s| answer(s, grant("domain='*' to-ports='2000-2002'")));
+    let probe = |player: &str| {
+        let probe = Probe::port(port).timeout(1).with("--player", player);
+        let object = probe.connection("a.example", "2000-2002").json();
+        assert_eq!(object["player"], player);
+        let verdicts = object["addresses"][0]["verdicts"].as_array().unwrap();
+        verdicts
+            .iter()
+            .map(|verdict| verdict["allowed"].as_bool().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(probe("flash"), [true, true, true]);
+    assert_eq!(probe("lightspark"), [true, false, false]);
+    assert_eq!(probe("unity"), [true, true, false]);
+
+    let told = Probe::of("a").with("--player", "lightsprak").run();
+    told.exits(3)
+        .says("--player `lightsprak` is no player; did you mean `lightspark`?");
+}
+
+#[test]
+fn each_player_takes_what_comes_in_its_own_way() {
+    const OPEN: &str = "<cross-domain-policy><allow-access-from domain='*' to-ports='2001'/></cross-domain-policy>";
+    let left_open = fault(|s| {
+        answer(s, OPEN)?;
+        hold(s)
+    });
+    let marked = fault(|s| answer(s, format!("\u{feff}{OPEN}\0")));
+    let late = fault(|s| {
+        hear(s)?;
+        pause(3300);
+        s.write_all(&with_nul(OPEN))
+    });
+    let pieces = fault(|s| {
+        answer(s, &OPEN[..21])?;
+        pause(200);
+        s.write_all(&with_nul(&OPEN[21..]))
+    });
+    let probe = |port: u16, player: &str| {
+        let probe = Probe::port(port).timeout(if port == late { 6 } else { 1 });
+        let probe = probe.connection("www.example.com", 2001);
+        let told = probe.with("--player", player).run();
+        let verdict = [
+            "DENIED",
+            "UNCERTAIN: Lightspark reads an answer once",
+            "UNCERTAIN: Unity Web Player reads an answer once",
+        ];
+        let said = verdict.iter().find(|verdict| told.said.contains(**verdict));
+        *said.unwrap_or(&"ALLOWED")
+    };
+    thread::scope(|scope| {
+        for (port, expected) in [
+            (left_open, ["DENIED", "ALLOWED", "ALLOWED"]),
+            (marked, ["DENIED", "ALLOWED", "DENIED"]),
+            (late, ["DENIED", "ALLOWED", "DENIED"]),
+            (
+                pieces,
+                [
+                    "ALLOWED",
+                    "UNCERTAIN: Lightspark reads an answer once",
+                    "UNCERTAIN: Unity Web Player reads an answer once",
+                ],
+            ),
+        ] {
+            for (player, expected) in ["flash", "lightspark", "unity"].into_iter().zip(expected) {
+                scope.spawn(move || assert_eq!(probe(port, player), expected, "{port} {player}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_location_that_speaks_tls_is_named() {
+    let tls = fault(|s| {
+        if is_tls(s)? {
+            s.write_all(ALERT)
+        } else {
+            Ok(())
+        }
+    });
+    let probe = Probe::port(free_port()).timeout(1);
+    let told = probe
+        .with("--load", format!("127.0.0.1:{tls}"))
+        .run()
+        .exits(2);
+    told.says("error[tls]: a TLS server listens here")
+        .says(format!("serve the policy without TLS on port {tls}"));
+}
+
+#[test]
+fn unity_asks_no_destination_port() {
+    let game = fault(open_to_a_example);
+    let probe = Probe::port(free_port())
+        .timeout(1)
+        .connection("a.example", game);
+    probe.clone().run().says("in the policy of port ");
+    probe
+        .with("--player", "unity")
+        .run()
+        .exits(2)
+        .says("The verdicts are those of Unity Web Player.")
+        .says("DENIED");
+}
+
+#[test]
+fn where_a_destination_port_is_silent_master_only_is_advised() {
+    let (game, speaks) = (fault(hold), fault(|s| answer(s, "HELLO\n")));
+    let advice = "`meta_policy = master-only` on port";
+    let probe = |treat: fn(&mut TcpStream) -> io::Result<()>, to: u16| {
+        Probe::port(fault(treat))
+            .timeout(2)
+            .connection("a.example", to)
+    };
+    let told = probe(open_to_a_example, game).run().exits(0).says(advice);
+    told.says(format!(
+        "- port {game} takes a policy request and says nothing, "
+    ));
+    let object = probe(open_to_a_example, game).json();
+    assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
+    assert_eq!(object["state"], "OK");
+    let told = probe(open_to_a_example, game)
+        .with("--player", "lightspark")
+        .run();
+    told.exits(2).says(format!("ALLOWED, and Lightspark waits without end, for it asks port {game} too, which says nothing"));
+    probe(open_to_a_example, speaks)
+        .run()
+        .exits(0)
+        .says_nothing_of(advice);
+    let only = |s: &mut TcpStream| {
+        answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='a.example' to-ports='*'/></cross-domain-policy>\0")
+    };
+    probe(only, game).run().exits(0).says_nothing_of(advice);
+    // Denied: the game is as silent for who is allowed later.
+    probe(localhost, game).run().exits(2).says(advice);
+    // A policy from elsewhere that is needed is not to be cut off.
+    let load = format!("127.0.0.1:{}", fault(open_to_a_example));
+    probe(localhost, game)
+        .with("--load", load)
+        .run()
+        .exits(0)
+        .says_nothing_of(advice);
+    // A plugin does not wait for advice.
+    let begun = Instant::now();
+    probe(open_to_a_example, game)
+        .flag("--quiet")
+        .run()
+        .exits(0);
+    assert!(begun.elapsed() < Duration::from_millis(900));
+}
+
+#[test]
+fn who_asks_for_no_policy_is_told_where_the_policy_is_fine() {
+    let ruffle = "no request of it: Ruffle asks for no policy";
+    Probe::port(fault(good))
+        .run()
+        .exits(0)
+        .says("Good to know:")
+        .says(ruffle);
+    Probe::port(fault(hold))
+        .timeout(1)
+        .run()
+        .exits(2)
+        .says_nothing_of(ruffle);
+}
+
+#[test]
+fn accepted_warnings_are_not_counted() {
+    let open = fault(|s| {
+        answer(s, grant("domain='*' to-ports='*'"))?;
+        hold(s)
+    });
+    let probe = |ignore: &[&str]| {
+        let probe = Probe::port(open);
+        ignore
+            .iter()
+            .fold(probe, |probe, codes| probe.with("--ignore", codes))
+    };
+    probe(&[])
+        .run()
+        .exits(1)
+        .says("127.0.0.1: left-open, allows-everything | ");
+    let told = probe(&["allows-everything"]).run().exits(1);
+    told.says("127.0.0.1: left-open | ")
+        .says("Ignored: 1 warning.")
+        .says_nothing_of("allows-everything");
+    for ignore in [
+        &["allows-everything,left-open"][..],
+        &["allows-everything", "left-open"],
+    ] {
+        let told = probe(ignore).run().exits(0);
+        told.says("POLICY OK")
+            .says("Ignored: 2 warnings.")
+            .says_nothing_of("left-open");
+    }
+    assert_eq!(probe(&["left-open"]).json()["ignored"], 1);
+    for (codes, expected) in [
+        (
+            "allow-everything",
+            "--ignore `allow-everything` is no code; did you mean `allows-everything`?",
+        ),
+        (
+            "refused",
+            "--ignore `refused` is an error, which keeps players out; only warnings can be ignored",
+        ),
+        ("", "--ignore no code is named"),
+    ] {
+        probe(&[codes]).run().exits(3).says(expected);
+    }
 }
 
 #[test]
 fn quiet_is_the_plugins_line_alone_and_json_one_object() {
-    let port = fault(|s| answer(s, with_nul(POLICY))).to_string();
-    let output = probe(&["127.0.0.1", "--port", &port, "--quiet"]);
-    let said = stdout(&output);
+    let port = fault(good);
+    let told = Probe::port(port).flag("--quiet").run();
+    let said = told.said;
     let pattern = format!("POLICY OK - 127.0.0.1:{port} answered in ");
     assert!(
         said.starts_with(&pattern) && said.ends_with("s;;3\n"),
@@ -542,20 +790,10 @@ fn quiet_is_the_plugins_line_alone_and_json_one_object() {
     );
     assert_eq!(said.lines().count(), 1);
 
-    let arguments = [
-        "127.0.0.1",
-        "--port",
-        &port,
-        "--from",
-        "b.example",
-        "--to",
-        "2001",
-        "--json",
-        "--timeout",
-        "1",
-    ];
-    let output = probe(&arguments);
-    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let object = Probe::port(port)
+        .timeout(1)
+        .connection("b.example", 2001)
+        .json();
     assert_eq!(object["exit"], 2);
     assert_eq!(object["state"], "CRITICAL");
     let address = &object["addresses"][0];
@@ -569,6 +807,46 @@ fn quiet_is_the_plugins_line_alone_and_json_one_object() {
     assert_eq!(object["changes"][0]["conf"], "allow = b.example 2001");
 }
 
+/// The keys of every object in `value`, sorted, by the path to it.
+fn keys(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                found.push(format!("{path}{key}"));
+                keys(value, &format!("{path}{key}."), found);
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, path, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_documents_every_key_of_the_json() {
+    let port = fault(|s| {
+        answer(
+            s,
+            [&grant("domain='a.example' to-ports='80, 2001'")[..], b"\n"].concat(),
+        )
+    });
+    let probe = Probe::port(port)
+        .timeout(1)
+        .connection("a.example", "80,90");
+    let mut found = Vec::new();
+    keys(&probe.json(), "", &mut found);
+    found.sort_unstable();
+    found.dedup();
+    assert!(found.len() > 40, "{found:?}");
+    let readme = include_str!("../README.md");
+    for path in found {
+        let key = path.rsplit('.').next().unwrap();
+        assert!(
+            readme.contains(&format!("`{key}`")),
+            "{path} is not in the README"
+        );
+    }
+}
+
 #[test]
 fn a_hostile_answer_is_tame_in_json_too() {
     let port = fault(|s| {
@@ -576,48 +854,68 @@ fn a_hostile_answer_is_tame_in_json_too() {
             s,
             "<cross-domain-policy>\u{1b}\u{9b}\u{202e}|</cross-domain-policy>",
         )
-    })
-    .to_string();
+    });
     for style in ["--json", "--quiet"] {
-        let output = probe(&["127.0.0.1", "--port", &port, style]);
-        let said = stdout(&output);
-        assert!(
-            said.trim_end()
-                .chars()
-                .all(|c| !c.is_control() && c != '\u{202e}'),
-            "{said:?}"
-        );
-        assert!(
-            said.matches('|').count() <= 1 || style == "--json",
-            "{said}"
-        );
+        let said = Probe::port(port).flag(style).run().said;
+        let tame = |c: char| !c.is_control() && c != '\u{202e}';
+        assert!(said.trim_end().chars().all(tame), "{said:?}");
+        let bars = said.matches('|').count();
+        assert!(bars <= 1 || style == "--json", "{said}");
     }
 }
 
 #[test]
 fn a_policy_of_ten_thousand_findings_makes_a_short_story() {
     let port = fault(|s| {
+        let filling = "<a/>".repeat(15_000);
         answer(
             s,
             with_nul(&format!(
-                "<cross-domain-policy>{}</cross-domain-policy>",
-                "<a/>".repeat(15_000)
+                "<cross-domain-policy>{filling}</cross-domain-policy>"
             )),
         )
-    })
-    .to_string();
-    let output = probe(&["127.0.0.1", "--port", &port]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(1), "{}", &said[..200]);
-    assert!(
-        said.len() < 10_000 && said.contains("more findings."),
-        "{}",
-        said.len()
-    );
+    });
+    let told = Probe::port(port).run().exits(1).says("more findings.");
+    assert!(told.said.len() < 10_000, "{}", told.said.len());
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_of_its_width() {
+    if !have("script") || !have("stty") {
+        return;
+    }
+    let probe = Probe::port(fault(localhost))
+        .timeout(1)
+        .connection("www.example.com", 2001);
+    let (red, yellow) = ("\u{1b}[1;31m", "\u{1b}[1;33m");
+    let wide = probe
+        .in_a_terminal(72, &[])
+        .exits(2)
+        .says(format!("{red}DENIED\u{1b}[0m"));
+    let columns = |line: &str| {
+        line.replace(red, "")
+            .replace(yellow, "")
+            .replace("\u{1b}[0m", "")
+            .chars()
+            .count()
+    };
+    for line in wide.said.lines() {
+        // A quoted line of the configuration and XML stay whole.
+        let is_code = line.contains('<') || line.contains('`');
+        assert!(columns(line) <= 72 || is_code, "{line}");
+    }
+    wide.says("reports SecurityError #2048: a SWF from\n  http://www.example.com may not connect");
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        probe.in_a_terminal(72, &[plain]).says_nothing_of("\u{1b}");
+    }
+    // A pipe gets whole lines without colour.
+    let piped = probe.run().says_nothing_of("\u{1b}");
+    piped.says("a SWF from http://www.example.com may not connect to 127.0.0.1:2001.");
 }
 
 #[test]
 fn a_wrong_command_line_is_exit_code_3_and_unknown_to_the_monitor() {
+    let folder = tempfile::tempdir().unwrap();
     for (arguments, expected) in [
         (&[][..], "probe takes one argument: HOST"),
         (&["a", "b"], "probe takes one argument: HOST"),
@@ -630,8 +928,8 @@ fn a_wrong_command_line_is_exit_code_3_and_unknown_to_the_monitor() {
             "--port is given 2 times",
         ),
     ] {
-        let output = probe(arguments);
-        let said = stdout(&output);
+        let output = run_in(folder.path(), &[&["probe"], arguments].concat());
+        let said = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(
             said.starts_with("POLICY UNKNOWN - ") && said.contains(expected),
@@ -639,9 +937,73 @@ fn a_wrong_command_line_is_exit_code_3_and_unknown_to_the_monitor() {
         );
         assert!(said.contains("try: flashpolicyd probe --help"), "{said}");
     }
-    let output = probe(&["--help"]);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("--from ORIGIN"));
+}
+
+/// The page that `probe --help` prints.
+fn help() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = [&["probe", "--help"], &["help", "probe"]].map(|arguments| {
+        let output = run_in(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(pages[0], pages[1]);
+    pages[0].clone()
+}
+
+#[test]
+fn help_probe_is_the_probes_own_page() {
+    let page = help();
+    for word in [
+        "--from ORIGIN",
+        "--player PLAYER",
+        "--ignore CODE",
+        "Exit codes: 0 fine",
+    ] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+/// The line of the help page that begins with this, without what stands before it.
+fn one_liner(start: &str) -> String {
+    let page = help();
+    let line = page
+        .lines()
+        .map(str::trim_start)
+        .find(|line| line.starts_with(start));
+    line.unwrap().to_string()
+}
+
+#[test]
+fn the_one_liners_stand_in_the_help_and_in_the_readme() {
+    let readme = include_str!("../README.md");
+    for start in ["$c=New-Object System.Net.Sockets.TcpClient(", "python3 -c "] {
+        let line = one_liner(start);
+        assert!(readme.contains(&format!("\n{line}\n")), "{line}");
+        assert!(line.contains("('HOST',843)"), "{line}");
+    }
+}
+
+#[test]
+fn the_one_liner_for_python_shows_the_answer_of_our_server() {
+    if !have("python3") {
+        return;
+    }
+    let server = Setup::new().line("allow = *.example.com 2001").start();
+    let line = one_liner("python3 -c ");
+    let line = line.replace(
+        "('HOST',843)",
+        &format!("('127.0.0.1',{})", server.address().port()),
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let answer = String::from_utf8(server.ask())
+        .unwrap()
+        .replace('\0', "\\x00");
+    assert_eq!(said, format!("b'{answer}'\n"));
 }
 
 /// Policies, some with another that is named by loadPolicyFile; origins; ports.
@@ -705,16 +1067,13 @@ fn for_200_combinations_the_probe_says_what_explain_says_and_its_cure_cures() {
             let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             (output.status.code(), object["verdicts"][0].clone())
         };
-        let load = format!("127.0.0.1:{second}");
-        let mut more = vec!["--timeout", "1", "--json"];
+        let mut probe = Probe::port(server.address().port()).timeout(1);
         if has_second {
-            more.extend(["--load", &load]);
+            probe = probe.with("--load", format!("127.0.0.1:{second}"));
         }
         for origin in ORIGINS {
             let to = PORTS.map(|port| port.to_string()).join(",");
-            let arguments = ["127.0.0.1", "--port", &port, "--from", origin, "--to", &to];
-            let output = probe(&[&arguments[..], &more].concat());
-            let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let object = probe.clone().connection(origin, to).json();
             let verdicts = object["addresses"][0]["verdicts"].as_array().unwrap();
             assert_eq!(verdicts.len(), PORTS.len());
             for (verdict, to) in verdicts.iter().zip(PORTS) {
@@ -729,7 +1088,7 @@ fn for_200_combinations_the_probe_says_what_explain_says_and_its_cure_cures() {
                 } else {
                     // One calls a grant by its number, the other by its line.
                     let refusals = |verdict: &serde_json::Value| -> Vec<String> {
-                        let master = |reason: &&str| !reason.contains(&load[10..]);
+                        let master = |reason: &&str| !reason.contains(&format!("port {second}"));
                         let reasons = verdict["reasons"].as_array().unwrap().iter();
                         let first = reasons.filter_map(|r| r.as_str()).find(master).unwrap();
                         let each = first.split("; ").filter_map(|part| part.split_once(" is "));
@@ -766,189 +1125,8 @@ fn for_200_combinations_the_probe_says_what_explain_says_and_its_cure_cures() {
 #[test]
 fn the_built_in_policy_is_served_well_by_our_own_server() {
     let server = Setup::new().line("allow = *.example.com 2001").start();
-    let port = server.address().port().to_string();
-    let output = probe(&["127.0.0.1", "--port", &port]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("; then closed."), "{said}");
-}
-
-/// Runs a probe on a host whose /etc/hosts has these lines.
-fn probe_with_hosts(hosts: &str, arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("hosts"), hosts).unwrap();
-    let script = "mount --bind hosts /etc/hosts && exec \"$@\"";
-    std::process::Command::new("unshare")
-        .args([
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            support::binary_path(),
-            "probe",
-        ])
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .unwrap()
-}
-
-#[test]
-fn each_address_of_a_name_is_asked_on_its_own() {
-    let name = "each_address_of_a_name_is_asked_on_its_own";
-    if !in_a_network_of_its_own(name) {
-        return;
-    }
-    let hosts = "127.0.0.1 game.example.com\n::1 game.example.com\n";
-    // Bound to IPv4 only.
-    serve(TcpListener::bind("127.0.0.1:843").unwrap(), |s| {
-        answer(s, with_nul(POLICY))
-    });
-    let output = probe_with_hosts(hosts, &["game.example.com"]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("127.0.0.1:843 (the master policy): connected in"),
-        "{said}"
-    );
-    assert!(
-        said.contains("[::1]:843 (the master policy): refused"),
-        "{said}"
-    );
-    assert!(
-        said.contains(
-            "warning[one-address]: there is a policy on 127.0.0.1:843, and none on [::1]:843"
-        ),
-        "{said}"
-    );
-    assert!(
-        said.contains("listen on every address, IPv6 and IPv4 (`listen = [::]:843`)"),
-        "{said}"
-    );
-
-    serve(TcpListener::bind("[::1]:843").unwrap(), |s| {
-        answer(s, with_nul(POLICY))
-    });
-    serve(TcpListener::bind("[::]:2001").unwrap(), hold);
-    let output = probe_with_hosts(
-        hosts,
-        &[
-            "game.example.com",
-            "--from",
-            "www.example.com",
-            "--to",
-            "2001",
-        ],
-    );
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said.matches("ALLOWED: ").count(), 2, "{said}");
-    assert!(said.contains("may connect to [::1]:2001, by "), "{said}");
-
-    // No route: the fault is here, not there.
-    let hosts = "127.0.0.1 game.example.com\n2001:db8::1 game.example.com\n";
-    let output = probe_with_hosts(hosts, &["game.example.com"]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("error[unreachable]: this host has no way to the address"),
-        "{said}"
-    );
-}
-
-#[test]
-fn crossdomain_xml_on_the_web_server_is_found_where_nothing_is_on_843() {
-    let name = "crossdomain_xml_on_the_web_server_is_found_where_nothing_is_on_843";
-    if !in_a_network_of_its_own(name) {
-        return;
-    }
-    serve(TcpListener::bind("127.0.0.1:80").unwrap(), |s| {
-        let request = hear(s)?;
-        assert!(request.starts_with(b"GET /crossdomain.xml HTTP/1.0\r\nHost: 127.0.0.1\r\n"));
-        s.write_all(b"HTTP/1.0 200 OK\r\n\r\n<cross-domain-policy><allow-access-from domain='*'/></cross-domain-policy>")
-    });
-    let output = probe(&["127.0.0.1"]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("error[refused]"), "{said}");
-    assert!(said.contains("warning[crossdomain-http]: http://127.0.0.1:80/crossdomain.xml exists: it is for HTTP and opens no socket"), "{said}");
-    assert!(
-        said.contains("serve a socket policy on port 843 too: `listen = [::]:843`"),
-        "{said}"
-    );
-}
-
-#[test]
-fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
-    let name = "a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port";
-    if !in_a_network_of_its_own(name) || !support::have("nft") {
-        return;
-    }
-    let firewall = |rule: &str| {
-        let script = format!("nft flush ruleset; nft add table inet f && nft add chain inet f i '{{ type filter hook input priority 0; }}' && nft add rule inet f i {rule}");
-        let status = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .status();
-        assert!(status.unwrap().success(), "{rule}");
-    };
-    // The game serves a policy itself: it works, three seconds late.
-    serve(TcpListener::bind("127.0.0.1:2001").unwrap(), |s| {
-        answer(s, with_nul(POLICY))
-    });
-    firewall("tcp dport 843 drop");
-    let begun = Instant::now();
-    let output = probe(&["127.0.0.1", "--from", "www.example.com", "--to", "2001"]);
-    let said = stdout(&output);
-    let took = begun.elapsed();
-    assert!(
-        (Duration::from_millis(2900)..PATIENCE).contains(&took),
-        "{took:?}"
-    );
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("error[filtered]: nobody answered the connection attempt within 3.0 s"),
-        "{said}"
-    );
-    assert!(
-        said.contains("let TCP port 843 through every firewall on the way"),
-        "{said}"
-    );
-    assert!(
-        said.contains("ALLOWED: a SWF from http://www.example.com may connect to 127.0.0.1:2001"),
-        "{said}"
-    );
-
-    firewall("tcp dport 843 reject with icmp type admin-prohibited");
-    let output = probe(&["127.0.0.1"]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("error[unreachable]: the address is out of reach, or a firewall says so (No route to host)"), "{said}");
-    assert!(
-        said.contains("let TCP port 843 through every firewall on the way"),
-        "{said}"
-    );
-
-    // The destination port behind a firewall.
-    serve(TcpListener::bind("127.0.0.1:843").unwrap(), |s| {
-        answer(s, with_nul(POLICY))
-    });
-    firewall("tcp dport 2001 drop");
-    let output = probe(&[
-        "127.0.0.1",
-        "--from",
-        "www.example.com",
-        "--to",
-        "2001",
-        "--timeout",
-        "1",
-    ]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("IOError #2031, for nobody answers there (no answer within 1.0 s)"),
-        "{said}"
-    );
+    let told = Probe::port(server.address().port()).run().exits(0);
+    told.says("; then closed.");
 }
 
 #[test]
@@ -968,7 +1146,7 @@ fn the_readme_lists_every_class_in_the_probes_words() {
 #[test]
 fn the_icinga_definitions_name_options_that_exist() {
     let text = include_str!("../scripts/check_flashpolicy.cfg");
-    let help = stdout(&probe(&["--help"]));
+    let help = help();
     for word in text
         .split_whitespace()
         .filter(|word| word.starts_with("--"))
@@ -976,79 +1154,4 @@ fn the_icinga_definitions_name_options_that_exist() {
         assert!(help.contains(word), "{word}");
     }
     assert!(text.contains("flashpolicyd probe"), "{text}");
-}
-
-/// Decimal numbers are times, and differ; addresses lose the same digits on both sides.
-fn without_times(text: &str) -> String {
-    let mut told = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
-        let (before, number) = rest.split_at(at);
-        let end = number
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(number.len());
-        let (number, after) = number.split_at(end);
-        told.push_str(before);
-        told.push_str(
-            if number.matches('.').count() == 1 && !number.ends_with('.') {
-                "T"
-            } else {
-                number
-            },
-        );
-        rest = after;
-    }
-    told.push_str(rest);
-    told.replace("T ms", "T s")
-}
-
-#[test]
-fn the_readmes_story_is_what_really_happens() {
-    let name = "the_readmes_story_is_what_really_happens";
-    if !in_a_network_of_its_own(name) {
-        return;
-    }
-    let added = std::process::Command::new("ip")
-        .args(["address", "add", "203.0.113.7/32", "dev", "lo"])
-        .status();
-    assert!(added.unwrap().success());
-    for port in [1024, 2001, 3001] {
-        serve(TcpListener::bind(("203.0.113.7", port)).unwrap(), hold);
-    }
-    let readme = include_str!("../README.md");
-    let story = readme
-        .split("```console\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let story = story.expect("the story in the README");
-    let mut server = None;
-    let mut commands = 0;
-    for step in story.split("$ ").skip(1) {
-        let (command, shown) = step.split_once('\n').unwrap();
-        let words: Vec<&str> = command.split(' ').collect();
-        match words.as_slice() {
-            ["cat", "flashpolicy.conf"] => {
-                drop(server.take());
-                let lines = shown.trim_end().lines();
-                server = Some(
-                    lines
-                        .fold(Setup::new(), |setup, line| setup.line(line))
-                        .start(),
-                );
-            }
-            ["flashpolicyd", "probe", arguments @ ..] => {
-                let output = probe_with_hosts("203.0.113.7 game.example.com\n", arguments);
-                let said = stdout(&output);
-                assert_eq!(
-                    without_times(said.trim_end()),
-                    without_times(shown.trim_end()),
-                    "{command}\n{said}"
-                );
-                commands += 1;
-            }
-            _ => panic!("what is {command}?"),
-        }
-    }
-    assert!(commands >= 4);
-    assert!(story.contains("DENIED") && story.contains("ALLOWED"));
 }

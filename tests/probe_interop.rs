@@ -1,4 +1,5 @@
-//! The probe against real programs: another policy server, nginx, HAProxy, socat.
+//! The probe against real programs: another policy server, nginx, HAProxy, socat; TLS servers; an
+//! SSH server and a database.
 
 mod support;
 
@@ -7,7 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use support::{free_port, have, have_it, run_in, wait_for, Ends, Setup};
+use support::{free_port, have, have_it, is_root, run_in, wait_for, Ends, Setup};
 use tempfile::TempDir;
 
 const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
@@ -197,6 +198,168 @@ fn haproxy_in_front_of_our_server_is_fine_and_without_it_the_proxy_is_named() {
     assert!(
         said.contains("behind a proxy, start the server that it passes connections to"),
         "{said}"
+    );
+}
+
+/// A key and a certificate, both in `both.pem`, and each in a file of its own.
+fn certificate() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    let parts = ["key.pem", "cert.pem"].map(|name| fs::read(folder.path().join(name)).unwrap());
+    fs::write(folder.path().join("both.pem"), parts.concat()).unwrap();
+    folder
+}
+
+/// Such a server sends no alert for the player's request, and the probe finds it all the same.
+fn is_named_as_tls(peer: &Peer) {
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(2), "{said}");
+    let named = "error[tls]: a TLS server listens here: it answers a TLS client hello, and the \
+                 player's plain text with ";
+    assert!(said.contains(named), "{said}");
+    let cure = format!(
+        "What to change:\n- serve the policy without TLS on port {}: `listen = [::]:{}`\n",
+        peer.port, peer.port
+    );
+    assert!(said.ends_with(&cure), "{said}");
+}
+
+#[test]
+fn openssl_is_named_as_tls() {
+    if !have("openssl") {
+        return;
+    }
+    let port = free_port();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let mut command = Command::new("openssl");
+        let accept = format!("127.0.0.1:{port}");
+        command.args(["s_server", "-quiet", "-www", "-accept", &accept, version]);
+        command.args(["-key", "key.pem", "-cert", "cert.pem"]);
+        is_named_as_tls(&Peer::start(certificate(), port, &mut command));
+    }
+}
+
+#[test]
+fn haproxy_with_ssl_is_named_as_tls() {
+    if !have("haproxy") || !have("openssl") {
+        return;
+    }
+    let port = free_port();
+    let folder = certificate();
+    let config = format!(
+        "defaults\n mode tcp\n timeout connect 500ms\n timeout client 5s\n timeout server 5s\n\
+         listen policy\n bind 127.0.0.1:{port} ssl crt both.pem\n server ours 127.0.0.1:9\n"
+    );
+    fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
+    let mut command = Command::new(path_of("haproxy"));
+    command.args(["-db", "-f", "haproxy.cfg"]);
+    is_named_as_tls(&Peer::start(folder, port, &mut command));
+}
+
+#[test]
+fn pythons_ssl_is_named_as_tls() {
+    if !have("python3") || !have("openssl") {
+        return;
+    }
+    let port = free_port();
+    let script = "import socket, ssl, sys\n\
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+        context.load_cert_chain('cert.pem', 'key.pem')\n\
+        server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+        with context.wrap_socket(server, server_side=True) as server:\n    \
+            while True:\n        \
+                try:\n            \
+                    server.accept()\n        \
+                except OSError:\n            \
+                    pass\n";
+    let mut command = Command::new("python3");
+    command.args(["-c", script, &port.to_string()]);
+    is_named_as_tls(&Peer::start(certificate(), port, &mut command));
+}
+
+/// A service of another kind is named, and what to do about it.
+fn is_named(peer: &Peer, service: &str) {
+    let (code, said) = probe(peer.port);
+    assert_eq!(code, Some(2), "{said}");
+    let named = format!("error[not-a-policy]: {service} answered: ");
+    assert!(said.contains(&named), "{said}");
+    let cure = format!(
+        "- move that service to another port, and start a policy server on port {}",
+        peer.port
+    );
+    assert!(said.contains(&cure), "{said}");
+}
+
+#[test]
+fn sshd_is_named() {
+    if !have("sshd") || !have("ssh-keygen") || !have("unshare") || !is_root() {
+        return;
+    }
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.unwrap().success());
+    // It wants a folder in /run, which here is its own.
+    let script = "mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sshd",
+        "-D",
+        "-e",
+        "-f",
+        "/dev/null",
+    ]);
+    command.args(["-o", "PidFile=none", "-o"]);
+    command.arg(format!("ListenAddress=127.0.0.1:{port}"));
+    command.arg("-h").arg(&key);
+    is_named(&Peer::start(folder, port, &mut command), "an SSH server");
+}
+
+#[test]
+fn mariadb_is_named() {
+    if !have("mariadbd") || !is_root() {
+        return;
+    }
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let mut command = Command::new(path_of("mariadbd"));
+    // Without the tables of its users it greets as with them.
+    command.args([
+        "--no-defaults",
+        "--user=root",
+        "--skip-grant-tables",
+        "--socket=socket",
+    ]);
+    command.arg(format!("--datadir={}", data.display()));
+    command.args(["--bind-address=127.0.0.1", &format!("--port={port}")]);
+    is_named(
+        &Peer::start(folder, port, &mut command),
+        "a MySQL or MariaDB server",
     );
 }
 

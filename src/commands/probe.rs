@@ -23,17 +23,18 @@ pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
             return ProbeExit::Usage;
         }
     };
+    let plan = Plan {
+        // Advice that nobody reads is worth no second of waiting.
+        looks_for_silence: !probe.quiet,
+        ..plan
+    };
     let report = probe::run(plan);
     let text = if probe.json {
         probe::json(&report) + "\n"
     } else if probe.quiet {
         probe::first_line(&report) + "\n"
     } else {
-        format!(
-            "{}\n{}",
-            probe::first_line(&report),
-            probe::story(&report, &terminal::stdout())
-        )
+        probe::story(&report, &terminal::stdout())
     };
     match print(text) {
         // Nobody has seen the verdict, so it is not to be taken for a good one.

@@ -45,6 +45,20 @@ pub struct Exchange {
     pub deadline: Duration,
 }
 
+impl Exchange {
+    /// Whether the connection stood and nothing came, not even its end.
+    pub fn is_silent(&self) -> bool {
+        self.connected.is_ok() && self.bytes.is_empty() && self.end == End::Open
+    }
+
+    /// Whether the server ended the connection without a byte.
+    pub fn ended_empty(&self) -> bool {
+        self.connected.is_ok()
+            && self.bytes.is_empty()
+            && matches!(self.end, End::Closed | End::Reset)
+    }
+}
+
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoConnection {
@@ -82,6 +96,33 @@ pub struct Limits {
 
 /// Connects, sends the request and takes what comes, up to a NUL, the end, or the limits.
 pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
+    let connect = limits.deadline.min(limits.patience);
+    exchange(address, request, limits.deadline, connect, |_| {
+        limits.patience
+    })
+}
+
+/// Connects within `limit`, sends the request and listens for `listen` from then on: says whether a
+/// port is silent, however long the way to it is.
+pub fn ask_briefly(
+    address: SocketAddr,
+    request: &[u8],
+    limit: Duration,
+    listen: Duration,
+) -> Exchange {
+    exchange(address, request, limit, limit, |connected| {
+        connected + listen
+    })
+}
+
+/// One exchange. `until` gives its end, counted from its start, by the time of the connection.
+fn exchange(
+    address: SocketAddr,
+    request: &[u8],
+    deadline: Duration,
+    limit: Duration,
+    until: impl Fn(Duration) -> Duration,
+) -> Exchange {
     let start = Instant::now();
     let mut exchange = Exchange {
         address,
@@ -91,12 +132,13 @@ pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
         first_piece: 0,
         end: End::Open,
         time: Duration::ZERO,
-        deadline: limits.deadline,
+        deadline,
     };
-    match connect(address, limits.deadline) {
+    match connect(address, limit) {
         Ok(stream) => {
-            exchange.connected = Ok(start.elapsed());
-            converse(stream, request, start, limits.patience, &mut exchange);
+            let connected = start.elapsed();
+            exchange.connected = Ok(connected);
+            converse(stream, request, start, until(connected), &mut exchange);
         }
         Err(reason) => {
             exchange.connected = Err(reason);
@@ -107,7 +149,7 @@ pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
 }
 
 /// Connects and says nothing: after what time, or why not.
-pub fn knock(address: SocketAddr, limit: Duration) -> Result<Duration, NoConnection> {
+pub fn connect_only(address: SocketAddr, limit: Duration) -> Result<Duration, NoConnection> {
     let start = Instant::now();
     connect(address, limit).map(|stream| {
         let time = start.elapsed();

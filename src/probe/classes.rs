@@ -33,6 +33,11 @@ macro_rules! classes {
                 match self { $($(Class::$variant => $cure,)+)+ }
             }
 
+            /// The same for a port.
+            pub fn cure_on(self, port: u16) -> String {
+                self.cure().replace("PORT", &port.to_string())
+            }
+
             /// An error means that there is no policy that counts.
             pub fn severity(self) -> Severity {
                 match self { $($(Class::$variant => Severity::$severity,)+)+ }
@@ -96,7 +101,7 @@ classes! {
             "move that service to another port, and start a policy server on port PORT: `listen = [::]:PORT`"
         Invalid "invalid"
             "A policy comes and has errors: the player ignores it."
-            "correct what is shown; or let `flashpolicyd` write the XML from `allow` lines"
+            "correct the policy as shown; or let `flashpolicyd` write it from `allow` lines"
         DestinationUnreachable "destination-unreachable"
             "The policy allows the connection, and nobody answers on the port itself: the player reports IOError #2031."
             "start the application on port PORT, on every address of the host, and let the port through the firewall"

@@ -4,9 +4,10 @@
 //!
 //! Whatever came, what goes into a message is printable ASCII or was made so by `policy`.
 
-use super::ask::{End, Exchange, NoConnection, REQUEST};
+use super::ask::{End, Exchange, NoConnection};
 use super::classes::Class;
-use crate::policy::{self, Code, Offer, Player, Policy, Reading, Severity};
+use super::service::other_service;
+use crate::policy::{self, Code, Finding, Player, Policy, Reading, Severity};
 use crate::text::{count, time};
 
 /// A policy that comes in one piece where a network allows no more than this in a packet: the
@@ -33,11 +34,12 @@ impl Remark {
         Remark {
             class,
             cause: cause.into(),
-            cure: class.cure().replace("PORT", &port.to_string()),
+            cure: class.cure_on(port),
         }
     }
 
-    fn is_error(&self) -> bool {
+    /// Whether it keeps the policy from counting.
+    pub fn is_error(&self) -> bool {
         self.class.severity() == Severity::Error
     }
 }
@@ -49,13 +51,15 @@ pub struct Answer {
     pub remarks: Vec<Remark>,
     /// What `policy` read, where what came is a policy at all, also when it does not count.
     pub reading: Option<Reading>,
+    /// What the policy would say if nothing were wrong with how it came: a cure is looked for in it.
+    pub(super) intended: Option<Policy>,
     /// What that makes of it for the player.
-    pub state: State,
+    pub state: AnswerState,
 }
 
 /// What an exchange is to the player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum AnswerState {
     /// A policy that counts.
     Counts,
     /// Nothing, or not in time: as if nobody were there. Source: rule book sections 1.9, 4.4.
@@ -66,21 +70,11 @@ pub enum State {
 }
 
 impl Answer {
-    /// The policy as `policy` decides by it, if it counts; `port` serves it, 843 for the master.
-    pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
-        let policy = self.policy()?;
-        let dropped = self.reading.as_ref()?.dropped_by_lightspark.as_deref();
-        Some(Offer {
-            dropped_by_lightspark: dropped,
-            ..Offer::new(port, policy)
-        })
-    }
-
     /// The policy, if it counts.
     pub fn policy(&self) -> Option<&Policy> {
         match self.state {
-            State::Counts => self.reading.as_ref()?.policy.as_ref(),
-            State::Absent | State::Unusable => None,
+            AnswerState::Counts => self.reading.as_ref()?.policy.as_ref(),
+            AnswerState::Absent | AnswerState::Unusable => None,
         }
     }
 
@@ -103,32 +97,67 @@ impl Answer {
 
 /// Judges an exchange with a port whose policy counts as served from `served_from`.
 pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
-    let mut judge = Judge {
+    let mut classifier = Classifier {
         exchange,
         remarks: Vec::new(),
     };
-    let reading = judge.reading(served_from);
-    let remarks = judge.remarks;
+    let reading = classifier.reading(served_from);
+    let remarks = classifier.remarks;
     let error = remarks.iter().find(|remark| remark.is_error());
     let state = match error.map(|remark| remark.class) {
-        None => State::Counts,
-        Some(Class::NoNulOpen | Class::TooSlow) => State::Absent,
-        Some(_) if exchange.bytes.is_empty() => State::Absent,
-        Some(_) => State::Unusable,
+        None => AnswerState::Counts,
+        Some(Class::NoNulOpen | Class::TooSlow) => AnswerState::Absent,
+        Some(_) if exchange.bytes.is_empty() => AnswerState::Absent,
+        Some(_) => AnswerState::Unusable,
     };
+    let read = reading.as_ref().and_then(|reading| reading.policy.clone());
     Answer {
+        intended: read.or_else(|| intended(&exchange.bytes, served_from)),
         remarks,
         reading,
         state,
     }
 }
 
-struct Judge<'a> {
+/// The policy that is meant by bytes that hold it with something in the way: UTF-16, a byte-order
+/// mark, a length, a greeting, NULs.
+fn intended(bytes: &[u8], served_from: u16) -> Option<Policy> {
+    let text = if is_utf16(bytes) {
+        let is_low_first = !matches!(bytes, [0xFE, 0xFF, ..] | [0, ..]);
+        let units = bytes.chunks_exact(2).map(|pair| {
+            let pair = [pair[0], pair[1]];
+            if is_low_first {
+                u16::from_le_bytes(pair)
+            } else {
+                u16::from_be_bytes(pair)
+            }
+        });
+        let text =
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
+        text.collect::<String>().into_bytes()
+    } else {
+        bytes.to_vec()
+    };
+    let start = text.iter().position(|&byte| byte == b'<')?;
+    let text = text.get(start..)?.iter().copied();
+    let text: Vec<u8> = text.filter(|&byte| byte != 0).collect();
+    contains(&text, b"cross-domain-policy")
+        .then(|| policy::read(&text, &[served_from]).policy)
+        .flatten()
+}
+
+/// Whether this is UTF-16: by its mark, or because each second byte of its beginning is 0.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..])
+        || matches!(bytes, [b'<', 0, c, 0, ..] | [0, b'<', 0, c, ..] if *c != 0)
+}
+
+struct Classifier<'a> {
     exchange: &'a Exchange,
     remarks: Vec<Remark>,
 }
 
-impl Judge<'_> {
+impl Classifier<'_> {
     fn remark(&mut self, class: Class, cause: impl Into<String>) {
         let port = self.exchange.address.port();
         self.remarks.push(Remark::new(class, port, cause));
@@ -179,7 +208,8 @@ impl Judge<'_> {
             }
             return None;
         }
-        if let Some((class, cause)) = foreign(&exchange.bytes) {
+        let other = other_service(&exchange.bytes).filter(|_| !is_utf16(&exchange.bytes));
+        if let Some((class, cause)) = other {
             self.remark(class, cause);
             return None;
         }
@@ -192,56 +222,50 @@ impl Judge<'_> {
         let nul = bytes.iter().position(|&byte| byte == 0);
         let (text, rest) = bytes.split_at(nul.unwrap_or(bytes.len()));
         let more = rest.iter().filter(|&&byte| byte != 0).count();
-        // The player reads up to the NUL. Is that no policy, and more follows, then the NUL is the
-        // mistake.
+        // The player reads up to the NUL. Where that is no policy and all of it would be one
+        // without its NULs, the NUL is the mistake, and not what follows it.
         let mut reading = policy::read(text, &[served_from]);
-        if reading.policy.is_none() && more > 0 {
+        let nul_is_the_mistake = reading.policy.is_none()
+            && more > 0
+            && (is_utf16(bytes) || intended(bytes, served_from).is_some());
+        if nul_is_the_mistake {
             reading = policy::read(bytes, &[served_from]);
         }
         // Of what only other players take differently, `check` warns.
         reading
             .findings
             .retain(|f| f.code.matters_to(Player::Flash));
-        self.how_it_came(nul, more);
-
-        let silverlight = reading
-            .findings
-            .iter()
-            .any(|finding| finding.code == Code::WrongRoot)
-            && contains(bytes, b"<access-policy");
-        let malformed = reading
-            .findings
-            .iter()
-            .any(|finding| finding.code == Code::Malformed);
-        let is_cut = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
+        let found = |code| reading.findings.iter().any(|finding| finding.code == code);
+        let silverlight = found(Code::WrongRoot) && contains(bytes, b"<access-policy");
+        let malformed = found(Code::Malformed);
+        let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
+        let cut_off = incomplete && *end == End::Closed;
+        // What follows from such a fault is not told beside it.
+        if cut_off {
+            let length = count(bytes.len(), "byte");
+            self.remark(
+                Class::CutOff,
+                format!(
+                    "the answer ends after {length}, in the middle of the policy, without a NUL"
+                ),
+            );
+        } else if !is_utf16(bytes) {
+            self.how_it_came(nul, if nul_is_the_mistake { 0 } else { more });
+        }
         if silverlight {
             self.remark(
                 Class::Silverlight,
                 "this is a Silverlight policy (clientaccesspolicy), not one for Flash",
             );
-        } else if is_cut && *end != End::Reset {
-            self.remark(
-                Class::CutOff,
-                format!(
-                    "the answer ends after {}, in the middle of the policy, without a NUL",
-                    count(bytes.len(), "byte")
-                ),
-            );
-        } else if reading.policy.is_none() {
-            let errors: Vec<_> = reading
-                .findings
-                .iter()
-                .filter(|f| f.code.severity() == Severity::Error)
-                .collect();
+        } else if reading.policy.is_none() && (!incomplete || *end == End::TooMuch) {
+            let is_error = |f: &&Finding| f.code.severity() == Severity::Error;
+            let errors: Vec<_> = reading.findings.iter().filter(is_error).collect();
             let first = errors
                 .first()
                 .map(|f| format!(": {} ({})", f.cause, f.code.as_str()));
-            let cause = format!(
-                "the policy has {}{}",
-                count(errors.len(), "error"),
-                first.unwrap_or_default()
-            );
-            self.remark(Class::Invalid, cause);
+            let number = count(errors.len(), "error");
+            let first = first.unwrap_or_default();
+            self.remark(Class::Invalid, format!("the policy has {number}{first}"));
         }
         reading
     }
@@ -305,99 +329,13 @@ impl Judge<'_> {
     }
 }
 
-/// What came, if it is no policy, not even a broken one.
-fn foreign(bytes: &[u8]) -> Option<(Class, String)> {
-    let lower: Vec<u8> = bytes.iter().take(256).map(u8::to_ascii_lowercase).collect();
-    let start = lower.trim_ascii_start();
-    if lower.starts_with(b"http/")
-        || start.starts_with(b"<html")
-        || start.starts_with(b"<!doctype html")
-    {
-        let status = bytes
-            .split(|&byte| matches!(byte, b'\r' | b'\n'))
-            .next()
-            .unwrap_or_default();
-        return Some((
-            Class::Http,
-            format!("a web server answered: {}", excerpt(status)),
-        ));
-    }
-    if matches!(bytes, [0x15 | 0x16, 0x03, ..]) {
-        return Some((Class::Tls, "a TLS server answered".into()));
-    }
-    if bytes.starts_with(REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST)) {
-        return Some((Class::Echo, "the request came back as the answer".into()));
-    }
-    // A byte-order mark is the policy module's to name.
-    if [&b"\xEF\xBB\xBF"[..], b"\xFF\xFE", b"\xFE\xFF"]
-        .iter()
-        .any(|mark| bytes.starts_with(mark))
-    {
-        return None;
-    }
-    let Some(start) = bytes.iter().position(|&byte| byte == b'<') else {
-        return Some((
-            Class::NotAPolicy,
-            format!("what came is no XML: {}", excerpt(bytes)),
-        ));
-    };
-    let (before, xml) = bytes.split_at(start);
-    if before.iter().all(u8::is_ascii_whitespace) {
-        return None;
-    }
-    let is_policy = [&b"cross-domain-policy"[..], b"access-policy", b"<?xml"];
-    if !is_policy.iter().any(|piece| contains(xml, piece)) {
-        return Some((
-            Class::NotAPolicy,
-            format!("what came is no policy: {}", excerpt(bytes)),
-        ));
-    }
-    let shown = excerpt(before);
-    let length = count(before.len(), "byte");
-    Some(if is_length(before, xml) {
-        (
-            Class::LengthPrefix,
-            format!("a length of {length} stands before the XML: {shown}"),
-        )
-    } else {
-        (
-            Class::JunkBefore,
-            format!("{length} of something else stand before the XML: {shown}"),
-        )
-    })
-}
-
-/// Whether `before` tells the length of what follows: in binary, or in digits and a separator.
-fn is_length(before: &[u8], xml: &[u8]) -> bool {
-    let without_nul = xml.strip_suffix(b"\0").unwrap_or(xml).len();
-    let all = before.len() + xml.len();
-    let lengths = [without_nul, xml.len(), without_nul + before.len(), all].map(|n| n as u64);
-    let binary = |bytes: &mut dyn Iterator<Item = &u8>| {
-        bytes.fold(0u64, |sum, &byte| sum << 8 | u64::from(byte))
-    };
-    if matches!(before.len(), 1 | 2 | 4 | 8)
-        && (lengths.contains(&binary(&mut before.iter()))
-            || lengths.contains(&binary(&mut before.iter().rev())))
-    {
-        return true;
-    }
-    let digits = before
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let (number, separator) = before.split_at(digits);
-    let number = std::str::from_utf8(number)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    number.is_some_and(|number: u64| lengths.contains(&number)) && separator.len() <= 4
-}
-
-fn contains(bytes: &[u8], piece: &[u8]) -> bool {
+/// Whether the bytes hold this piece.
+pub(super) fn contains(bytes: &[u8], piece: &[u8]) -> bool {
     bytes.windows(piece.len()).any(|window| window == piece)
 }
 
 /// The beginning of some bytes, escaped: printable ASCII, whatever they are.
-pub fn excerpt(bytes: &[u8]) -> String {
+pub(super) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..SHOWN).unwrap_or(bytes).escape_ascii();
     let dots = if bytes.len() > SHOWN { "..." } else { "" };
     format!("\"{shown}{dots}\"")
@@ -407,6 +345,7 @@ pub fn excerpt(bytes: &[u8]) -> String {
 mod tests {
     use std::time::Duration;
 
+    use super::super::ask::REQUEST;
     use super::*;
 
     const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"a.example\" to-ports=\"80\"/></cross-domain-policy>";
@@ -459,6 +398,8 @@ mod tests {
             (&length(b"220 hello\r\n"), End::Closed, &[JunkBefore]),
             (&length(b"\0\0\0\0"), End::Closed, &[JunkBefore]),
             (b"SSH-2.0-OpenSSH_9.2\r\n", End::Open, &[NotAPolicy]),
+            (b"\0<\0c\0r\0o\0s\0s\0", End::Closed, &[Invalid]),
+            (b"<\0c\0r\0o\0s\0s\0", End::Open, &[Invalid]),
             (b"hello <b>world</b>", End::Closed, &[NotAPolicy]),
             (
                 b"HTTP/1.1 400 Bad Request\r\n\r\n<html>",
@@ -469,7 +410,8 @@ mod tests {
             (b"\x15\x03\x01\0\x02\x02\x0a", End::Closed, &[Tls]),
             (REQUEST, End::Open, &[Echo]),
             (b"<access-policy/>\0", End::Closed, &[Silverlight]),
-            (&with_nul.as_bytes()[..60], End::Closed, &[NoNul, CutOff]),
+            (&with_nul.as_bytes()[..60], End::Closed, &[CutOff]),
+            (&with_nul.as_bytes()[..60], End::Open, &[NoNulOpen]),
             (
                 &[with_nul.as_bytes(), b"\r\n"].concat(),
                 End::Closed,
@@ -486,11 +428,6 @@ mod tests {
             (b"\xFF\xFE<\0c\0", End::Closed, &[Invalid]),
         ] {
             let found = classes(&came(bytes, end));
-            let mut expected = expected.to_vec();
-            // A UTF-16 answer holds NULs, so more than the mark is wrong with it.
-            if bytes.starts_with(b"\xFF") {
-                expected.insert(0, AfterNul);
-            }
             assert_eq!(found, expected, "{}", bytes.escape_ascii());
         }
     }
@@ -503,7 +440,7 @@ mod tests {
         assert_eq!(classes(&exchange), [Class::Slow]);
         exchange.time = Duration::from_millis(3100);
         assert_eq!(classes(&exchange), [Class::TooSlow]);
-        assert_eq!(classify(&exchange, 843).state, State::Absent);
+        assert_eq!(classify(&exchange, 843).state, AnswerState::Absent);
         assert!(classify(&exchange, 843).policy().is_none());
         exchange.time = Duration::from_millis(1);
         (exchange.pieces, exchange.first_piece) = (2, 1_199);
@@ -522,7 +459,7 @@ mod tests {
             ),
             843,
         );
-        assert_eq!(answer.state, State::Unusable);
+        assert_eq!(answer.state, AnswerState::Unusable);
         let findings = answer.reading.unwrap().findings;
         assert_eq!(findings[0].code, Code::NulInside);
     }

@@ -1,11 +1,16 @@
 //! A report as one JSON object; the README documents it. It finds out nothing.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::ask::{End, NoConnection};
 use super::change::changes;
-use super::story::{first_line, headline, MAX_FINDINGS};
-use super::{Address, Report, State, Step};
+use super::first_line::first_line;
+use super::hints::hints;
+use super::story::MAX_FINDINGS;
+use super::verdict::headline;
+use super::{Address, AnswerState, PortVerdict, Report, Step};
 use crate::diagnostic::Diagnostic;
 use crate::exit::ProbeExit;
 use crate::json::{self, Change};
@@ -20,13 +25,18 @@ struct Whole {
     host: String,
     port: u16,
     timeout: f64,
+    player: &'static str,
     from: Option<String>,
     to: Vec<u16>,
+    to_named: Option<String>,
+    to_named_ports: usize,
     load: Vec<String>,
     remarks: Vec<Remark>,
     addresses: Vec<OneAddress>,
     addresses_left_out: usize,
+    ignored: usize,
     changes: Vec<Change>,
+    hints: Vec<Change>,
 }
 
 #[derive(Serialize)]
@@ -82,16 +92,33 @@ pub fn json(report: &Report) -> String {
         host: plan.host.to_string(),
         port: plan.port,
         timeout: plan.timeout.as_secs_f64(),
+        player: plan.player.as_str(),
         from: plan.from.as_ref().map(ToString::to_string),
-        to: plan.to.clone(),
+        to: asked_ports(report),
+        to_named: plan.to.as_ref().map(|to| clip(&to.to_string())),
+        to_named_ports: plan.to.as_ref().map_or(0, |to| to.sample([]).of),
         load: plan.loads.iter().map(ToString::to_string).collect(),
         remarks: remarks(&report.remarks),
         addresses: addresses
             .map(|address| one_address(report, address))
             .collect(),
         addresses_left_out: report.left_out,
+        ignored: report.ignored,
         changes: changes(report),
+        hints: hints(report),
     })
+}
+
+/// The destination ports that were asked about, on any of the addresses.
+fn asked_ports(report: &Report) -> Vec<u16> {
+    let mut ports = report.plan.sample([]);
+    if report.plan.sampled_of().is_some() {
+        let verdicts = report.addresses.iter().flat_map(|a| &a.verdicts);
+        ports.extend(verdicts.map(|verdict| verdict.port));
+        ports.sort_unstable();
+        ports.dedup();
+    }
+    ports
 }
 
 fn remarks(remarks: &[super::Remark]) -> Vec<Remark> {
@@ -105,13 +132,10 @@ fn remarks(remarks: &[super::Remark]) -> Vec<Remark> {
 }
 
 fn one_address(report: &Report, address: &Address) -> OneAddress {
-    let steps = std::iter::once(&address.master)
-        .chain(&address.loads)
-        .chain(&address.own);
     let verdicts = address.verdicts.iter();
     OneAddress {
         address: address.ip.to_string(),
-        steps: steps.map(one_step).collect(),
+        steps: address.steps().map(one_step).collect(),
         verdicts: verdicts
             .map(|verdict| one_verdict(report, address, verdict))
             .collect(),
@@ -120,14 +144,14 @@ fn one_address(report: &Report, address: &Address) -> OneAddress {
 
 fn one_step(step: &Step) -> OneStep {
     let Step {
-        what,
+        role,
         exchange,
         answer,
     } = step;
     let name = exchange.address.to_string();
     let findings = answer.reading.iter().flat_map(|r| r.diagnostics(&name));
     OneStep {
-        step: what.as_str(),
+        step: role.as_str(),
         port: exchange.address.port(),
         connected: exchange.connected.as_ref().ok().map(|t| t.as_secs_f64()),
         time: exchange.time.as_secs_f64(),
@@ -145,9 +169,9 @@ fn one_step(step: &Step) -> OneStep {
                 End::TooMuch => "too-much",
             }),
         answer: match answer.state {
-            State::Counts => "counts",
-            State::Absent => "absent",
-            State::Unusable => "unusable",
+            AnswerState::Counts => "counts",
+            AnswerState::Absent => "absent",
+            AnswerState::Unusable => "unusable",
         },
         remarks: remarks(&answer.remarks),
         findings: findings
@@ -163,11 +187,12 @@ fn one_step(step: &Step) -> OneStep {
     }
 }
 
-fn one_verdict(report: &Report, address: &Address, verdict: &super::Verdict) -> json::Verdict {
+fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> json::Verdict {
+    let to = SocketAddr::new(address.ip, verdict.port);
     json::Verdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
-        uncertain: verdict.uncertain,
+        uncertain: verdict.doubt.is_some(),
         answers: verdict.reachable.as_ref().map(Result::is_ok),
         no_answer: match &verdict.reachable {
             Some(Err(NoConnection::Refused)) => Some("refused"),
@@ -177,12 +202,12 @@ fn one_verdict(report: &Report, address: &Address, verdict: &super::Verdict) -> 
         },
         error: verdict.error(),
         by: verdict.by.as_ref().map(|by| json::By {
-            step: by.what.as_str(),
+            step: by.role.as_str(),
             port: by.port,
             grant: by.grant.clone(),
             place: None,
         }),
-        text: headline(report, address, verdict),
+        text: headline(&report.plan, to, verdict),
         reasons: verdict.reasons.clone(),
     }
 }

@@ -5,18 +5,22 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::policy::{Host, Origin, MASTER_PORT};
+use super::{Class, Step};
+use crate::ignore::Ignored;
+use crate::policy::{Code, Host, Origin, Player, PortSet, MASTER_PORT};
+use crate::text::shown;
 
 /// How long Flash Player waits for a policy from port 843. Source: rule book section 1.9
 /// (PC, ASDOC).
 pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the probe listens on port 843 unless it is told: longer than the player waits, since
+/// this tells a slow server from a silent one.
+pub const LISTEN: Duration = Duration::from_secs(6);
+
 /// How long the probe waits for anything else: Flash Player waits for ever, or for the operating
 /// system. Source: rule book section 8.
 pub const ELSEWHERE: Duration = Duration::from_secs(20);
-
-/// The most destination ports that one probe asks about.
-pub const MAX_PORTS: usize = 16;
 
 /// The most `--load` locations.
 pub const MAX_LOADS: usize = 8;
@@ -38,6 +42,10 @@ pub struct Arguments {
     pub port: Option<String>,
     /// `--timeout`: seconds.
     pub timeout: Option<String>,
+    /// `--player`: whose verdict is asked for.
+    pub player: Option<String>,
+    /// `--ignore`: codes of warnings that were accepted.
+    pub ignore: Vec<String>,
 }
 
 /// A host and a port.
@@ -57,15 +65,24 @@ pub struct Plan {
     /// Where the SWF was loaded from; without one, the server is judged by itself.
     pub from: Option<Origin>,
     /// The ports that it would connect to; none without [`Plan::from`].
-    pub to: Vec<u16>,
+    pub to: Option<PortSet>,
     /// What it names with `loadPolicyFile`, in its order.
     pub loads: Vec<Location>,
+    /// Whose verdict is asked for.
+    pub player: Player,
+    /// Warnings that were accepted.
+    pub ignored: Ignored,
     /// The port that stands for 843.
     pub port: u16,
-    /// The time for the whole exchange on that port.
+    /// `--timeout`, or the time that Flash Player waits for port 843.
     pub timeout: Duration,
+    /// How long the probe listens on that port, the connection included.
+    pub patience: Duration,
     /// The time for each exchange anywhere else.
     pub elsewhere: Duration,
+    /// Whether destination ports that are allowed already are listened to for a second, which tells
+    /// whether advice for Lightspark is due.
+    pub looks_for_silence: bool,
 }
 
 impl Plan {
@@ -111,15 +128,41 @@ impl Plan {
         Ok(Plan {
             host,
             from,
-            to: to.unwrap_or_default(),
+            to,
             loads,
+            player: arguments
+                .player
+                .as_deref()
+                .map_or(Ok(Player::Flash), player)?,
+            ignored: ignored(&arguments.ignore)?,
             port: arguments
                 .port
                 .as_deref()
                 .map_or(Ok(MASTER_PORT), |text| port("--port", text))?,
             timeout: timeout.unwrap_or(PLAYERS_PATIENCE),
+            patience: timeout.unwrap_or(LISTEN),
             elsewhere: timeout.unwrap_or(ELSEWHERE),
+            looks_for_silence: true,
         })
+    }
+
+    /// The destination ports that are asked about: all, or where there are many, some of them.
+    /// `steps` are those that have found policies.
+    pub(super) fn sample<'a>(&self, steps: impl IntoIterator<Item = &'a Step>) -> Vec<u16> {
+        let policies = steps
+            .into_iter()
+            .filter_map(|step| step.policy(self.player));
+        let granted = policies.flat_map(|policy| &policy.grants);
+        let granted = granted.map(|grant| &grant.ports);
+        self.to
+            .as_ref()
+            .map_or_else(Vec::new, |named| named.sample(granted).ports)
+    }
+
+    /// How many destination ports are named, where these are more than are asked about.
+    pub(super) fn sampled_of(&self) -> Option<usize> {
+        let sample = self.to.as_ref()?.sample([]);
+        sample.is_partial().then_some(sample.of)
     }
 
     /// Whether the port that players ask is asked, and no other in its place.
@@ -134,13 +177,17 @@ impl fmt::Display for Location {
     }
 }
 
-/// An argument for a message: on one line, escaped, and cut short.
+/// An argument for a message: on one line, printable, and cut short.
 fn show(text: &str) -> String {
-    let shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    format!("'{shown}'")
+    format!("'{}'", shown(text))
 }
 
 fn host(what: &str, text: &str) -> Result<Host, String> {
+    if text.is_empty() {
+        return Err(format!(
+            "{what} is empty: write a host name or an address, such as game.example.com or 203.0.113.7"
+        ));
+    }
     let bare = "write the host name or the address alone, such as game.example.com or 203.0.113.7";
     if text.contains(['/', '?', '#', '@']) {
         return Err(format!(
@@ -192,21 +239,29 @@ fn port(option: &str, text: &str) -> Result<u16, String> {
     }
 }
 
-fn ports(text: &str) -> Result<Vec<u16>, String> {
-    let mut ports: Vec<u16> = Vec::new();
-    for entry in text.split(',') {
-        let entry = port("--to", entry.trim())?;
-        if !ports.contains(&entry) {
-            ports.push(entry);
-        }
+fn ports(text: &str) -> Result<PortSet, String> {
+    PortSet::parse(text).map_err(|fault| format!("--to {}: {fault}", show(text)))
+}
+
+fn player(text: &str) -> Result<Player, String> {
+    text.parse().map_err(|fault| format!("--player {fault}"))
+}
+
+/// The codes of policies and the classes of exchanges: both can be accepted.
+fn ignored(given: &[String]) -> Result<Ignored, String> {
+    let codes = Code::all()
+        .iter()
+        .map(|code| (code.as_str(), code.severity()));
+    let classes = Class::all()
+        .iter()
+        .map(|class| (class.as_str(), class.severity()));
+    let known: Vec<_> = codes.chain(classes).collect();
+    let mut all = Ignored::default();
+    for text in given {
+        let ignored = Ignored::parse(text, &known).map_err(|why| format!("--ignore {why}"))?;
+        all.add(&ignored);
     }
-    if ports.len() > MAX_PORTS {
-        return Err(format!(
-            "--to names {} ports; {MAX_PORTS} are the most",
-            ports.len()
-        ));
-    }
-    Ok(ports)
+    Ok(all)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -242,14 +297,15 @@ mod tests {
             (plan.port, plan.timeout, plan.elsewhere),
             (843, PLAYERS_PATIENCE, ELSEWHERE)
         );
-        assert!(plan.from.is_none() && plan.to.is_empty() && plan.loads.is_empty());
+        assert_eq!(plan.patience, LISTEN);
+        assert!(plan.from.is_none() && plan.to.is_none() && plan.loads.is_empty());
     }
 
     #[test]
     fn every_argument_is_understood() {
         let plan = plan("::1", |a| {
             a.from = Some("https://www.example.com/game.swf".into());
-            a.to = Some("2001, 80,2001".into());
+            a.to = Some("2001,80-81,2001".into());
             a.load = vec![
                 "xmlsocket://game.example.com:10843".into(),
                 "[::1]:8430".into(),
@@ -259,24 +315,20 @@ mod tests {
         })
         .unwrap();
         assert_eq!(plan.host.to_string(), "[::1]");
-        assert_eq!(plan.to, [2001, 80]);
+        assert_eq!(plan.sample([]), [2001, 80, 81]);
         let loads: Vec<_> = plan.loads.iter().map(ToString::to_string).collect();
         assert_eq!(loads, ["game.example.com:10843", "[::1]:8430"]);
         assert_eq!(
-            (plan.port, plan.elsewhere),
-            (8843, Duration::from_millis(500))
+            (plan.port, plan.patience, plan.elsewhere),
+            (8843, Duration::from_millis(500), Duration::from_millis(500))
         );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_what_to_write() {
         type Change = fn(&mut Arguments);
-        let cases: [(&str, Change, &str); 16] = [
-            (
-                "",
-                |_| (),
-                "HOST '': the origin names no host; write the host name",
-            ),
+        let cases: [(&str, Change, &str); 15] = [
+            ("", |_| (), "HOST is empty: write a host name or an address"),
             (
                 "http://a.example/",
                 |_| (),
@@ -304,8 +356,8 @@ mod tests {
             ),
             (
                 "a",
-                |a| a.to = Some("80-90".into()),
-                "--to '80-90': no port; expected a number from 1 to 65535",
+                |a| (a.from, a.to) = (Some("b".into()), Some("90-80".into())),
+                "--to '90-80': the range `90-80` runs backwards; write `80-90`",
             ),
             ("a", |a| a.port = Some("0".into()), "--port '0': no port"),
             (
@@ -322,18 +374,6 @@ mod tests {
                 "a",
                 |a| a.load = vec!["b:1".into(); 9],
                 "--load is given 9 times; 8 are the most",
-            ),
-            (
-                "a",
-                |a| {
-                    a.to = Some(
-                        (1..=17)
-                            .map(|n| n.to_string())
-                            .collect::<Vec<_>>()
-                            .join(","),
-                    )
-                },
-                "--to names 17 ports",
             ),
         ];
         for (host, change, expected) in cases {

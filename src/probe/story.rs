@@ -1,16 +1,18 @@
-//! A report as a story: a monitoring plugin's line, a line for each step, the verdicts in the
-//! user's words, and what to change. It finds out nothing.
+//! A report as a story: a line for each step, the verdicts in the user's words, what to change, and
+//! what is good to know. It finds out nothing.
 //!
 //! Every text that goes in is printable already: `classify` and `policy` see to that.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::change::changes;
-use super::{Address, Class, Level, Report, State, Step, Verdict, What};
-use crate::advice::ports_in_words;
-use crate::policy::{self, Severity, MASTER_PORT};
-use crate::text::{clip, count, time, Style};
+use super::first_line::first_line;
+use super::hints::hints;
+use super::verdict::headline;
+use super::{Address, Level, PortVerdict, Remark, Report, Role, Step};
+use crate::policy::{self, Player, Severity, MASTER_PORT};
+use crate::text::{clip, count, time, Colour, Style};
 
 /// The most findings of one policy that are told.
 pub(super) const MAX_FINDINGS: usize = 10;
@@ -18,336 +20,261 @@ pub(super) const MAX_FINDINGS: usize = 10;
 /// The most sentences on what one policy means.
 const MAX_SENTENCES: usize = 10;
 
-impl Level {
-    /// The word that monitoring plugins have for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Fine => "OK",
-            Level::Warning => "WARNING",
-            Level::Critical => "CRITICAL",
-        }
-    }
-}
-
-/// The line that a monitoring plugin prints, without a line end.
-pub fn first_line(report: &Report) -> String {
-    let level = report.level();
-    let mut facts = Vec::new();
-    for address in &report.addresses {
-        let faults = faults(report, address);
-        if level == Level::Critical {
-            facts.extend(faults);
-        } else {
-            facts.extend(answered(address));
-            facts.extend(warnings(address).filter(|_| level == Level::Warning));
-        }
-    }
-    facts.extend(
-        report
-            .remarks
-            .iter()
-            .map(|remark| format!("{}: {}", remark.class.as_str(), remark.cause)),
-    );
-    if let (Some(origin), Level::Fine) = (&report.plan.from, level) {
-        facts.push(format!(
-            "{origin} may connect to {}",
-            ports_in_words(&report.plan.to)
-        ));
-    }
-    let mut line = format!(
-        "POLICY {} - {}",
-        level.as_str(),
-        clip(&facts.join("; ")).replace('|', "/")
-    );
-    let answers = report
-        .addresses
-        .iter()
-        .flat_map(steps)
-        .filter(|step| step.answer.state == State::Counts);
-    if let Some(slowest) = answers.map(|step| step.exchange.time).max() {
-        let limit = report.plan.timeout.as_secs_f64();
-        line.push_str(&format!(" | time={:.4}s;;{limit}", slowest.as_secs_f64()));
-    }
-    line
-}
-
-/// `127.0.0.1:843 answered in 0.4 ms`, by the first policy of this address.
-fn answered(address: &Address) -> Option<String> {
-    let step = steps(address).find(|step| step.answer.state == State::Counts)?;
-    Some(format!(
-        "{} answered in {}",
-        step.exchange.address,
-        time(step.exchange.time)
-    ))
-}
-
-fn warnings(address: &Address) -> Option<String> {
-    let mut names: Vec<&str> = Vec::new();
-    for step in steps(address) {
-        let of_policy = step
-            .answer
-            .reading
-            .iter()
-            .flat_map(|reading| &reading.findings)
-            .map(|f| f.code.as_str());
-        for name in step
-            .answer
-            .remarks
-            .iter()
-            .map(|remark| remark.class.as_str())
-            .chain(of_policy)
-        {
-            if step.what != What::Destination && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
-}
-
-fn faults(report: &Report, address: &Address) -> Vec<String> {
-    let mut faults = Vec::new();
-    if let Some(origin) = &report.plan.from {
-        for error in ["SecurityError #2048", "IOError #2031"] {
-            let failing = address
-                .verdicts
-                .iter()
-                .filter(|verdict| verdict.error() == Some(error));
-            let ports: Vec<_> = failing.map(|verdict| verdict.port).collect();
-            if !ports.is_empty() {
-                let what = if error.starts_with('S') {
-                    "may not connect to"
-                } else {
-                    "finds nobody at"
-                };
-                faults.push(format!(
-                    "{origin} {what} {}, {} ({error})",
-                    address.ip,
-                    ports_in_words(&ports)
-                ));
-            }
-        }
-    }
-    let needed = std::iter::once(&address.master).chain(&address.loads);
-    for step in needed {
-        if let Some(error) = step.answer.error() {
-            faults.push(format!(
-                "{}: {}: {}",
-                step.exchange.address,
-                error.class.as_str(),
-                error.cause
-            ));
-        }
-    }
-    faults
-}
-
-fn steps(address: &Address) -> impl Iterator<Item = &Step> {
-    std::iter::once(&address.master)
-        .chain(&address.loads)
-        .chain(&address.own)
-}
-
-/// The whole story, after the first line.
+/// The whole story; its first line is the monitoring plugin's.
 pub fn story(report: &Report, style: &Style) -> String {
-    let plan = &report.plan;
-    let mut text = String::new();
-    if !plan.asks_port_843() {
-        text.push_str(&format!(
-            "\nPlayers ask port {MASTER_PORT}; here port {0} is judged as if it were that one.\n\
-             For a policy that the SWF names with loadPolicyFile: --load {1}:{0}\n",
-            plan.port, plan.host
-        ));
-    }
-    for remark in &report.remarks {
-        text.push_str(&format!("\n{}\n", labelled(remark.class, &remark.cause)));
-    }
+    let mut lines = Lines {
+        text: String::new(),
+        style: *style,
+    };
+    lines.state(report);
+    lines.introduction(report);
     for address in &report.addresses {
-        text.push('\n');
-        for step in steps(address) {
-            text.push_str(&tell(step, style));
+        lines.text.push('\n');
+        for step in address.steps() {
+            lines.step(step);
         }
         for verdict in &address.verdicts {
-            text.push_str(&tell_verdict(report, address, verdict));
+            lines.verdict(report, address, verdict);
         }
     }
     if report.left_out > 0 {
-        text.push_str(&format!(
-            "\n{} more of {} were not asked.\n",
-            count(report.left_out, "address"),
-            plan.host
-        ));
+        let more = match report.left_out {
+            1 => "1 more address of NAME was".into(),
+            more => format!("{} of NAME were", count(more, "more address")),
+        };
+        let more = more.replace("NAME", &report.plan.host.to_string());
+        lines.add("\n", &format!("{more} not asked."), 0);
     }
-    let changes = changes(report);
-    if !changes.is_empty() {
-        text.push_str("\nWhat to change:\n");
-        for change in changes {
-            text.push_str(&format!("- {}\n", change.text));
+    if report.ignored > 0 {
+        let ignored = count(report.ignored, "warning");
+        lines.add("\n", &format!("Ignored: {ignored}."), 0);
+    }
+    for (title, list) in [
+        ("What to change:", changes(report)),
+        ("Good to know:", hints(report)),
+    ] {
+        if !list.is_empty() {
+            lines.add("\n", title, 0);
+        }
+        for change in list {
+            lines.add("", &format!("- {}", change.text), 2);
         }
     }
-    text
+    lines.text
 }
 
-fn labelled(class: Class, cause: &str) -> String {
-    format!("{}[{}]: {cause}", class.severity().as_str(), class.as_str())
+struct Lines {
+    text: String,
+    style: Style,
 }
 
-fn tell(step: &Step, style: &Style) -> String {
-    let Step {
-        what,
-        exchange,
-        answer,
-    } = step;
-    let name = exchange.address.to_string();
-    let role = match what {
-        What::Master if exchange.address.port() == MASTER_PORT => "the master policy",
-        What::Master => "in place of the master policy",
-        What::Load => "named by loadPolicyFile",
-        What::Destination => "a policy from the destination port itself",
-    };
-    let mut text = format!("{name} ({role}): {}.\n", came(exchange));
-    // A game that does not speak like a policy server is no fault.
-    let is_fault = *what != What::Destination || answer.reading.is_some();
-    for remark in answer.remarks.iter().filter(|_| is_fault) {
-        text.push_str(&format!("  {}\n", labelled(remark.class, &remark.cause)));
+impl Lines {
+    /// Adds a line; where it is broken, the rest of it is indented by so many columns.
+    fn add(&mut self, before: &str, line: &str, indent: usize) {
+        self.text.push_str(before);
+        self.text.push_str(&self.style.wrap(line, indent));
+        self.text.push('\n');
     }
-    if let Some(reading) = &answer.reading {
+
+    fn state(&mut self, report: &Report) {
+        let colour = match report.level() {
+            Level::Fine => Colour::Good,
+            Level::Warning => Colour::Doubtful,
+            Level::Critical => Colour::Bad,
+        };
+        let line = first_line(report);
+        let (state, facts) = line.split_once(" - ").unwrap_or((&line, ""));
+        let state = self.style.paint(colour, state);
+        self.add("", &format!("{state} - {facts}"), 2);
+    }
+
+    fn remark(&mut self, before: &str, remark: &Remark) {
+        let (severity, colour) = match remark.class.severity() {
+            Severity::Error => ("error", Colour::Bad),
+            Severity::Warning => ("warning", Colour::Doubtful),
+        };
+        let label = format!("{severity}[{}]", remark.class.as_str());
+        let label = self.style.paint(colour, &label);
+        self.add(
+            "",
+            &format!("{before}{label}: {}", remark.cause),
+            before.len() + 2,
+        );
+    }
+
+    /// What is told before the first address.
+    fn introduction(&mut self, report: &Report) {
+        let plan = &report.plan;
+        if !plan.asks_port_843() {
+            let instead = format!(
+                "Players ask port {MASTER_PORT}; here port {} is judged as if it were that one.",
+                plan.port
+            );
+            self.add("\n", &instead, 0);
+            let load = format!(
+                "For a policy that the SWF names with loadPolicyFile: --load {}:{}",
+                plan.host, plan.port
+            );
+            self.add("", &load, 0);
+        }
+        if plan.player != Player::Flash {
+            let player = format!("The verdicts are those of {}.", plan.player);
+            self.add("\n", &player, 0);
+        }
+        if let (Some(of), Some(to)) = (plan.sampled_of(), &plan.to) {
+            let sample = format!(
+                "--to names {}, {}: asked are the first and the last, and those at the edges of \
+                 the grants.",
+                count(of, "port"),
+                clip(&to.to_string())
+            );
+            self.add("\n", &sample, 0);
+        }
+        for remark in &report.remarks {
+            self.text.push('\n');
+            self.remark("", remark);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let Step {
+            role,
+            exchange,
+            answer,
+        } = step;
+        let name = exchange.address.to_string();
+        let asked_as = match role {
+            Role::Master if exchange.address.port() == MASTER_PORT => "the master policy",
+            Role::Master => "in place of the master policy",
+            Role::Load => "named by loadPolicyFile",
+            Role::Destination => "a policy from the destination port itself",
+        };
+        self.add(
+            "",
+            &format!("{name} ({asked_as}): {}.", in_words(exchange)),
+            2,
+        );
+        // A game that does not speak like a policy server is no fault.
+        let is_fault = *role != Role::Destination || answer.reading.is_some();
+        for remark in answer.remarks.iter().filter(|_| is_fault) {
+            self.remark("  ", remark);
+        }
+        self.findings(step, &name);
+        let sentences = answer.policy().map(policy::words).unwrap_or_default();
+        for sentence in sentences.iter().take(MAX_SENTENCES) {
+            self.add("", &format!("  {}", clip(sentence)), 2);
+        }
+        if let Some(more @ 1..) = sentences.len().checked_sub(MAX_SENTENCES) {
+            self.add("", &format!("  and {}.", count(more, "more grant")), 2);
+        }
+    }
+
+    /// What was found in a policy, errors first: they keep players out, so they are not to be the
+    /// ones that are left out.
+    fn findings(&mut self, step: &Step, name: &str) {
+        let Some(reading) = &step.answer.reading else {
+            return;
+        };
         let mut shown = reading.clone();
-        // Errors are what keeps a player out: they are not to be the ones that are left out.
         shown
             .findings
             .sort_by_key(|finding| finding.code.severity() == Severity::Warning);
         shown.findings.truncate(MAX_FINDINGS);
-        for line in shown.report(&name, style).lines() {
-            text.push_str(&format!("  {line}\n"));
+        let narrower = Style {
+            width: self.style.width.saturating_sub(2),
+            ..self.style
+        };
+        for line in shown.report(name, &narrower).lines() {
+            self.text.push_str(&format!("  {line}\n"));
         }
         let more = reading.findings.len() - shown.findings.len();
         if more > 0 {
-            text.push_str(&format!("  and {}.\n", count(more, "more finding")));
+            self.add("", &format!("  and {}.", count(more, "more finding")), 2);
         }
     }
-    let sentences = answer.policy().map(policy::words).unwrap_or_default();
-    for sentence in sentences.iter().take(MAX_SENTENCES) {
-        text.push_str(&format!("  {}\n", clip(sentence)));
+
+    /// One verdict: a headline, and the reasons below it.
+    fn verdict(&mut self, report: &Report, address: &Address, verdict: &PortVerdict) {
+        let to = SocketAddr::new(address.ip, verdict.port);
+        let sentence = headline(&report.plan, to, verdict);
+        let (word, rest) = sentence.split_at(if verdict.is_allowed() {
+            "ALLOWED".len()
+        } else {
+            "DENIED".len()
+        });
+        let works = verdict.works();
+        let colour = match (verdict.is_allowed(), works) {
+            (true, true) => Colour::Good,
+            (true, false) => Colour::Doubtful,
+            (false, _) => Colour::Bad,
+        };
+        let word = self.style.paint(colour, word);
+        self.add("", &format!("{word}{rest}"), 2);
+        for reason in &verdict.reasons {
+            self.add("", &format!("- {reason}"), 2);
+        }
     }
-    if sentences.len() > MAX_SENTENCES {
-        text.push_str(&format!(
-            "  and {} more grants.\n",
-            sentences.len() - MAX_SENTENCES
-        ));
-    }
-    text
 }
 
 /// What was sent, what came, in what time.
-fn came(exchange: &Exchange) -> String {
-    let Exchange {
-        connected,
-        bytes,
-        pieces,
-        end,
-        time: took,
-        ..
-    } = exchange;
-    let connected = match connected {
+fn in_words(exchange: &Exchange) -> String {
+    let after = time(exchange.time);
+    let connected = match &exchange.connected {
         Ok(after) => format!(
             "connected in {}, sent <policy-file-request/> and its NUL ({})",
             time(*after),
             count(REQUEST.len(), "byte")
         ),
-        Err(NoConnection::Refused) => return format!("refused after {}", time(*took)),
-        Err(_) => return format!("no connection after {}", time(*took)),
+        Err(NoConnection::Refused) => return format!("refused after {after}"),
+        Err(_) => return format!("no connection after {after}"),
     };
-    let ending = match end {
+    let ending = match exchange.end {
         End::Closed => "closed",
         End::Reset => "reset",
         End::Open => "still open",
         End::TooMuch => "enough",
     };
-    let took = time(*took);
-    if bytes.is_empty() {
-        return format!("{connected}; nothing came; {ending} after {took}");
+    if exchange.bytes.is_empty() {
+        return format!("{connected}; nothing came; {ending} after {after}");
     }
-    let nul = bytes.iter().position(|&byte| byte == 0);
-    let what = match nul {
-        Some(at) => format!("{} and a NUL", count(at, "byte")),
-        None => format!("{} and no NUL", count(bytes.len(), "byte")),
+    let pieces = match exchange.pieces {
+        0 | 1 => String::new(),
+        pieces => format!(" in {pieces} pieces"),
     };
-    let pieces = if *pieces > 1 {
-        format!(" in {pieces} pieces")
+    let came = bytes_in_words(&exchange.bytes, &pieces);
+    if exchange.bytes.contains(&0) {
+        format!("{connected}; {came}, {after} in all; then {ending}")
     } else {
-        String::new()
-    };
-    match nul {
-        Some(_) => format!("{connected}; {what} came{pieces}, {took} in all; then {ending}"),
-        None => format!("{connected}; {what} came{pieces}; {ending} after {took}"),
+        format!("{connected}; {came}; {ending} after {after}")
     }
 }
 
-/// One verdict: a headline, and the reasons below it.
-fn tell_verdict(report: &Report, address: &Address, verdict: &Verdict) -> String {
-    let mut text = format!("{}\n", headline(report, address, verdict));
-    for reason in &verdict.reasons {
-        text.push_str(&format!("- {reason}\n"));
-    }
-    text
-}
-
-/// A verdict in the user's words; printable, on one line.
-pub(super) fn headline(report: &Report, address: &Address, verdict: &Verdict) -> String {
-    let origin = report
-        .plan
-        .from
-        .as_ref()
-        .map_or_else(String::new, ToString::to_string);
-    let to = std::net::SocketAddr::new(address.ip, verdict.port);
-    let Some(by) = &verdict.by else {
-        let doubt = if verdict.uncertain {
-            uncertain(report)
-        } else {
-            String::new()
-        };
-        return format!("DENIED, the player reports SecurityError #2048: a SWF from {origin} may not connect to {to}.{doubt}");
-    };
-    let from = match by.what {
-        What::Master if by.port == MASTER_PORT => String::new(),
-        What::Master => format!(", if port {} were port {MASTER_PORT}", by.port),
-        What::Load => format!(
-            ", once it has called Security.loadPolicyFile(\"xmlsocket://{}:{}\")",
-            report.plan.host, by.port
-        ),
-        What::Destination => format!(", in the policy of port {} itself", by.port),
-    };
-    let sentence = format!(
-        "a SWF from {origin} may connect to {to}, by {}{from}.",
-        by.grant
-    );
-    let answers = match &verdict.reachable {
-        Some(Ok(after)) => format!(" The port answers, in {}.", time(*after)),
-        Some(Err(why)) => {
-            return format!("ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}", no_answer(why, report.plan.elsewhere))
+/// How many bytes came, and where the first NUL stands, which ends a policy.
+fn bytes_in_words(bytes: &[u8], pieces: &str) -> String {
+    let all = count(bytes.len(), "byte");
+    match bytes.iter().position(|&byte| byte == 0) {
+        None => format!("{all} and no NUL came{pieces}"),
+        Some(at) if bytes.iter().skip(at).all(|&byte| byte == 0) => {
+            format!("{} and a NUL came{pieces}", count(at, "byte"))
         }
-        None => String::new(),
-    };
-    let doubt = if verdict.uncertain {
-        uncertain(report)
-    } else {
-        String::new()
-    };
-    format!("ALLOWED: {sentence}{answers}{doubt}")
-}
-
-fn no_answer(why: &NoConnection, limit: Duration) -> String {
-    match why {
-        NoConnection::Refused => "connection refused".into(),
-        NoConnection::Filtered => format!("no answer within {}", time(limit)),
-        NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
+        Some(at) => format!("{all} came{pieces}, a NUL as byte {}", at + 1),
     }
 }
 
-fn uncertain(report: &Report) -> String {
-    format!(
-        " UNCERTAIN: how the player takes what port {} answers is not documented; this holds if it passes over it.",
-        report.plan.port
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bytes_are_counted_wherever_the_nul_stands() {
+        for (bytes, told) in [
+            (&b"<a/>\0"[..], "4 bytes and a NUL came"),
+            (b"<a/>\0\0", "4 bytes and a NUL came"),
+            (b"<a/>", "4 bytes and no NUL came"),
+            (b"\0\x05<a/>\0", "7 bytes came, a NUL as byte 1"),
+            (b"<a/>\0\r\n", "7 bytes came, a NUL as byte 5"),
+        ] {
+            assert_eq!(bytes_in_words(bytes, ""), told);
+        }
+    }
 }

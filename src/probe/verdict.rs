@@ -1,56 +1,81 @@
-//! The verdict for one destination port: `policy` decides, this room brings it what was fetched and
-//! says it in the user's words. It fetches nothing.
+//! The verdict for one destination port: `policy` decides; here it gets what was fetched, and its
+//! decision gets the user's words. Nothing is fetched here.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::NoConnection;
-use super::{Class, Level, Plan, State, Step, What};
+use super::player::{may_miss_the_rest, passes_over_loads};
+use super::{AnswerState, Class, Level, Plan, Role, Step};
 use crate::advice::{self, Wish};
-use crate::policy::{
-    self, others_count, render_grant, Offer, Origin, Player, Policy, Reason, MASTER_PORT,
-};
-use crate::text::clip;
+use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
+use crate::text::{clip, time};
 
 /// What the player would do for one destination port.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct PortVerdict {
     /// The destination port.
     pub port: u16,
     /// What `policy` says.
     pub decision: policy::Verdict,
     /// The grant that allows it.
     pub by: Option<By>,
-    /// Whether something came from port 843 of which nobody knows how the player takes it.
-    pub uncertain: bool,
+    /// Why it is not known whether a player decides like this.
+    pub doubt: Option<Doubt>,
     /// Why it is denied, in the order in which that arises; printable lines.
     pub reasons: Vec<String>,
     /// Whether the port itself takes connections, where that was tried.
     pub reachable: Option<Result<Duration, NoConnection>>,
+    /// Whether the port took a policy request and said nothing, where port 843 had allowed the
+    /// connection already.
+    pub silent: bool,
+    /// Whether this player waits there for ever: Lightspark asks the port all the same.
+    pub hangs: bool,
     /// What would have to change.
     pub(super) wishes: Vec<Wish>,
+}
+
+/// Why a verdict is uncertain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Port 843 answered something that is no policy: whether Flash Player passes over it is not
+    /// documented. Source: rule book section 1.12.
+    NotAPolicy,
+    /// Port 843 ended the connection without a byte, and a location allows the connection that the
+    /// SWF names: Lightspark then asks the destination port alone. Source: rule book section 7.
+    EndedEmpty,
+    /// The policy came in pieces, and the player reads once.
+    ReadsOnce,
 }
 
 /// The grant that allows a connection.
 #[derive(Clone, Debug)]
 pub struct By {
     /// The part that its policy plays.
-    pub what: What,
+    pub role: Role,
     /// The port that serves it.
     pub port: u16,
     /// The grant as XML; printable, on one line.
     pub grant: String,
 }
 
-impl Verdict {
+impl PortVerdict {
     /// Whether the policies allow the connection.
     pub fn is_allowed(&self) -> bool {
         matches!(self.decision, policy::Verdict::Allowed { .. })
     }
 
+    /// Whether the SWF gets its connection, as far as is known.
+    pub(super) fn works(&self) -> bool {
+        !self.hangs
+            && self.is_allowed()
+            && !matches!(self.reachable, Some(Err(_)))
+            && self.doubt.is_none()
+    }
+
     /// How bad it is for the SWF.
     pub(super) fn level(&self) -> Level {
-        let works = self.is_allowed() && !matches!(self.reachable, Some(Err(_))) && !self.uncertain;
-        if works {
+        if self.works() {
             Level::Fine
         } else {
             Level::Critical
@@ -75,40 +100,73 @@ pub(super) fn judge(
     loads: &[Step],
     own: Option<&Step>,
     port: u16,
-) -> Verdict {
-    let master_policy = master.answer.policy();
+) -> PortVerdict {
+    let loads = if passes_over_loads(plan.player, master) {
+        &[]
+    } else {
+        loads
+    };
     let others: Vec<&Step> = loads.iter().chain(own).collect();
     let offers: Vec<Offer> = others
         .iter()
-        .filter_map(|step| step.answer.offer(step.exchange.address.port()))
+        .filter_map(|step| step.offer(plan.player))
         .collect();
-    let master_offer = master.answer.offer(MASTER_PORT);
-    let decision = policy::explain(Player::Flash, master_offer.as_ref(), &offers, origin, port);
-    let by = by(plan, &decision, master_policy, &others, origin, port);
-    let denied = by.is_none();
-    Verdict {
+    let offer = master.offer(plan.player);
+    let decision = policy::explain(plan.player, offer.as_ref(), &offers, origin, port);
+    let by = by(plan, &decision, master, &others, origin, port);
+    let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
+    if by.is_none() {
+        reasons = self::reasons(plan, &decision, master, loads, own);
+        wishes = self::wishes(plan, master, &others, origin, port);
+    }
+    PortVerdict {
         port,
+        doubt: doubt(plan.player, master, &others, by.as_ref()),
         by,
-        uncertain: master.answer.state == State::Unusable,
-        reasons: if denied {
-            reasons(plan, &decision, master, loads, own)
-        } else {
-            Vec::new()
-        },
+        reasons,
         reachable: None,
-        wishes: if denied {
-            advice::wishes(Player::Flash, master_offer.as_ref(), &offers, origin, port)
-        } else {
-            Vec::new()
-        },
+        silent: false,
+        hangs: false,
+        wishes,
         decision,
     }
+}
+
+/// What it takes to have the connection allowed: nothing but the cures of what is wrong with the
+/// answers, where a policy would allow it once it came as it should.
+fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u16) -> Vec<Wish> {
+    let intended = master.intended_offer();
+    let offers: Vec<Offer> = others
+        .iter()
+        .filter_map(|step| step.intended_offer())
+        .collect();
+    match policy::explain(plan.player, intended.as_ref(), &offers, origin, port) {
+        policy::Verdict::Allowed { .. } => Vec::new(),
+        policy::Verdict::Denied(_) => {
+            advice::wishes(plan.player, intended.as_ref(), &offers, origin, port)
+        }
+    }
+}
+
+fn doubt(player: Player, master: &Step, others: &[&Step], by: Option<&By>) -> Option<Doubt> {
+    let takes_master = master.policy(player).is_some();
+    if master.answer.state == AnswerState::Unusable && !takes_master {
+        return Some(Doubt::NotAPolicy);
+    }
+    let by = by?;
+    if master.exchange.ended_empty() && by.role == Role::Load {
+        return Some(Doubt::EndedEmpty);
+    }
+    let mut steps = std::iter::once(&master).chain(others);
+    let step =
+        steps.find(|step| step.role == by.role && step.exchange.address.port() == by.port)?;
+    may_miss_the_rest(player, &step.answer).then_some(Doubt::ReadsOnce)
 }
 
 fn by(
     plan: &Plan,
     decision: &policy::Verdict,
-    master: Option<&Policy>,
+    master: &Step,
     others: &[&Step],
     origin: &Origin,
     destination: u16,
@@ -117,29 +175,23 @@ fn by(
         return None;
     };
     // The port that stands for 843 may be another, and a location may be on 843.
-    let offer = master.map(|policy| Offer::new(MASTER_PORT, policy));
-    let alone = policy::explain(Player::Flash, offer.as_ref(), &[], origin, destination);
-    let (what, port, policy) = match master {
-        Some(policy) if matches!(alone, policy::Verdict::Allowed { .. }) => {
-            (What::Master, plan.port, Some(policy))
-        }
-        _ => {
-            let step = others.iter().find(|step| {
-                step.exchange.address.port() == port && step.answer.policy().is_some()
-            });
-            (
-                step.map_or(What::Destination, |step| step.what),
-                port,
-                step.and_then(|step| step.answer.policy()),
-            )
-        }
+    let offer = master.offer(plan.player);
+    let alone = policy::explain(plan.player, offer.as_ref(), &[], origin, destination);
+    let by_master = matches!(alone, policy::Verdict::Allowed { .. });
+    let is_it =
+        |step: &&&Step| step.exchange.address.port() == port && step.offer(plan.player).is_some();
+    let (role, step) = if by_master {
+        (Role::Master, Some(master))
+    } else {
+        let step = others.iter().find(is_it).copied();
+        (step.map_or(Role::Destination, |step| step.role), step)
     };
-    let grant = policy
-        .and_then(|policy| policy.grants.get(grant))
+    let grant = step
+        .and_then(|step| step.policy(plan.player)?.grants.get(grant))
         .map(render_grant);
     Some(By {
-        what,
-        port,
+        role,
+        port: if by_master { plan.port } else { port },
         grant: clip(&grant.unwrap_or_default()),
     })
 }
@@ -159,18 +211,28 @@ fn reasons(
         error.unwrap_or("no policy").to_string()
     };
     let mut lines = Vec::new();
+    if passes_over_loads(plan.player, master) && !plan.loads.is_empty() {
+        lines.push(format!(
+            "port {} ended the connection without a byte: {} then asks the destination port alone, \
+             and passes over loadPolicyFile",
+            plan.port, plan.player
+        ));
+    }
     for reason in found {
         lines.push(match reason {
             Reason::NoMaster => format!("port {}: {}", plan.port, because(master)),
             Reason::Policy { port, denial }
-                if *port == MASTER_PORT && master.answer.policy().is_some() =>
+                if *port == MASTER_PORT && master.offer(plan.player).is_some() =>
             {
                 format!("the policy on port {}: {denial}", plan.port)
             }
             other => other.to_string(),
         });
     }
-    for load in loads.iter().filter(|load| load.answer.policy().is_none()) {
+    for load in loads
+        .iter()
+        .filter(|load| load.offer(plan.player).is_none())
+    {
         lines.push(format!(
             "port {}, named by --load: {}",
             load.exchange.address.port(),
@@ -182,13 +244,13 @@ fn reasons(
             "{load}, named by --load: a policy speaks only for the host that serves it"
         ));
     }
-    if !others_count(Player::Flash, master.answer.policy()) {
+    if !others_count(plan.player, master.policy(plan.player)) {
         lines.push(
             "no other port was asked: the meta-policy leaves other policies without effect".into(),
         );
     }
     match own {
-        Some(own) if own.answer.policy().is_none() => {
+        Some(own) if own.offer(plan.player).is_none() => {
             let port = own.exchange.address.port();
             let error = own.answer.error();
             let unreachable = error.is_some_and(|error| {
@@ -210,4 +272,67 @@ fn reasons(
         _ => {}
     }
     lines.iter().map(|line| clip(line)).collect()
+}
+
+/// A verdict in the user's words; printable, on one line.
+pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
+    let origin = plan.from.as_ref();
+    let origin = origin.map_or_else(String::new, ToString::to_string);
+    let doubt = verdict
+        .doubt
+        .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
+    let Some(by) = &verdict.by else {
+        let error = "the player reports SecurityError #2048";
+        return format!("DENIED, {error}: a SWF from {origin} may not connect to {to}.{doubt}");
+    };
+    let from = match by.role {
+        Role::Master if by.port == MASTER_PORT => String::new(),
+        Role::Master => format!(", if port {} were port {MASTER_PORT}", by.port),
+        Role::Load => format!(
+            ", once it has called Security.loadPolicyFile(\"xmlsocket://{}:{}\")",
+            plan.host, by.port
+        ),
+        Role::Destination => format!(", in the policy of port {} itself", by.port),
+    };
+    let grant = &by.grant;
+    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{from}.");
+    if verdict.hangs {
+        return format!(
+            "ALLOWED, and {} waits without end, for it asks port {} too, which says nothing: {sentence}",
+            plan.player, verdict.port
+        );
+    }
+    match &verdict.reachable {
+        Some(Ok(after)) => format!("ALLOWED: {sentence} The port answers, in {}.{doubt}", time(*after)),
+        Some(Err(why)) => format!(
+            "ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}",
+            no_answer(why, plan.elsewhere)
+        ),
+        None => format!("ALLOWED: {sentence}{doubt}"),
+    }
+}
+
+fn no_answer(why: &NoConnection, limit: Duration) -> String {
+    match why {
+        NoConnection::Refused => "connection refused".into(),
+        NoConnection::Filtered => format!("no answer within {}", time(limit)),
+        NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
+    }
+}
+
+fn doubt_in_words(plan: &Plan, doubt: Doubt) -> String {
+    let port = plan.port;
+    match doubt {
+        Doubt::NotAPolicy => format!(
+            " UNCERTAIN: how the player takes what port {port} answers is not documented; this holds if it passes over it."
+        ),
+        Doubt::EndedEmpty => format!(
+            " UNCERTAIN: port {port} ends the connection without a byte. How Flash Player takes that is not documented; \
+             Lightspark then asks the destination port alone, and passes over what loadPolicyFile names."
+        ),
+        Doubt::ReadsOnce => format!(
+            " UNCERTAIN: {} reads an answer once, and the policy came in pieces.",
+            plan.player
+        ),
+    }
 }

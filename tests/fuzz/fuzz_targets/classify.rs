@@ -8,7 +8,7 @@ use std::time::Duration;
 use flashpolicyd::policy::Policy;
 use flashpolicyd::probe::ask::{End, Exchange, MAX_BYTES};
 use flashpolicyd::probe::classify::classify;
-use flashpolicyd::probe::{first_line, json, report_of, story, Arguments, Plan, State};
+use flashpolicyd::probe::{first_line, json, report_of, story, AnswerState, Arguments, Plan};
 use flashpolicyd::text::Style;
 use libfuzzer_sys::fuzz_target;
 
@@ -26,13 +26,15 @@ fuzz_target!(|input: (u8, u16, u16, bool, &[u8])| {
     };
     let answer = classify(&exchange, exchange.address.port());
     let policy: Option<&Policy> = answer.policy();
-    assert_eq!(policy.is_some(), answer.state == State::Counts);
-    assert_eq!(answer.error().is_none(), answer.state == State::Counts);
+    assert_eq!(policy.is_some(), answer.state == AnswerState::Counts);
+    assert_eq!(answer.error().is_none(), answer.state == AnswerState::Counts);
 
     let arguments = Arguments {
         host: "127.0.0.1".into(),
         from: Some("www.example.com".into()),
-        to: Some("80,2001".into()),
+        to: Some(if stands_for_843 { "80,2001" } else { "*" }.into()),
+        player: Some(["flash", "lightspark", "unity"][usize::from(end) % 3].into()),
+        ignore: vec!["left-open,ip-domain".into()],
         ..Arguments::default()
     };
     let plan = Plan::new(&arguments).expect("a plan");

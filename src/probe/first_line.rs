@@ -1,0 +1,119 @@
+//! The first line of a report, which is a monitoring plugin's. It finds out nothing.
+
+use super::{Address, AnswerState, Level, Report, Role};
+use crate::advice::ports_in_words;
+use crate::text::{clip, time};
+
+/// The line that a monitoring plugin prints, without a line end.
+pub fn first_line(report: &Report) -> String {
+    let level = report.level();
+    let mut facts = Vec::new();
+    for address in &report.addresses {
+        if level == Level::Critical {
+            facts.extend(faults(report, address));
+        } else {
+            facts.extend(answered(address));
+            facts.extend(warnings(address).filter(|_| level == Level::Warning));
+        }
+    }
+    let remarks = report.remarks.iter();
+    facts.extend(remarks.map(|remark| format!("{}: {}", remark.class.as_str(), remark.cause)));
+    if level == Level::Fine {
+        facts.extend(allowed(report));
+    }
+    let facts = clip(&facts.join("; ")).replace('|', "/");
+    let mut line = format!("POLICY {} - {facts}", level.as_str());
+    let answers = report
+        .addresses
+        .iter()
+        .flat_map(Address::steps)
+        .filter(|step| step.answer.state == AnswerState::Counts);
+    if let Some(slowest) = answers.map(|step| step.exchange.time).max() {
+        let limit = report.plan.timeout.as_secs_f64();
+        line.push_str(&format!(" | time={:.4}s;;{limit}", slowest.as_secs_f64()));
+    }
+    line
+}
+
+/// `http://www.example.com may connect to ports 2001 and 3001`.
+fn allowed(report: &Report) -> Option<String> {
+    let origin = report.plan.from.as_ref()?;
+    let to = report.plan.to.as_ref()?;
+    let sample = to.sample([]);
+    let ports = if sample.is_partial() {
+        format!("ports {to}")
+    } else {
+        ports_in_words(&sample.ports)
+    };
+    Some(format!("{origin} may connect to {ports}"))
+}
+
+/// `127.0.0.1:843 answered in 0.4 ms`, by the first policy of this address.
+fn answered(address: &Address) -> Option<String> {
+    let mut steps = address.steps();
+    let step = steps.find(|step| step.answer.state == AnswerState::Counts)?;
+    Some(format!(
+        "{} answered in {}",
+        step.exchange.address,
+        time(step.exchange.time)
+    ))
+}
+
+fn warnings(address: &Address) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for step in address
+        .steps()
+        .filter(|step| step.role != Role::Destination)
+    {
+        let of_exchange = step.answer.remarks.iter().map(|r| r.class.as_str());
+        let reading = step.answer.reading.iter();
+        let of_policy = reading.flat_map(|reading| &reading.findings);
+        for name in of_exchange.chain(of_policy.map(|f| f.code.as_str())) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
+}
+
+/// What the player would say, and what is wrong with the answers.
+fn faults(report: &Report, address: &Address) -> Vec<String> {
+    let mut faults = Vec::new();
+    let failures = [
+        ("may not connect to", "SecurityError #2048"),
+        ("finds nobody at", "IOError #2031"),
+    ];
+    for (what, error) in failures {
+        let failing = address.verdicts.iter();
+        let failing = failing.filter(|verdict| verdict.error() == Some(error));
+        let ports: Vec<_> = failing.map(|verdict| verdict.port).collect();
+        if let (Some(origin), false) = (&report.plan.from, ports.is_empty()) {
+            let (ip, ports) = (address.ip, ports_in_words(&ports));
+            faults.push(format!("{origin} {what} {ip}, {ports} ({error})"));
+        }
+    }
+    let hanging = address.verdicts.iter().filter(|verdict| verdict.hangs);
+    let hanging: Vec<_> = hanging.map(|verdict| verdict.port).collect();
+    if !hanging.is_empty() {
+        let (player, ports) = (report.plan.player, ports_in_words(&hanging));
+        faults.push(format!(
+            "{player} waits without end on {}, {ports}",
+            address.ip
+        ));
+    }
+    for step in address
+        .steps()
+        .filter(|step| step.role != Role::Destination)
+    {
+        if let Some(error) = step.answer.error() {
+            faults.push(format!(
+                "{}: {}: {}",
+                step.exchange.address,
+                error.class.as_str(),
+                error.cause
+            ));
+        }
+    }
+    faults
+}

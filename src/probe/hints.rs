@@ -1,0 +1,76 @@
+//! What is good to know beside the verdict: what costs some players time, and who asks for no
+//! policy at all. Nothing here is wrong, so nothing here changes how bad a report is.
+
+use super::{Address, AnswerState, Level, PortVerdict, Report, Role};
+use crate::advice::ports_in_words;
+use crate::json::Change;
+use crate::policy::{others_count, Player, MASTER_PORT};
+
+/// The hints, the most useful first; without any where the server itself has to be cured first.
+pub(super) fn hints(report: &Report) -> Vec<Change> {
+    let mut hints = Vec::new();
+    hints.extend(master_only(report));
+    if report.level() != Level::Critical {
+        hints.push(Change::in_words(NO_REQUEST));
+    }
+    hints
+}
+
+/// Where a policy is fine and a player is refused all the same. Source: rule book, "Players that do
+/// not ask".
+const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log shows \
+     no request of it: Ruffle asks for no policy (on a web page its sockets need the page's \
+     `socketProxy`, on the desktop its user is asked); else the player connects to another host, or \
+     a firewall is in the way";
+
+/// Lightspark asks the destination port although port 843 allows the connection, and waits there
+/// without end. Source: rule book section 7.
+fn master_only(report: &Report) -> Option<Change> {
+    let plan = &report.plan;
+    let mut silent: Vec<u16> = Vec::new();
+    for address in &report.addresses {
+        let policy = address.master.answer.policy();
+        let counts = address.master.answer.state == AnswerState::Counts;
+        if counts && others_count(Player::Lightspark, policy) && only_the_master_counts(address) {
+            silent.extend(silent_ports(address));
+        }
+    }
+    silent.sort_unstable();
+    silent.dedup();
+    (!silent.is_empty()).then(|| {
+        let (takes, them) = match silent.len() {
+            1 => ("takes a policy request and says nothing", "it"),
+            _ => ("take a policy request and say nothing", "them"),
+        };
+        Change {
+            text: format!(
+                "{} {takes}, as a game does that lets the client speak first: Lightspark asks {them} \
+                 even where port {MASTER_PORT} allows the connection, and waits without end. \
+                 `meta_policy = master-only` on port {} spares it that; no other policy of this host \
+                 counts then",
+                ports_in_words(&silent),
+                plan.port
+            ),
+            conf: Some("meta_policy = master-only".into()),
+        }
+    })
+}
+
+/// Whether `master-only` would take a grant away that is needed.
+fn only_the_master_counts(address: &Address) -> bool {
+    let elsewhere = |verdict: &PortVerdict| {
+        verdict
+            .by
+            .as_ref()
+            .is_some_and(|by| by.role != Role::Master)
+    };
+    !address.verdicts.iter().any(elsewhere)
+}
+
+fn silent_ports(address: &Address) -> impl Iterator<Item = u16> + '_ {
+    let allowed = address.verdicts.iter().filter(|verdict| verdict.silent);
+    let denied = address.own.iter().filter(|own| own.exchange.is_silent());
+    allowed
+        .map(|verdict| verdict.port)
+        .chain(denied.map(|own| own.exchange.address.port()))
+}

@@ -1,0 +1,193 @@
+//! The player's order: every address of the host is asked as the player asks one. It connects
+//! through `ask` alone, and leaves every decision to `policy`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::ask::{ask, ask_briefly, connect_only, Limits, REQUEST};
+use super::classify::{classify, AnswerState, Remark};
+use super::parallel::at_once;
+use super::plan::{ELSEWHERE, PLAYERS_PATIENCE};
+use super::player::waits_for_silence;
+use super::resolve::resolve;
+use super::second_look::look_again;
+use super::verdict::judge;
+use super::{Address, Class, Plan, PortVerdict, Report, Role, Step};
+use crate::policy::{others_count, Origin, MASTER_PORT};
+use crate::text::list;
+
+/// The most addresses of one host that are asked.
+const MAX_ADDRESSES: usize = 8;
+
+/// How long a destination port that is allowed already is listened to: is it silent?
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Asks every address of the host what the player would ask, all of them at the same time.
+pub fn run(plan: Plan) -> Report {
+    let mut remarks = wrong_hosts(&plan);
+    let mut ips = resolve(&plan.host, plan.elsewhere).unwrap_or_else(|why| {
+        let cause = format!("{} has no address: {why}", plan.host);
+        remarks.push(Remark::new(Class::Unresolved, plan.port, cause));
+        Vec::new()
+    });
+    let left_out = ips.len().saturating_sub(MAX_ADDRESSES);
+    ips.truncate(MAX_ADDRESSES);
+    let mut addresses = at_once(&ips, |&ip| examine(&plan, ip));
+    let any_route = addresses.iter().any(|address| !address.has_no_route());
+    for address in &mut addresses {
+        if any_route && address.has_no_route() {
+            address.verdicts.clear();
+            address.own.clear();
+        }
+    }
+    remarks.extend(differing(&plan, &addresses));
+    Report {
+        plan,
+        remarks,
+        addresses,
+        left_out,
+        ignored: 0,
+    }
+    .without_ignored()
+}
+
+/// `--load` locations on other hosts: they are not asked, since no answer would count.
+fn wrong_hosts(plan: &Plan) -> Vec<Remark> {
+    let others = plan.loads.iter().filter(|load| load.host != plan.host);
+    others
+        .map(|load| {
+            let cause = format!(
+                "--load {load} was not asked: a policy of {} lets nobody connect to {}",
+                load.host, plan.host
+            );
+            Remark::new(Class::WrongHost, load.port, cause)
+        })
+        .collect()
+}
+
+/// Where one address has a policy and another has none.
+fn differing(plan: &Plan, addresses: &[Address]) -> Option<Remark> {
+    let judged = addresses.iter().filter(|address| !address.has_no_route());
+    let (with, without): (Vec<&Address>, Vec<&Address>) =
+        judged.partition(|a| a.master.answer.state == AnswerState::Counts);
+    let names = |addresses: &[&Address]| {
+        let sockets = addresses.iter().map(|a| a.master.exchange.address);
+        list(&sockets.collect::<Vec<_>>())
+    };
+    (!with.is_empty() && !without.is_empty()).then(|| {
+        let cause = format!(
+            "there is a policy on {}, and none on {}",
+            names(&with),
+            names(&without)
+        );
+        Remark::new(Class::OneAddress, plan.port, cause)
+    })
+}
+
+/// Goes through one address as the player does. Source: rule book section 8.
+fn examine(plan: &Plan, ip: IpAddr) -> Address {
+    let limits = Limits {
+        deadline: PLAYERS_PATIENCE,
+        patience: plan.patience,
+    };
+    let address = SocketAddr::new(ip, plan.port);
+    let mut master = step(Role::Master, address, MASTER_PORT, limits);
+    look_again(plan, &mut master);
+    let loads = at_once(&locations(plan, &master), |&port| {
+        let mut load = step(Role::Load, SocketAddr::new(ip, port), port, elsewhere(plan));
+        look_again(plan, &mut load);
+        load
+    });
+    let (mut own, mut verdicts) = (Vec::new(), Vec::new());
+    if let Some(origin) = &plan.from {
+        let ports = plan.sample(std::iter::once(&master).chain(&loads));
+        let judged = at_once(&ports, |&port| {
+            examine_port(plan, origin, &master, &loads, port)
+        });
+        for (step, verdict) in judged {
+            own.extend(step);
+            verdicts.push(verdict);
+        }
+    }
+    Address {
+        ip,
+        master,
+        loads,
+        own,
+        verdicts,
+    }
+}
+
+/// The ports of this host that the SWF names and that count, each once.
+fn locations(plan: &Plan, master: &Step) -> Vec<u16> {
+    let mut ports: Vec<u16> = Vec::new();
+    if others_count(plan.player, master.policy(plan.player)) {
+        for load in plan.loads.iter().filter(|load| load.host == plan.host) {
+            if load.port != plan.port && !ports.contains(&load.port) {
+                ports.push(load.port);
+            }
+        }
+    }
+    ports
+}
+
+/// Limits for every other port than 843: the player waits as long as the system does.
+fn elsewhere(plan: &Plan) -> Limits {
+    Limits {
+        deadline: ELSEWHERE,
+        patience: plan.elsewhere,
+    }
+}
+
+/// The destination port: its own policy, when no other allows the connection, and the port itself.
+fn examine_port(
+    plan: &Plan,
+    origin: &Origin,
+    master: &Step,
+    loads: &[Step],
+    port: u16,
+) -> (Option<Step>, PortVerdict) {
+    let mut verdict = judge(plan, origin, master, loads, None, port);
+    let is_location = |load: &Step| load.exchange.address.port() == port;
+    let asked = port == plan.port || loads.iter().any(is_location);
+    let address = SocketAddr::new(master.exchange.address.ip(), port);
+    let mut own = None;
+    let others_count = others_count(plan.player, master.policy(plan.player));
+    let asks_it = plan.player.rules().asks_destination;
+    if !verdict.is_allowed() && !asked && others_count && asks_it {
+        let step = step(Role::Destination, address, port, elsewhere(plan));
+        verdict = judge(plan, origin, master, loads, Some(&step), port);
+        verdict.reachable = Some(step.exchange.connected.clone());
+        own = Some(step);
+    }
+    if verdict.is_allowed() && verdict.reachable.is_none() {
+        let by_master = verdict
+            .by
+            .as_ref()
+            .is_some_and(|by| by.role == Role::Master);
+        if others_count && !asked && by_master && plan.looks_for_silence {
+            let exchange = ask_briefly(
+                address,
+                REQUEST,
+                plan.elsewhere,
+                SILENCE.min(plan.elsewhere),
+            );
+            verdict.silent = exchange.is_silent();
+            verdict.hangs = verdict.silent && waits_for_silence(plan.player);
+            verdict.reachable = Some(exchange.connected);
+        } else {
+            verdict.reachable = Some(connect_only(address, plan.elsewhere));
+        }
+    }
+    (own, verdict)
+}
+
+fn step(role: Role, address: SocketAddr, served_from: u16, limits: Limits) -> Step {
+    let exchange = ask(address, REQUEST, limits);
+    let answer = classify(&exchange, served_from);
+    Step {
+        role,
+        exchange,
+        answer,
+    }
+}

@@ -1,0 +1,162 @@
+//! Second looks: where no policy came from a port that should have one, what is there instead? Other requests than the
+//! player's are sent, and what comes back explains the silence. Nothing here decides whether a
+//! player gets a policy.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::ask::{ask, End, Exchange, Limits, NoConnection, REQUEST};
+use super::classify::{contains, Remark};
+use super::parallel::at_once;
+use super::{tls, Class, Plan, Role, Step};
+use crate::text::time;
+
+/// How long a second look takes: no player waits for it. Where the way is long, it may take four
+/// ways there and back, which a TLS server needs for its first answer with one to spare.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Looks again where the answer is an error, and says what was found in its remarks.
+pub(super) fn look_again(plan: &Plan, step: &mut Step) {
+    let Some(class) = step.answer.error().map(|remark| remark.class) else {
+        return;
+    };
+    let connected = &step.exchange.connected;
+    let way = connected.as_ref().map_or(Duration::ZERO, |way| *way);
+    let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
+    let limits = Limits {
+        deadline: limit,
+        patience: limit,
+    };
+    let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty();
+    // TLS alone first: some servers hold one connection at a time.
+    let is_tls = nothing_came && answers_tls(&step.exchange, limits);
+    if is_tls {
+        let cause = format!(
+            "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
+            what_it_did(&step.exchange)
+        );
+        explain_silence(step, Class::Tls, cause);
+    }
+    let mut looks = Vec::new();
+    if nothing_came && !is_tls {
+        looks.extend(other_requests(plan, step.exchange.address));
+    }
+    let no_route = matches!(step.exchange.connected, Err(NoConnection::NoRoute(_)));
+    if step.role == Role::Master && class != Class::Invalid && !no_route {
+        looks.push(crossdomain_xml(plan, step.exchange.address));
+    }
+    let seen = at_once(&looks, |look| ask(look.at, &look.request, limits).bytes);
+    for (look, bytes) in looks.iter().zip(seen) {
+        take(look, &bytes, step);
+    }
+}
+
+fn answers_tls(exchange: &Exchange, limits: Limits) -> bool {
+    let answer = ask(exchange.address, tls::CLIENT_HELLO, limits);
+    tls::is_server_record(&answer.bytes)
+}
+
+fn what_it_did(exchange: &Exchange) -> String {
+    let after = time(exchange.time);
+    match exchange.end {
+        End::Closed => format!("the end of the connection, after {after}"),
+        End::Reset => format!("a reset, after {after}"),
+        End::Open | End::TooMuch => format!("silence, for {after}"),
+    }
+}
+
+/// Puts what is really there in the place of the remark that nothing came.
+fn explain_silence(step: &mut Step, class: Class, cause: String) {
+    let port = step.exchange.address.port();
+    let remark = Remark::new(class, port, cause);
+    let remarks = &mut step.answer.remarks;
+    match remarks.iter_mut().find(|remark| remark.is_error()) {
+        Some(error) => *error = remark,
+        None => remarks.push(remark),
+    }
+}
+
+/// A request, where it goes, and what an answer would show.
+struct Look {
+    at: SocketAddr,
+    request: Vec<u8>,
+    shows: Shows,
+}
+
+enum Shows {
+    /// A server that wants this in place of the request's NUL.
+    StrictRequest(&'static str),
+    /// A web server.
+    Web,
+    /// A policy for HTTP on the host's web server.
+    Crossdomain,
+}
+
+/// What is sent to the policy's own port.
+fn other_requests(plan: &Plan, at: SocketAddr) -> [Look; 3] {
+    let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
+    let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
+    [
+        Look {
+            at,
+            request: [bare, b"\n"].concat(),
+            shows: Shows::StrictRequest("a line end in place of the NUL"),
+        },
+        Look {
+            at,
+            request: bare.to_vec(),
+            shows: Shows::StrictRequest("no NUL"),
+        },
+        Look {
+            at,
+            request: head.into_bytes(),
+            shows: Shows::Web,
+        },
+    ]
+}
+
+fn crossdomain_xml(plan: &Plan, master: SocketAddr) -> Look {
+    let get = format!(
+        "GET /crossdomain.xml HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        plan.host
+    );
+    Look {
+        at: SocketAddr::new(master.ip(), 80),
+        request: get.into_bytes(),
+        shows: Shows::Crossdomain,
+    }
+}
+
+/// Adds what an answer shows to the step's remarks.
+fn take(look: &Look, bytes: &[u8], step: &mut Step) {
+    let port = step.exchange.address.port();
+    let is_http = bytes.starts_with(b"HTTP/");
+    let holds_policy = contains(bytes, b"cross-domain-policy");
+    let remarks = &mut step.answer.remarks;
+    match look.shows {
+        Shows::StrictRequest(how) if holds_policy => {
+            let is_known = |remark: &Remark| remark.class == Class::StrictRequest;
+            if !remarks.iter().any(is_known) {
+                let cause =
+                    format!("a policy comes for a request with {how}, and none for the player's");
+                let remark = Remark::new(Class::StrictRequest, port, cause);
+                // It is the cure of the silence, too.
+                if let Some(error) = remarks.iter_mut().find(|remark| remark.is_error()) {
+                    error.cure.clone_from(&remark.cure);
+                }
+                remarks.push(remark);
+            }
+        }
+        Shows::Web if is_http => {
+            let cause = "a web server listens here: it waits for the rest of an HTTP request";
+            explain_silence(step, Class::Http, cause.into());
+        }
+        Shows::Crossdomain if is_http && holds_policy => {
+            let web = look.at;
+            let cause =
+                format!("http://{web}/crossdomain.xml exists: it is for HTTP and opens no socket");
+            remarks.push(Remark::new(Class::CrossdomainHttp, port, cause));
+        }
+        _ => {}
+    }
+}
