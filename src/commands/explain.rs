@@ -16,7 +16,7 @@ use crate::policy::{
 };
 use crate::served::{Served, Source};
 use crate::terminal;
-use crate::text::{clip, Colour, Style};
+use crate::text::{clip, quote, Colour, Style};
 
 /// The error that a player reports where no policy allows a connection.
 const DENIED: &str = "SecurityError #2048";
@@ -457,8 +457,8 @@ fn changes(
             if let Ok(ports) = PortSet::parse(&ports) {
                 let conf = advice::line(&policy::Grant { ports, ..grant });
                 change.text = format!(
-                    "allow it: write `{conf}` in place of `{}` ({place})",
-                    place.text.trim()
+                    "allow it: write `{conf}` in place of {} ({place})",
+                    quote(place.text.trim())
                 );
                 change.conf = Some(conf);
             }
