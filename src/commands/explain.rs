@@ -450,10 +450,7 @@ fn changes(
         let line =
             extended.and_then(|at| Some((config.allow.get(at)?, config.written.allow.get(at)?)));
         if let Some((known, place)) = line {
-            let ports = match is_sample {
-                true => grant.ports.to_string(),
-                false => format!("{},{}", known.ports, grant.ports),
-            };
+            let ports = format!("{},{}", known.ports, grant.ports);
             if let Ok(ports) = PortSet::parse(&ports) {
                 let conf = advice::line(&policy::Grant { ports, ..grant });
                 change.text = format!(
