@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{load, print, read_policies, usage};
+use super::{load_policies, print, usage};
 use crate::advice;
 use crate::cli::{Configured, Question};
 use crate::config::{Config, Listen};
@@ -11,8 +11,8 @@ use crate::exit::Exit;
 use crate::inspect;
 use crate::json::{self, Change};
 use crate::policy::{
-    self, others_count, ports_in_words, render_grant, Host, Offer, Origin, Player, PortSet, Sample,
-    Verdict, MASTER_PORT,
+    self, others_count, ports_in_words, render_grant, Denial, Host, Offer, Origin, Player, PortSet,
+    Reason, Sample, Verdict, MASTER_PORT,
 };
 use crate::served::{Served, Source};
 use crate::terminal;
@@ -20,6 +20,9 @@ use crate::text::{clip, quote, Colour, Style};
 
 /// The error that a player reports where no policy allows a connection.
 const DENIED: &str = "SecurityError #2048";
+
+/// The most grants of one policy whose refusal is told.
+const MAX_REFUSALS: usize = 10;
 
 /// What is asked, understood.
 struct Asked {
@@ -74,11 +77,7 @@ pub(super) fn run(configured: &Configured, question: &Question, as_json: bool) -
         Ok(asked) => asked,
         Err(mistake) => return usage(&mistake),
     };
-    let read = load(configured).and_then(|loaded| {
-        let all = read_policies(&loaded.config)?;
-        Ok((loaded.config, all))
-    });
-    let (config, all) = match read {
+    let (config, all) = match load_policies(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
@@ -244,18 +243,52 @@ impl Told<'_> {
         )
     }
 
+    /// What a grant is called, by the port that serves its policy.
+    fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
+        match self.location(all, port) {
+            Some(location) => location.served.grant_name(grant),
+            None => format!("grant {}", grant + 1),
+        }
+    }
+
     fn reasons(&self, all: &[Location]) -> Vec<String> {
         let Verdict::Denied(reasons) = &self.verdict else {
             return Vec::new();
         };
-        let name = |port: u16, grant: usize| match self.location(all, port) {
-            Some(location) => location.served.grant_name(grant),
-            None => format!("grant {}", grant + 1),
-        };
+        let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
         let reasons = reasons.iter();
         reasons
             .map(|reason| clip(&reason.in_words(&name)))
             .collect()
+    }
+
+    /// The reasons as a list; where several grants refuse, each has a line of its own.
+    fn reason_lines(&self, all: &[Location]) -> Vec<String> {
+        let Verdict::Denied(reasons) = &self.verdict else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        for (reason, in_words) in reasons.iter().zip(self.reasons(all)) {
+            let (port, refusals) = match reason {
+                Reason::Policy {
+                    port,
+                    denial: Denial::Grants(refusals),
+                } if refusals.len() > 1 => (*port, refusals),
+                _ => {
+                    lines.push(format!("- {in_words}"));
+                    continue;
+                }
+            };
+            lines.push(format!("- the policy on port {port}:"));
+            for (index, refusal) in refusals.iter().enumerate().take(MAX_REFUSALS) {
+                let name = self.grant_name(all, port, index);
+                lines.push(clip(&format!("  - {name} is {refusal}")));
+            }
+            if refusals.len() > MAX_REFUSALS {
+                lines.push(format!("  - and {} more.", refusals.len() - MAX_REFUSALS));
+            }
+        }
+        lines
     }
 
     fn as_json(&self, all: &[Location], asked: &Asked) -> OneVerdict {
@@ -337,9 +370,8 @@ fn story(
             _ => headline,
         });
         let ports = ports.strip_prefix("ports ");
-        for reason in one.reasons(all) {
-            let reason = ports.map_or(reason.clone(), |ports| for_all(&reason, one.port, ports));
-            lines.push(format!("- {reason}"));
+        for line in one.reason_lines(all) {
+            lines.push(ports.map_or(line.clone(), |ports| for_all(&line, one.port, ports)));
         }
         if let Verdict::Allowed { port, .. } = one.verdict {
             lines.extend(asking(asked.player, port, one.port));
@@ -353,7 +385,10 @@ fn story(
         lines.push(String::new());
         lines.extend(notes.iter().map(|note| format!("Note: {note}")));
     }
-    let lines = lines.iter().map(|line| style.wrap(line, 2) + "\n");
+    let indent = |line: &str| 2 + line.len() - line.trim_start().len();
+    let lines = lines
+        .iter()
+        .map(|line| style.wrap(line, indent(line)) + "\n");
     lines.collect()
 }
 
