@@ -46,6 +46,13 @@ pub enum Wish {
     },
     /// The SWF over HTTPS, in place of a grant without `secure`.
     Https,
+    /// A policy that the player does not drop as a whole.
+    Readable {
+        /// The player that drops it.
+        player: Player,
+        /// Why it does.
+        why: String,
+    },
 }
 
 /// What it takes to let content from `origin` connect to `port`.
@@ -79,6 +86,10 @@ pub fn wishes(
                     Some(denial) => asked = Some((offer.policy, denial)),
                 }
             }
+            Some(Denial::Dropped { player, why }) => {
+                wishes.push(Wish::Readable { player, why });
+                return wishes;
+            }
             denial => asked = denial.map(|denial| (offer.policy, denial)),
         }
     } else {
@@ -86,6 +97,10 @@ pub fn wishes(
         for offer in offers {
             match denial(offer) {
                 Some(Denial::LowPort { served_from }) => wishes.push(Wish::LowPort { served_from }),
+                Some(Denial::Dropped { player, why }) => {
+                    wishes.push(Wish::Readable { player, why });
+                    return wishes;
+                }
                 Some(denial) if asked.is_none() => asked = Some((offer.policy, denial)),
                 _ => {}
             }
@@ -101,7 +116,7 @@ pub fn wishes(
             }
             (Some(grant.domain.clone()), grant.secure && !https)
         }
-        None => (own_domain(origin), false),
+        None => (own_domain(player, origin), false),
     };
     wishes.extend(domain.map(|domain| Wish::Allow {
         domain,
@@ -129,9 +144,10 @@ fn nearest<'a>(policy: &'a Policy, denial: &Denial) -> Option<(&'a Grant, bool)>
 }
 
 /// The domain that is for content from this origin, and no wider than it has to be.
-fn own_domain(origin: &Origin) -> Option<DomainPattern> {
+fn own_domain(player: Player, origin: &Origin) -> Option<DomainPattern> {
     match origin {
-        Origin::Local => Some(DomainPattern::ANY),
+        _ if player == Player::Unity => Some(DomainPattern::ANY),
+        Origin::Local | Origin::Anywhere => Some(DomainPattern::ANY),
         Origin::Web { host, .. } => DomainPattern::parse(&host.to_string()).ok(),
     }
 }
@@ -171,6 +187,9 @@ fn changes_with(grants: Vec<Grant>, wishes: &[Wish]) -> Vec<Change> {
             Wish::Https => add(Change::in_words(
                 "load the SWF over HTTPS; or, to allow it over HTTP too, the next line",
             )),
+            Wish::Readable { player, why } => add(Change::in_words(format!(
+                "write the policy so that {player} reads it: {why}"
+            ))),
             Wish::Allow { .. } => {}
         }
     }
@@ -179,7 +198,7 @@ fn changes_with(grants: Vec<Grant>, wishes: &[Wish]) -> Vec<Change> {
 }
 
 /// The grants that are wished for, the ports of each domain together.
-fn grants<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Vec<Grant> {
+pub fn grants<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Vec<Grant> {
     let mut found: Vec<(&DomainPattern, bool, Vec<u16>)> = Vec::new();
     for wish in wishes {
         let Wish::Allow {
@@ -213,9 +232,15 @@ fn grants<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Vec<Grant> {
         .collect()
 }
 
-fn allow(grant: &Grant) -> Change {
+/// The line of the configuration that grants this.
+pub fn line(grant: &Grant) -> String {
     let secure = if grant.secure { " secure" } else { "" };
-    let conf = format!("allow = {} {}{secure}", grant.domain, grant.ports);
+    format!("allow = {} {}{secure}", grant.domain, grant.ports)
+}
+
+/// The change that grants this, by any server.
+pub fn allow(grant: &Grant) -> Change {
+    let conf = line(grant);
     Change {
         text: clip(&format!(
             "allow it: `{conf}` (in the policy file of another server: {})",

@@ -6,20 +6,24 @@ use std::path::PathBuf;
 
 use pico_args::Arguments;
 
-use crate::config::{self, Loaded, Mistake, Override};
-use crate::probe::Arguments as ProbeArguments;
+use crate::config::{self, Loaded, Override};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::ignore::Ignored;
+use crate::probe::{Arguments as ProbeArguments, Class};
+use crate::text::{nearest, shown};
 
 /// What `--help` prints; it fits one screen.
 pub const HELP: &str = "\
 flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
-  flashpolicyd check [--strict] [FILE…]   find mistakes in the configuration
+  flashpolicyd check [POLICY…]            find mistakes in the configuration
                                           and its policies, or in policy files
   flashpolicyd policy                     what would be served, and its meaning
-  flashpolicyd explain ORIGIN PORT        may a SWF from ORIGIN use PORT?
+  flashpolicyd explain ORIGIN PORTS       may a SWF from ORIGIN use PORTS?
   flashpolicyd probe HOST [options]       ask a server what a player asks, and
-                                          why it is refused; see probe --help
+                                          why it is refused
+  flashpolicyd help COMMAND               the options of one of these
 
   -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
   --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
@@ -39,6 +43,21 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 /// What `probe --help` and `help probe` print.
 pub const PROBE_HELP: &str = include_str!("commands/probe_help.txt");
 
+/// What `check --help` and `help check` print.
+pub const CHECK_HELP: &str = include_str!("commands/check_help.txt");
+
+/// What `policy --help` and `help policy` print.
+pub const POLICY_HELP: &str = include_str!("commands/policy_help.txt");
+
+/// What `explain --help` and `help explain` print.
+pub const EXPLAIN_HELP: &str = include_str!("commands/explain_help.txt");
+
+/// The commands, for "did you mean".
+const COMMANDS: [&str; 6] = ["serve", "check", "policy", "explain", "probe", "help"];
+
+/// What `scripts/flashpolicyd.sh` does, and this program does not.
+const ACTIONS: [&str; 5] = ["start", "stop", "restart", "reload", "status"];
+
 /// What the user asked for.
 #[derive(Debug)]
 pub enum Command {
@@ -52,27 +71,49 @@ pub enum Command {
         files: Vec<PathBuf>,
         /// Whether warnings count as errors.
         strict: bool,
+        /// Warnings that are accepted.
+        ignore: Ignored,
+        /// As JSON.
+        json: bool,
     },
     /// Show what would be served.
-    Policy(Configured),
-    /// Tell whether a connection would be allowed.
+    Policy {
+        /// The configuration.
+        configured: Configured,
+        /// As JSON.
+        json: bool,
+    },
+    /// Tell whether connections would be allowed.
     Explain {
         /// The configuration that is asked.
         configured: Configured,
-        /// Where the SWF comes from, as it was typed.
-        origin: String,
-        /// The port that it wants to connect to, as it was typed.
-        port: String,
+        /// What is asked.
+        question: Question,
+        /// As JSON.
+        json: bool,
     },
     /// Ask a server, or what is wrong with the arguments: a monitoring plugin has an exit code of
     /// its own for that.
     Probe(Result<Probe, String>),
     /// Print the help of the probe.
     ProbeHelp,
+    /// Print the help of another command.
+    HelpOf(&'static str),
     /// Print the help.
     Help,
     /// Print the version.
     Version,
+}
+
+/// What `explain` is asked, as it was typed.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Where the SWF comes from.
+    pub from: String,
+    /// The ports that it wants to connect to.
+    pub to: String,
+    /// Whose verdict; none: Flash Player's.
+    pub player: Option<String>,
 }
 
 /// A probe, and how to tell what it found.
@@ -102,7 +143,7 @@ impl Configured {
     ///
     /// # Errors
     /// Every mistake.
-    pub fn load(&self) -> Result<Loaded, Vec<Mistake>> {
+    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         config::load(self.file.as_deref(), &self.overrides, &self.inherited)
     }
 }
@@ -125,10 +166,7 @@ const OVERRIDES: [(&str, &str); 7] = [
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut arguments = Arguments::from_vec(arguments);
     if arguments.contains(["-h", "--help"]) {
-        return Ok(match arguments.subcommand() {
-            Ok(Some(command)) if command == "probe" => Command::ProbeHelp,
-            _ => Command::Help,
-        });
+        return Ok(help_of(arguments.subcommand().ok().flatten().as_deref()));
     }
     if arguments.contains(["-V", "--version"]) {
         return Ok(Command::Version);
@@ -139,56 +177,113 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     match subcommand.as_deref() {
         None | Some("serve") => {
             let configured = configured(&mut arguments)?;
-            nothing_left(arguments)?;
+            nothing_left(arguments, &[])?;
             Ok(Command::Serve(configured))
         }
-        Some("check") => {
-            let strict = arguments.contains("--strict");
-            let configured = configured(&mut arguments)?;
-            let files = free(arguments)?;
-            Ok(Command::Check {
-                configured,
-                files: files.into_iter().map(PathBuf::from).collect(),
-                strict,
-            })
-        }
+        Some("check") => check(arguments),
         Some("policy") => {
+            let json = arguments.contains("--json");
             let configured = configured(&mut arguments)?;
-            nothing_left(arguments)?;
-            Ok(Command::Policy(configured))
+            nothing_left(arguments, &["--json"])?;
+            Ok(Command::Policy { configured, json })
         }
-        Some("explain") => {
-            let configured = configured(&mut arguments)?;
-            let mut free = free(arguments)?.into_iter();
-            match (free.next(), free.next(), free.next()) {
-                (Some(origin), Some(port), None) => Ok(Command::Explain {
-                    configured,
-                    origin: origin.to_string_lossy().into_owned(),
-                    port: port.to_string_lossy().into_owned(),
-                }),
-                _ => Err(
-                    "explain takes two arguments, ORIGIN and PORT: flashpolicyd explain \
-                          https://game.example.com 2001"
-                        .into(),
-                ),
-            }
-        }
+        Some("explain") => explain(arguments),
         Some("probe") => Ok(Command::Probe(probe(arguments))),
-        Some("help") => Ok(match arguments.subcommand() {
-            Ok(Some(command)) if command == "probe" => Command::ProbeHelp,
-            _ => Command::Help,
-        }),
+        Some("help") => Ok(help_of(arguments.subcommand().ok().flatten().as_deref())),
+        Some(action) if ACTIONS.contains(&action) => Err(format!(
+            "'{action}' is no command of this program; write: scripts/flashpolicyd.sh {action}"
+        )),
         Some(file) if std::path::Path::new(file).exists() => Err(format!(
             "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
              flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
-            file.escape_debug()
+            shown(file)
         )),
-        Some(other) => Err(format!(
-            "unknown command '{}'; expected serve, check, policy, explain or probe",
-            other.escape_debug()
-        )),
+        Some(other) => Err(match nearest(other, &COMMANDS) {
+            Some(command) => format!(
+                "unknown command '{}'; did you mean '{command}'?",
+                shown(other)
+            ),
+            None => format!(
+                "unknown command '{}'; expected serve, check, policy, explain or probe",
+                shown(other)
+            ),
+        }),
     }
 }
+
+fn help_of(command: Option<&str>) -> Command {
+    match command {
+        Some("probe") => Command::ProbeHelp,
+        Some("check") => Command::HelpOf(CHECK_HELP),
+        Some("policy") => Command::HelpOf(POLICY_HELP),
+        Some("explain") => Command::HelpOf(EXPLAIN_HELP),
+        _ => Command::Help,
+    }
+}
+
+fn check(mut arguments: Arguments) -> Result<Command, String> {
+    let strict = arguments.contains("--strict");
+    let json = arguments.contains("--json");
+    let mut ignore = Ignored::default();
+    for codes in values(&mut arguments, "--ignore".into())? {
+        let codes = Ignored::parse(&codes, &known_codes());
+        ignore.add(&codes.map_err(|error| format!("--ignore: {error}"))?);
+    }
+    let configured = configured(&mut arguments)?;
+    let files = free(arguments, &["--strict", "--json", "--ignore"])?;
+    Ok(Command::Check {
+        configured,
+        files: files.into_iter().map(PathBuf::from).collect(),
+        strict,
+        ignore,
+        json,
+    })
+}
+
+/// Every code that `--ignore` knows: one list for `check` and `probe`.
+pub fn known_codes() -> Vec<(&'static str, Severity)> {
+    let of_answers = Class::all().iter().map(|c| (c.as_str(), c.severity()));
+    let known = config::known_codes().into_iter();
+    known.chain(of_answers).collect()
+}
+
+fn explain(mut arguments: Arguments) -> Result<Command, String> {
+    const OWN: [&str; 4] = ["--from", "--to", "--player", "--json"];
+    let json = arguments.contains("--json");
+    let mut single = |option: &'static str| one(option, values(&mut arguments, option.into())?);
+    let (from, to, player) = (single("--from")?, single("--to")?, single("--player")?);
+    let configured = configured(&mut arguments)?;
+    let free = free(arguments, &OWN)?;
+    let words: Vec<_> = free.iter().map(|word| word.to_string_lossy()).collect();
+    let (from, to) = match (from, to, words.as_slice()) {
+        (Some(from), Some(to), []) => (from, to),
+        (None, None, [from, to]) => (from.to_string(), to.to_string()),
+        _ => {
+            return Err(
+                "explain takes an origin and ports; write: flashpolicyd explain --from \
+                 https://game.example.com --to 2001"
+                    .into(),
+            )
+        }
+    };
+    Ok(Command::Explain {
+        configured,
+        question: Question { from, to, player },
+        json,
+    })
+}
+
+const PROBE_OPTIONS: [&str; 9] = [
+    "--from",
+    "--to",
+    "--load",
+    "--port",
+    "--timeout",
+    "--player",
+    "--ignore",
+    "--json",
+    "--quiet",
+];
 
 fn probe(mut arguments: Arguments) -> Result<Probe, String> {
     let json = arguments.contains("--json");
@@ -199,7 +294,7 @@ fn probe(mut arguments: Arguments) -> Result<Probe, String> {
     let player = single("--player")?;
     let load = values(&mut arguments, "--load".into())?;
     let ignore = values(&mut arguments, "--ignore".into())?;
-    match free(arguments)?.as_slice() {
+    match free(arguments, &PROBE_OPTIONS)?.as_slice() {
         [host] => Ok(Probe {
             arguments: ProbeArguments {
                 host: host.to_string_lossy().into_owned(),
@@ -241,12 +336,14 @@ fn configured(arguments: &mut Arguments) -> Result<Configured, String> {
     })
 }
 
-/// What is left when the options are taken, as long as it is no option itself.
-fn free(arguments: Arguments) -> Result<Vec<OsString>, String> {
+/// What is left when the options are taken, as long as it is no option itself; `own` are those of
+/// the command. A single `-` is standard input.
+fn free(arguments: Arguments, own: &[&'static str]) -> Result<Vec<OsString>, String> {
     let left = arguments.finish();
-    let is_option = |argument: &OsString| argument.to_string_lossy().starts_with('-');
+    let is_option =
+        |argument: &OsString| argument.len() > 1 && argument.to_string_lossy().starts_with('-');
     if left.iter().any(is_option) {
-        return Err(not_understood(left.iter().filter(|a| is_option(a))));
+        return Err(not_understood(left.iter().filter(|a| is_option(a)), own));
     }
     Ok(left)
 }
@@ -265,20 +362,44 @@ fn one(option: &str, mut given: Vec<String>) -> Result<Option<String>, String> {
     }
 }
 
-fn nothing_left(arguments: Arguments) -> Result<(), String> {
+fn nothing_left(arguments: Arguments, own: &[&'static str]) -> Result<(), String> {
     let left = arguments.finish();
     if left.is_empty() {
         Ok(())
     } else {
-        Err(not_understood(left.iter()))
+        Err(not_understood(left.iter(), own))
     }
 }
 
-fn not_understood<'a>(arguments: impl Iterator<Item = &'a OsString>) -> String {
-    let quoted: Vec<_> = arguments
-        .map(|argument| format!("'{}'", argument.to_string_lossy().escape_debug()))
+/// Names what was not understood, and the option that was probably meant.
+fn not_understood<'a>(
+    arguments: impl Iterator<Item = &'a OsString>,
+    own: &[&'static str],
+) -> String {
+    let common = OVERRIDES.iter().map(|(option, _)| *option);
+    let known: Vec<_> = own
+        .iter()
+        .copied()
+        .chain(common)
+        .chain(["--config", "--help"])
         .collect();
-    format!("not understood: {}", quoted.join(", "))
+    let mut meant = None;
+    let mut quoted = Vec::new();
+    for argument in arguments {
+        let text = argument.to_string_lossy();
+        quoted.push(format!("'{}'", shown(&text)));
+        let name = text.split('=').next().unwrap_or_default();
+        if name.starts_with("--") {
+            meant = meant.or_else(|| nearest(name, &known));
+        }
+    }
+    match meant {
+        Some(option) => format!(
+            "not understood: {}; did you mean {option}?",
+            quoted.join(", ")
+        ),
+        None => format!("not understood: {}", quoted.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -325,15 +446,27 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_named() {
         for (line, expected) in [
-            ("serve --wrokers 4", "not understood: '--wrokers', '4'"),
+            (
+                "serve --wrokers 4",
+                "not understood: '--wrokers', '4'; did you mean --workers?",
+            ),
             (
                 "start",
-                "unknown command 'start'; expected serve, check, policy, explain or probe",
+                "'start' is no command of this program; write: scripts/flashpolicyd.sh start",
             ),
-            ("check --stricked x.xml", "not understood: '--stricked'"),
+            ("chek", "unknown command 'chek'; did you mean 'check'?"),
+            ("xyz", "unknown command 'xyz'; expected serve, check, policy, explain or probe"),
+            ("check --strikt x.xml", "not understood: '--strikt'; did you mean --strict?"),
+            ("check --nothing", "not understood: '--nothing'"),
+            ("explain --frm a --to 80", "not understood: '--frm'; did you mean --from?"),
+            ("--log_file x", "not understood: '--log_file', 'x'; did you mean --log-file?"),
+            (
+                "check --ignore ip-domains",
+                "--ignore: `ip-domains` is no code; did you mean `ip-domain`?",
+            ),
             (
                 "explain game.example.com",
-                "explain takes two arguments, ORIGIN and PORT: flashpolicyd explain https://game.example.com 2001",
+                "explain takes an origin and ports; write: flashpolicyd explain --from https://game.example.com --to 2001",
             ),
             (
                 "--workers 1 --workers 2",
@@ -349,9 +482,37 @@ mod tests {
     }
 
     #[test]
+    fn explain_is_asked_like_probe_or_with_two_words() {
+        for line in [
+            "explain a.example 80,90-95",
+            "explain --to 80,90-95 --from a.example",
+        ] {
+            let Ok(Command::Explain { question, .. }) = parsed(line) else {
+                panic!("{line}");
+            };
+            assert_eq!((&*question.from, &*question.to), ("a.example", "80,90-95"));
+        }
+        assert!(parsed("explain --from a.example 80").is_err());
+    }
+
+    #[test]
+    fn each_command_has_its_help() {
+        for command in ["check", "policy", "explain"] {
+            for line in [format!("help {command}"), format!("{command} --help")] {
+                let Ok(Command::HelpOf(help)) = parsed(&line) else {
+                    panic!("{line}");
+                };
+                assert!(help.starts_with(&format!("flashpolicyd {command}: ")));
+            }
+        }
+    }
+
+    #[test]
     fn the_help_fits_one_screen() {
-        assert!(HELP.lines().count() <= 24);
-        assert!(HELP.lines().all(|line| line.chars().count() < 80));
+        for help in [HELP, CHECK_HELP, POLICY_HELP, EXPLAIN_HELP] {
+            assert!(help.lines().count() <= 24);
+            assert!(help.lines().all(|line| line.chars().count() < 80));
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! Each key has one place where it is parsed and checked: the table `KEYS`. This room opens the
 //! configuration file and no other; it binds nothing and logs nothing.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,9 +10,13 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
+use crate::allow;
+use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::ignore::Ignored;
+use crate::policy::{Code, DomainPattern, Fault, Grant, MetaPolicy, PortSet, MASTER_PORT};
 use crate::root;
 pub(crate) use crate::text::reason;
+use crate::text::{nearest, printable, quote, shown};
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -47,6 +50,53 @@ pub const DEFAULT_LOG_KEEP: usize = 5;
 pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// Every connection leaves two lines.
 pub const DEFAULT_LOG_LEVEL: LevelFilter = LevelFilter::Info;
+
+/// What can be found wrong with a configuration as a whole: the stable name, how bad it is, and one
+/// line on what it means, in Markdown.
+pub const CODES: [(&str, Severity, &str); 7] = [
+    (
+        "log-file",
+        Severity::Error,
+        "The log file cannot be opened.",
+    ),
+    (
+        "pid-file",
+        Severity::Error,
+        "The pid file cannot be written.",
+    ),
+    (
+        "user",
+        Severity::Error,
+        "The user or the group does not exist, or cannot be taken on.",
+    ),
+    (
+        "loopback-only",
+        Severity::Warning,
+        "Every listener is on a loopback address: only this host can reach it.",
+    ),
+    (
+        "meta-policy-unused",
+        Severity::Warning,
+        "`meta_policy` is set, and no listener is on port 843, where alone it counts.",
+    ),
+    (
+        "stats-file",
+        Severity::Warning,
+        "The file for the statistics cannot be written.",
+    ),
+    (
+        "out-of-reach",
+        Severity::Warning,
+        "A file cannot be read again once the rights are given up: a reload will fail.",
+    ),
+];
+
+/// Every code that `ignore` and `--ignore` know, with its severity.
+pub fn known_codes() -> Vec<(&'static str, Severity)> {
+    let of_policies = Code::all().iter().map(|c| (c.as_str(), c.severity()));
+    let own = CODES.iter().map(|(code, severity, _)| (*code, *severity));
+    of_policies.chain(own).collect()
+}
 
 /// A larger file is no configuration.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -137,6 +187,28 @@ pub struct Config {
     pub stats_interval: Duration,
     /// Where the statistics are written for Prometheus; none: nowhere.
     pub stats_file: Option<PathBuf>,
+    /// Warnings that are accepted.
+    pub ignore: Ignored,
+    /// Where the lines stand.
+    pub written: Written,
+}
+
+/// Where the lines of the policy stand. It makes no difference between two configurations: they are
+/// equal when their values are.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// The value of each [`Config::allow`], in their order; empty where none was written.
+    pub allow: Vec<Place>,
+    /// The value of `meta_policy`.
+    pub meta_policy: Option<Place>,
+    /// The value of each `listen`, in their order; those of inherited sockets are missing.
+    pub listen: Vec<Place>,
+}
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Written) -> bool {
+        true
+    }
 }
 
 impl Default for Config {
@@ -161,6 +233,8 @@ impl Default for Config {
             chroot: None,
             stats_interval: DEFAULT_STATS_INTERVAL,
             stats_file: None,
+            ignore: Ignored::default(),
+            written: Written::default(),
         }
     }
 }
@@ -173,12 +247,43 @@ struct Key {
     /// May stand more than once; the values add up.
     repeatable: bool,
     /// Puts the value into the configuration; the folder is what relative paths are relative to.
-    /// The error says what is wrong with the value.
-    set: fn(&mut Config, &str, &Path) -> Result<(), String>,
+    /// The error says what is wrong with the value; where it has no cure, what the key takes is one.
+    set: fn(&mut Config, &str, &Path) -> Result<(), Problem>,
     /// Whether two configurations agree in it.
     same: fn(&Config, &Config) -> bool,
     /// Whether a change takes effect with a reload.
     reloads: bool,
+}
+
+/// What is wrong with a value.
+struct Problem {
+    cause: String,
+    /// The cure; none: what the key takes.
+    cure: Option<String>,
+}
+
+impl From<&str> for Problem {
+    fn from(cause: &str) -> Problem {
+        Problem {
+            cause: cause.into(),
+            cure: None,
+        }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(cause: String) -> Problem {
+        Problem { cause, cure: None }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        Problem {
+            cause: fault.cause,
+            cure: Some(fault.cure),
+        }
+    }
 }
 
 const KEYS: &[Key] = &[
@@ -226,7 +331,7 @@ const KEYS: &[Key] = &[
         same: |a, b| a.allow == b.allow,
         reloads: true,
         set: |config, value, _| {
-            config.allow.push(parse_grant(value)?);
+            config.allow.push(allow::parse(value)?);
             Ok(())
         },
     },
@@ -239,7 +344,7 @@ const KEYS: &[Key] = &[
         set: |config, value, _| {
             config.meta_policy = match value {
                 "default" => None,
-                value => Some(value.parse().map_err(fault)?),
+                value => Some(value.parse::<MetaPolicy>()?),
             };
             Ok(())
         },
@@ -264,7 +369,7 @@ const KEYS: &[Key] = &[
         repeatable: false,
         same: |a, b| a.workers == b.workers,
         reloads: false,
-        set: |config, value, _| whole_number(value, 1..=4096).map(|n| config.workers = n),
+        set: |config, value, _| Ok(whole_number(value, 1..=4096).map(|n| config.workers = n)?),
     },
     Key {
         name: "timeout",
@@ -272,7 +377,7 @@ const KEYS: &[Key] = &[
         repeatable: false,
         same: |a, b| a.timeout == b.timeout,
         reloads: false,
-        set: |config, value, _| seconds(value, 0.1..=3600.0).map(|time| config.timeout = time),
+        set: |config, value, _| Ok(seconds(value, 0.1..=3600.0).map(|time| config.timeout = time)?),
     },
     Key {
         name: "max_pending",
@@ -280,7 +385,7 @@ const KEYS: &[Key] = &[
         repeatable: false,
         same: |a, b| a.max_pending == b.max_pending,
         reloads: false,
-        set: |config, value, _| whole_number(value, 1..=65536).map(|n| config.max_pending = n),
+        set: |config, value, _| Ok(whole_number(value, 1..=65536).map(|n| config.max_pending = n)?),
     },
     Key {
         name: "log_file",
@@ -313,7 +418,7 @@ const KEYS: &[Key] = &[
         repeatable: false,
         same: |a, b| a.log_keep == b.log_keep,
         reloads: false,
-        set: |config, value, _| whole_number(value, 0..=100).map(|n| config.log_keep = n),
+        set: |config, value, _| Ok(whole_number(value, 0..=100).map(|n| config.log_keep = n)?),
     },
     Key {
         name: "log_level",
@@ -421,6 +526,20 @@ const KEYS: &[Key] = &[
             Ok(())
         },
     },
+    Key {
+        name: "ignore",
+        expects: "codes of warnings that are accepted, such as secure-grant,ip-domain, or 'none'",
+        repeatable: true,
+        same: |a, b| a.ignore == b.ignore,
+        reloads: true,
+        set: |config, value, _| {
+            if value != "none" {
+                let ignored = Ignored::parse(value, &known_codes());
+                config.ignore.add(&ignored.map_err(said)?);
+            }
+            Ok(())
+        },
+    },
 ];
 
 impl Config {
@@ -454,21 +573,6 @@ pub struct Override {
     pub value: String,
 }
 
-/// One mistake, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// `FILE:LINE`, `FILE` or the option.
-    pub place: String,
-    /// What is wrong, what was expected, and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
 /// A configuration and where it came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -487,7 +591,7 @@ pub fn load(
     named: Option<&Path>,
     overrides: &[Override],
     inherited: &[SocketAddr],
-) -> Result<Loaded, Vec<Mistake>> {
+) -> Result<Loaded, Vec<Diagnostic>> {
     let file = match named {
         Some(path) => Some(path.to_owned()),
         // A file that exists and cannot be read is an error, not a reason to look further.
@@ -505,11 +609,9 @@ pub fn load(
     Ok(Loaded { config, file })
 }
 
-fn read(path: &Path) -> Result<String, Mistake> {
-    let mistake = |message: String| Mistake {
-        place: path.display().to_string(),
-        message,
-    };
+fn read(path: &Path) -> Result<String, Diagnostic> {
+    let name = path.display().to_string();
+    let mistake = |message: String| Diagnostic::error(Place::whole(&name), message, "");
     let mut bytes = Vec::new();
     File::open(root::here(path))
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
@@ -528,11 +630,24 @@ fn read(path: &Path) -> Result<String, Mistake> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
-        Mistake {
-            place: format!("{}:{line}", path.display()),
-            message: "not UTF-8 text; save the file as UTF-8".into(),
-        }
+        let place = Place {
+            line: Some(line),
+            ..Place::whole(&name)
+        };
+        Diagnostic::error(place, "not UTF-8 text", "save the file as UTF-8")
     })
+}
+
+/// Whether a text is a configuration rather than a policy: it has a line that sets one of our keys,
+/// and none that begins like XML.
+pub fn looks_like_one(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let sets_a_key = |line: &str| {
+        let key = line.split_once('=').map(|(key, _)| key.trim());
+        key.is_some_and(|key| KEYS.iter().any(|known| known.name == key))
+    };
+    lines().any(sets_a_key) && !lines().any(|line| line.starts_with('<'))
 }
 
 /// Parses the text of a configuration file, then applies the command line's values.
@@ -541,27 +656,30 @@ fn read(path: &Path) -> Result<String, Mistake> {
 ///
 /// # Errors
 /// Every mistake, in the order of the lines, then of the options.
-pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, Vec<Mistake>> {
+pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, Vec<Diagnostic>> {
     draft(text, path, overrides).finish(&[])
 }
 
 fn draft(text: &str, path: &Path, overrides: &[Override]) -> Draft {
     let mut draft = Draft::new();
     let folder = path.parent().unwrap_or(Path::new(""));
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let line = line.trim();
+    let name = printable(&path.display().to_string());
+    for (number, whole) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = whole.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let place = format!("{}:{}", path.display(), number + 1);
+        let at = |part: &str| place(&name, number + 1, whole, part);
         match line.split_once('=') {
-            Some((key, value)) => draft.set(key.trim(), value.trim(), folder, place),
+            Some((key, value)) => {
+                let (key, value) = (key.trim(), value.trim());
+                let place = at(if value.is_empty() { line } else { value });
+                draft.set(key, value, folder, place, at(key));
+            }
             None => draft.mistake(
-                place,
-                format!(
-                    "'{}' has no '='; expected a line 'key = value'",
-                    shown(line)
-                ),
+                at(line),
+                format!("'{}' has no '='", shown(line)),
+                "expected a line 'key = value'",
             ),
         }
     }
@@ -569,22 +687,32 @@ fn draft(text: &str, path: &Path, overrides: &[Override]) -> Draft {
         if !overrides[..index].iter().any(|o| o.key == value.key) {
             draft.forget(value.key);
         }
-        draft.set(
-            value.key,
-            &value.value,
-            Path::new(""),
-            value.option.to_string(),
-        );
+        let place = Place::whole(value.option);
+        draft.set(value.key, &value.value, Path::new(""), place.clone(), place);
     }
     draft
+}
+
+/// The place of a part of a line.
+fn place(name: &str, number: usize, line: &str, part: &str) -> Place {
+    // Both are parts of the same text.
+    let before = (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
+    let before = line.get(..before).unwrap_or_default();
+    Place {
+        name: name.into(),
+        line: Some(number),
+        column: Some(1 + before.chars().count()),
+        width: part.chars().count().max(1),
+        text: line.into(),
+    }
 }
 
 /// A configuration in the making.
 struct Draft {
     config: Config,
     /// Which keys were set, and where.
-    set: Vec<(&'static str, String)>,
-    mistakes: Vec<Mistake>,
+    set: Vec<(&'static str, Place)>,
+    mistakes: Vec<Diagnostic>,
 }
 
 impl Draft {
@@ -601,52 +729,71 @@ impl Draft {
         }
     }
 
-    fn mistake(&mut self, place: String, message: String) {
-        self.mistakes.push(Mistake { place, message });
+    fn mistake(&mut self, place: Place, cause: String, cure: impl Into<String>) {
+        self.mistakes.push(Diagnostic::error(place, cause, cure));
     }
 
-    fn set(&mut self, name: &str, value: &str, folder: &Path, place: String) {
+    fn set(&mut self, name: &str, value: &str, folder: &Path, place: Place, key_place: Place) {
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            return self.mistake(place, unknown_key(name));
+            let cause = format!("unknown key '{}'", shown(name));
+            return self.mistake(key_place, cause, known_key(name, value));
         };
         if let Some((_, first)) = self.set.iter().find(|(set, _)| *set == key.name) {
             if !key.repeatable {
-                let message = format!(
-                    "key '{name}' is set twice, first at {first}; remove one of the two lines"
-                );
-                return self.mistake(place, message);
+                let cause = format!("key '{name}' is set twice, first at {first}");
+                return self.mistake(key_place, cause, "remove one of the two lines");
             }
         }
         self.set.push((key.name, place.clone()));
         let outcome = if value.is_empty() {
-            Err("the value is missing".to_string())
+            Err("the value is missing".into())
         } else {
             (key.set)(&mut self.config, value, folder)
         };
-        if let Err(problem) = outcome {
-            let hint = if value.contains(" #") {
-                " (a comment needs a line of its own)"
-            } else {
-                ""
-            };
-            let message = format!(
-                "{name} = {}: {problem}; expected {}{hint}",
-                shown(value),
-                key.expects
-            );
-            self.mistake(place, message);
+        match outcome {
+            Ok(()) => self.remember(key.name, place),
+            Err(Problem { cause, cure }) => {
+                let cure = cure.filter(|cure| !cure.is_empty());
+                let hint = if value.contains(" #") {
+                    " (a comment needs a line of its own)"
+                } else {
+                    ""
+                };
+                let cure = cure.unwrap_or_else(|| format!("expected {}", key.expects));
+                let cause = format!("{name} = {}: {cause}", shown(value));
+                self.mistake(place, cause, format!("{cure}{hint}"));
+            }
+        }
+    }
+
+    /// Where a good line stands, for what is found in its value later.
+    fn remember(&mut self, key: &str, place: Place) {
+        let written = &mut self.config.written;
+        match key {
+            "allow" => written.allow.push(place),
+            "meta_policy" => written.meta_policy = Some(place),
+            "listen" => written.listen.push(place),
+            _ => {}
         }
     }
 
     /// The command line sets this key: what the file says of it does not count.
     fn forget(&mut self, name: &str) {
         self.set.retain(|(set, _)| *set != name);
+        let Config {
+            written, listen, ..
+        } = &mut self.config;
         match name {
-            "listen" => self.config.listen.clear(),
+            "listen" => {
+                listen.clear();
+                written.listen.clear();
+            }
             // A policy file on the command line takes the place of the file's grants.
             "policy_file" => {
                 self.set
                     .retain(|(set, _)| !matches!(*set, "allow" | "meta_policy"));
+                written.allow.clear();
+                written.meta_policy = None;
                 self.config.allow.clear();
                 self.config.meta_policy = None;
             }
@@ -656,7 +803,7 @@ impl Draft {
 
     /// A policy file says everything itself: nothing is merged into it.
     fn check_policy_is_said_once(&mut self) {
-        let place = |set: &[(&str, String)], name| {
+        let place = |set: &[(&str, Place)], name| {
             let first = set.iter().find(|(key, _)| *key == name);
             first.map(|(_, place)| place.clone())
         };
@@ -666,12 +813,44 @@ impl Draft {
         };
         for key in ["allow", "meta_policy"] {
             if let Some(found) = place(&self.set, key) {
-                let message = format!(
-                    "'{key}' and 'policy_file' (set at {file}) exclude each other; remove \
-                     '{key}' to serve the file as it is, or 'policy_file' to serve the policy \
-                     that 'allow' and 'meta_policy' make"
+                let cause = format!("'{key}' and 'policy_file' (set at {file}) exclude each other");
+                let cure = format!(
+                    "remove '{key}' to serve the file as it is, or 'policy_file' to serve the \
+                     policy that 'allow' and 'meta_policy' make"
                 );
-                self.mistake(found, message);
+                self.mistake(found, cause, cure);
+            }
+        }
+    }
+
+    /// Two lines that take the same port: the second could not be bound.
+    fn check_ports_are_taken_once(&mut self, inherited: &[SocketAddr]) {
+        let bound: Vec<(SocketAddr, Place)> = {
+            let addresses = self.config.listen.iter().map(|listen| listen.address);
+            addresses
+                .zip(self.config.written.listen.iter().cloned())
+                .collect()
+        };
+        let v4_everywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        for (narrow, place) in &bound {
+            let takes_it = |(wide, _): &&(SocketAddr, Place)| {
+                let v4_has_its_own = bound.iter().any(|(a, _)| *a == v4_everywhere(wide.port()));
+                wide.ip().is_unspecified()
+                    && !narrow.ip().is_unspecified()
+                    && wide.port() == narrow.port()
+                    && narrow.port() != 0
+                    && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !v4_has_its_own))
+            };
+            let by = bound.iter().find(takes_it);
+            if let (Some((wide, at)), false) = (by, inherited.contains(narrow)) {
+                let cause = format!(
+                    "listen = {narrow}: {wide} (set at {at}) takes this port on every address"
+                );
+                self.mistakes.push(Diagnostic::error(
+                    place.clone(),
+                    cause,
+                    "remove one of the two lines",
+                ));
             }
         }
     }
@@ -693,7 +872,8 @@ impl Draft {
         }
     }
 
-    fn finish(mut self, inherited: &[SocketAddr]) -> Result<Config, Vec<Mistake>> {
+    fn finish(mut self, inherited: &[SocketAddr]) -> Result<Config, Vec<Diagnostic>> {
+        self.check_ports_are_taken_once(inherited);
         self.add_inherited(inherited);
         if self.config.listen.is_empty() {
             self.config.listen.push(DEFAULT_LISTEN.into());
@@ -710,76 +890,59 @@ impl Draft {
     }
 }
 
-fn unknown_key(name: &str) -> String {
-    let nearest = KEYS
-        .iter()
-        .map(|key| (strsim::jaro_winkler(name, key.name), key.name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.8);
-    match nearest {
-        Some((_, key)) => format!("unknown key '{}'; did you mean '{key}'?", shown(name)),
-        None => {
-            let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-            format!(
-                "unknown key '{}'; expected one of: {}",
-                shown(name),
-                known.join(", ")
-            )
-        }
-    }
-}
+/// What other servers call a key of ours.
+const OTHER_NAMES: [(&str, &str); 16] = [
+    ("port", "listen"),
+    ("address", "listen"),
+    ("bind", "listen"),
+    ("host", "listen"),
+    ("ip", "listen"),
+    ("domain", "allow"),
+    ("grant", "allow"),
+    ("ports", "allow"),
+    ("to-ports", "allow"),
+    ("allow-access-from", "allow"),
+    ("policy", "policy_file"),
+    ("file", "policy_file"),
+    ("site-control", "meta_policy"),
+    ("log", "log_file"),
+    ("threads", "workers"),
+    ("pid", "pid_file"),
+];
 
-/// A piece of the file for a message: printable, and not longer than a line.
-fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect();
-    if text.chars().count() > MOST {
-        shown.push('…');
-    }
-    shown
-}
-
-fn fault(fault: crate::policy::Fault) -> String {
-    fault.to_string()
-}
-
-fn parse_grant(value: &str) -> Result<Grant, String> {
-    let (rest, secure) = match value.strip_suffix("secure") {
-        Some(rest) if rest.ends_with([' ', '\t']) => (rest.trim_end(), true),
-        _ => (value, false),
+/// What to write in place of a key that does not exist.
+fn known_key(name: &str, value: &str) -> String {
+    let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    let lower = name.to_ascii_lowercase();
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
+    let key = match (other, nearest(name, &keys)) {
+        (Some((_, key)), _) => *key,
+        (None, Some(key)) => return format!("did you mean '{key}'?"),
+        (None, None) => return format!("expected one of: {}", keys.join(", ")),
     };
-    let Some((domain, ports)) = rest.split_once([' ', '\t']) else {
-        return Err("the ports are missing".into());
+    let line = match (key, value.parse::<u16>()) {
+        ("listen", Ok(port)) => format!("listen = [::]:{port}"),
+        ("listen", _) if value.parse::<SocketAddr>().is_ok() => format!("listen = {value}"),
+        ("listen", _) => "listen = ADDRESS:PORT".into(),
+        ("allow", _) => "allow = DOMAIN PORTS".into(),
+        _ => format!("{key} = {}", shown(value)),
     };
-    let ports = ports.trim();
-    if PortSet::parse(domain).is_ok_and(|_| domain != "*") && PortSet::parse(ports).is_err() {
-        return Err("the domain comes first, then the ports".into());
-    }
-    if domain.ends_with(',') {
-        return Err("one domain is possible; write a line for each".into());
-    }
-    let domain = DomainPattern::parse(domain).map_err(fault)?;
-    if let Some(oddity) = domain.oddity() {
-        return Err(fault(oddity));
-    }
-    Ok(Grant {
-        domain,
-        ports: PortSet::parse(ports).map_err(fault)?,
-        secure,
-    })
+    format!("write {}", quote(&line))
 }
 
-fn parse_listen(value: &str, folder: &Path) -> Result<Listen, String> {
+/// A sentence that says the cure itself.
+fn said(sentence: impl Into<String>) -> Problem {
+    let sentence = sentence.into();
+    match sentence.split_once("; ") {
+        Some((cause, cure)) => Problem {
+            cause: cause.into(),
+            cure: Some(cure.into()),
+        },
+        None => sentence.into(),
+    }
+}
+
+fn parse_listen(value: &str, folder: &Path) -> Result<Listen, Problem> {
     let Some((address, rest)) = value.split_once([' ', '\t']) else {
         return parse_address(value).map(Listen::from);
     };
@@ -796,7 +959,7 @@ fn parse_listen(value: &str, folder: &Path) -> Result<Listen, String> {
             return Err("'proxy' stands before 'policy=FILE'".into())
         }
         Some((_, Some(file))) => Some(folder.join(file)),
-        Some((rest, None)) => return Err(format!("'{}' is not understood", shown(rest))),
+        Some((rest, None)) => return Err(format!("'{}' is not understood", shown(rest)).into()),
     };
     Ok(Listen {
         address: parse_address(address)?,
@@ -805,7 +968,7 @@ fn parse_listen(value: &str, folder: &Path) -> Result<Listen, String> {
     })
 }
 
-fn parse_address(value: &str) -> Result<SocketAddr, String> {
+fn parse_address(value: &str) -> Result<SocketAddr, Problem> {
     if let Ok(address) = value.parse() {
         return Ok(address);
     }
@@ -815,20 +978,30 @@ fn parse_address(value: &str) -> Result<SocketAddr, String> {
         format!("for every address of the host write [::]:{port} or {v4}")
     };
     if let Some(port) = port_of(value) {
-        return Err(format!("the address is missing; {}", everywhere(port)));
+        return Err(said(format!(
+            "the address is missing; {}",
+            everywhere(port)
+        )));
     }
     if value.parse::<std::net::IpAddr>().is_ok() {
-        return Err("the port is missing (an IPv6 address stands in brackets before it)".into());
+        let address = match value.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
+            _ => value.into(),
+        };
+        return Err(said(format!(
+            "the port is missing; write {address}:{MASTER_PORT}"
+        )));
     }
     Err(match value.rsplit_once(':') {
         Some(("*", port)) if port_of(port).is_some() => {
-            everywhere(port_of(port).unwrap_or(MASTER_PORT))
+            let port = port_of(port).unwrap_or(MASTER_PORT);
+            said(format!("`*` is no address; {}", everywhere(port)))
         }
-        Some(("localhost", port)) => {
-            format!("names are not looked up; write 127.0.0.1:{port} or [::1]:{port}")
-        }
+        Some(("localhost", port)) => said(format!(
+            "names are not looked up; write 127.0.0.1:{port} or [::1]:{port}"
+        )),
         Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) && port_of(port).is_none() => {
-            "the last port is 65535".into()
+            said("there is no such port; the last port is 65535")
         }
         _ => "not an IP address and a port".into(),
     })
@@ -942,6 +1115,7 @@ mod tests {
             meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
             timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
             stats_interval = 90s\nstats_file = fp.prom\n\
+            ignore = secure-grant, ip-domain\nignore = large\n\
             pid_file = /run/x.pid\nuser = nobody\ngroup = 7\nchroot = jail";
         let expected = Config {
             listen: vec![
@@ -979,6 +1153,8 @@ mod tests {
             chroot: Some("/etc/jail".into()),
             stats_interval: Duration::from_secs(90),
             stats_file: Some("/etc/fp.prom".into()),
+            ignore: Ignored::parse("secure-grant ip-domain large", &known_codes()).unwrap(),
+            written: Written::default(),
         };
         assert_eq!(parsed(text), Ok(expected.clone()));
         let windows = format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"));
@@ -1032,10 +1208,27 @@ mod tests {
             (
                 "listen = 843",
                 "/etc/x.conf:1: listen = 843: the address is missing; for every address of the host \
-                 write [::]:843 or 0.0.0.0:843; expected ADDRESS:PORT such as 0.0.0.0:843 or \
-                 [::]:843; behind it 'proxy' where a load balancer sends the PROXY protocol, and \
-                 then 'policy=FILE' where it has a policy of its own",
+                 write [::]:843 or 0.0.0.0:843",
             ),
+            ("port = 843", "/etc/x.conf:1: unknown key 'port'; write `listen = [::]:843`"),
+            ("port = x", "/etc/x.conf:1: unknown key 'port'; write `listen = ADDRESS:PORT`"),
+            ("threads = 4", "/etc/x.conf:1: unknown key 'threads'; write `workers = 4`"),
+            (
+                "meta_policy = master",
+                "/etc/x.conf:1: meta_policy = master: `master` is no meta-policy; did you mean \
+                 `master-only`?",
+            ),
+            (
+                "allow = mygame.com:9339",
+                "/etc/x.conf:1: allow = mygame.com:9339: `mygame.com:9339` has a port, or is no \
+                 IPv6 address; write `allow = mygame.com 9339`",
+            ),
+            (
+                "ignore = secure-grants",
+                "/etc/x.conf:1: ignore = secure-grants: `secure-grants` is no code; did you mean \
+                 `secure-grant`?",
+            ),
+            ("listen = 10.0.0.1", "/etc/x.conf:1: listen = 10.0.0.1: the port is missing; write 10.0.0.1:843"),
             (
                 "workers 4",
                 "/etc/x.conf:1: 'workers 4' has no '='; expected a line 'key = value'",
@@ -1101,6 +1294,56 @@ mod tests {
     fn an_address_twice_is_a_mistake_but_port_0_is_not() {
         assert!(mistake("listen = [::]:843\nlisten = [::]:843").contains(":2: "));
         assert!(parsed("listen = 127.0.0.1:0\nlisten = 127.0.0.1:0").is_ok());
+    }
+
+    #[test]
+    fn two_lines_that_take_the_same_port_are_a_mistake() {
+        for (lines, taken) in [
+            (
+                "listen = [::]:843\nlisten = 127.0.0.1:843",
+                Some(":2: listen = 127.0.0.1:843: [::]:843 (set at /etc/x.conf:1)"),
+            ),
+            ("listen = [::1]:843\nlisten = [::]:843", Some(":1: ")),
+            ("listen = 0.0.0.0:843\nlisten = 127.0.0.1:843", Some(":2: ")),
+            ("listen = [::]:843\nlisten = 0.0.0.0:843", None),
+            (
+                "listen = [::]:843\nlisten = 0.0.0.0:843\nlisten = 127.0.0.1:843",
+                Some(":3: listen = 127.0.0.1:843: 0.0.0.0:843"),
+            ),
+            ("listen = 0.0.0.0:843\nlisten = [::1]:843", None),
+            ("listen = [::]:843\nlisten = 127.0.0.1:844", None),
+            ("listen = [::]:0\nlisten = 127.0.0.1:0", None),
+        ] {
+            match taken {
+                Some(expected) => assert!(
+                    mistake(lines).contains(expected),
+                    "{lines}: {}",
+                    mistake(lines)
+                ),
+                None => assert!(parsed(lines).is_ok(), "{lines}"),
+            }
+        }
+        // A socket that is there already was bound by whoever gave it.
+        let text = "listen = [::]:843\nlisten = 127.0.0.1:843";
+        let draft = draft(text, Path::new("x"), &[]);
+        assert!(draft.finish(&["127.0.0.1:843".parse().unwrap()]).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_marks_its_place_in_the_line() {
+        let text = "\n  allow  =  *.example.com 80 secure # x\n worker = 3\n";
+        let mistakes = parse(text, Path::new("x"), &[]).unwrap_err();
+        let marked: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| {
+                let place = &mistake.place;
+                let from = place.text.chars().skip(place.column.unwrap() - 1);
+                let part: String = from.take(place.width).collect();
+                (place.line.unwrap(), part)
+            })
+            .collect();
+        let value = "*.example.com 80 secure # x".to_string();
+        assert_eq!(marked, [(2, value), (3, "worker".into())]);
     }
 
     #[test]

@@ -26,6 +26,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod advice;
+mod allow;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -33,6 +34,7 @@ pub mod control;
 pub mod diagnostic;
 pub mod exit;
 pub mod ignore;
+pub mod inspect;
 pub mod json;
 pub mod logging;
 pub mod notify;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Configured;
 use crate::config::{self, Config, Loaded};
+use crate::inspect;
 use crate::root;
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
@@ -82,10 +83,19 @@ fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
     }
 }
 
+/// Logs what was found in a configuration and in the policies that are served.
+pub fn log_warnings(config: &Config, all: &[Served]) {
+    let (found, _) = config.ignore.sift(inspect::listeners(config));
+    for finding in found {
+        log::warn!("{finding}");
+    }
+    log_findings(all);
+}
+
 /// Logs what was found in policies that are served.
-pub fn log_warnings(all: &[Served]) {
+fn log_findings(all: &[Served]) {
     for served in all {
-        if served.source == Source::BuiltIn {
+        if served.source == Source::BuiltIn && served.ignored == 0 {
             log::warn!(
                 "No policy is configured: the built-in one lets content from anywhere connect to \
                  every port of this host. Set 'allow' or 'policy_file' to change that."
@@ -206,7 +216,7 @@ impl Reloader {
         log::set_max_level(config.log_level);
         let changed = policies != self.serving;
         if changed {
-            log_warnings(&all);
+            log_warnings(&config, &all);
         }
         if !restart.is_empty() {
             log::warn!(
@@ -225,6 +235,8 @@ impl Reloader {
             policy_file: config.policy_file,
             allow: config.allow,
             meta_policy: config.meta_policy,
+            ignore: config.ignore,
+            written: config.written,
             log_level: config.log_level,
             listen: config.listen,
             ..self.config.clone()
@@ -266,7 +278,7 @@ impl Reloader {
                     return None;
                 }
                 log::info!("Changed: {}. The new policy is served.", changed.join(", "));
-                log_warnings(&all);
+                log_findings(&all);
                 self.serving.clone_from(&policies);
                 Some(policies)
             }

@@ -1,16 +1,20 @@
 //! The policies of a configuration: which listener serves which, read, checked and ready for the
-//! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this room. It
+//! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this module. It
 //! opens policy files; it serves nothing and decides nothing.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{reason, Config, Listen, DEFAULT_ALLOW};
+use crate::allow;
+use crate::config::{self, Config, Listen, DEFAULT_ALLOW};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::policy::{self, Policy, Reading, MAX_POLICY_BYTES};
+use crate::policy::{
+    self, Code, Finding, Grant, Offer, Policy, Reading, MASTER_PORT, MAX_POLICY_BYTES,
+};
 use crate::root;
+use crate::text::reason;
 
 /// One policy and where it is served.
 pub struct Served {
@@ -18,8 +22,14 @@ pub struct Served {
     pub source: Source,
     /// The listeners that serve it, as indices of [`Config::listen`].
     pub listeners: Vec<usize>,
-    /// What was read; none where the file could not be read.
-    content: Result<Content, String>,
+    /// What was found and is not accepted by [`Config::ignore`], in the order of the text.
+    pub findings: Vec<Diagnostic>,
+    /// How many warnings are accepted.
+    pub ignored: usize,
+    /// The lines of the configuration that its grants come from, in their order.
+    lines: Vec<Place>,
+    /// What was read; none where it could not be.
+    content: Option<Content>,
 }
 
 /// Where a policy comes from.
@@ -61,80 +71,248 @@ impl Source {
 impl Served {
     /// The policy, when it is fit to be served.
     pub fn policy(&self) -> Option<&Policy> {
-        self.content.as_ref().ok()?.reading.policy.as_ref()
+        self.content.as_ref()?.reading.policy.as_ref()
+    }
+
+    /// The policy as it is offered on a port.
+    pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
+        let reading = &self.content.as_ref()?.reading;
+        Some(Offer {
+            dropped_by_lightspark: reading.dropped_by_lightspark.as_deref(),
+            ..Offer::new(port, reading.policy.as_ref()?)
+        })
     }
 
     /// What clients get, NUL included: byte for byte what the file holds, and a NUL where it does
     /// not end in one. Source: rule book section 1.2 (DG).
     pub fn on_the_wire(&self) -> Option<Arc<[u8]>> {
         self.policy()?;
-        let mut bytes = self.content.as_ref().ok()?.bytes.clone();
+        let mut bytes = self.content.as_ref()?.bytes.clone();
         if bytes.last() != Some(&0) {
             bytes.push(0);
         }
         Some(bytes.into())
     }
 
-    /// Everything found, in the order of the text.
-    pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let name = self.source.name();
-        match &self.content {
-            Ok(content) => content.reading.diagnostics(&name),
-            Err(error) => vec![Diagnostic::error(Place::whole(name), error, "")],
-        }
-    }
-
     /// Everything found, a line each, for the log.
     pub fn lines(&self) -> Vec<String> {
-        let findings = self.diagnostics();
-        findings.iter().map(Diagnostic::one_line).collect()
+        let lines = self.findings.iter().map(|finding| match finding.code {
+            Some(_) => finding.one_line(),
+            None => format!("{}: error: {}", finding.place, finding.cause),
+        });
+        lines.collect()
+    }
+
+    /// The line of the configuration that a grant comes from, by its index from 0.
+    pub fn line_of(&self, grant: usize) -> Option<&Place> {
+        self.lines.get(grant)
+    }
+
+    /// What a grant is called: its line and the place of that, or its number.
+    pub fn grant_name(&self, grant: usize) -> String {
+        match self.line_of(grant) {
+            Some(place) => format!("`{}` ({place})", place.text.trim()),
+            None => format!("grant {}", grant + 1),
+        }
     }
 }
 
 /// Reads every policy of the configuration, each once, in the order of the listeners.
 pub fn read_all(config: &Config) -> Vec<Served> {
-    let mut sources: Vec<(Source, Vec<usize>)> = Vec::new();
+    let mut parts: Vec<(Source, bool, Vec<usize>)> = Vec::new();
     for (index, listen) in config.listen.iter().enumerate() {
         let source = source_of(listen, config);
-        match sources.iter_mut().find(|(known, _)| *known == source) {
-            Some((_, listeners)) => listeners.push(index),
-            None => sources.push((source, vec![index])),
+        let controls = source == Source::Allow && controls(config, listen);
+        let known = parts
+            .iter_mut()
+            .find(|(known, with, _)| *known == source && *with == controls);
+        match known {
+            Some((_, _, listeners)) => listeners.push(index),
+            None => parts.push((source, controls, vec![index])),
         }
     }
-    sources
-        .into_iter()
-        .map(|(source, listeners)| {
-            let ports: Vec<u16> = listeners
-                .iter()
-                .filter_map(|&index| config.listen[index].players_port())
-                .collect();
-            let bytes = match &source {
-                Source::File(path) => read_file(path),
-                Source::Allow | Source::BuiltIn => Ok(policy::render(&Policy {
-                    meta: config.meta_policy,
-                    grants: config.allow.clone(),
-                })
-                .into_bytes()),
-            };
-            let content = bytes.map(|bytes| Content {
-                reading: policy::read(&bytes, &ports),
-                bytes,
-            });
-            Served {
-                source,
-                listeners,
-                content,
-            }
-        })
+    let parts = parts.into_iter();
+    parts
+        .map(|(source, controls, listeners)| read_one(config, source, controls, listeners))
         .collect()
+}
+
+/// Whether a listener's policy says the meta-policy: only where players find it on port 843. In any
+/// other policy it counts for nothing, and Lightspark drops the whole file over it (rule book 7).
+fn controls(config: &Config, listen: &Listen) -> bool {
+    let master = matches!(listen.players_port(), None | Some(MASTER_PORT));
+    config.meta_policy.is_some() && master
+}
+
+fn read_one(config: &Config, source: Source, controls: bool, listeners: Vec<usize>) -> Served {
+    let ports: Vec<u16> = listeners
+        .iter()
+        .filter_map(|&index| config.listen.get(index)?.players_port())
+        .collect();
+    let mut served = Served {
+        source,
+        listeners,
+        findings: Vec::new(),
+        ignored: 0,
+        lines: Vec::new(),
+        content: None,
+    };
+    let name = served.source.name();
+    let bytes = match &served.source {
+        Source::File(path) => read_file(path),
+        Source::Allow | Source::BuiltIn => {
+            served.lines.clone_from(&config.written.allow);
+            let policy = Policy {
+                meta: config.meta_policy.filter(|_| controls),
+                grants: config.allow.clone(),
+            };
+            Ok(policy::render(&policy::for_every_player(&policy)).into_bytes())
+        }
+    };
+    let findings = match bytes {
+        Err(error) => vec![Diagnostic::error(Place::whole(name), error, "")],
+        Ok(bytes) if !bytes.starts_with(b"<") && config::looks_like_one(&bytes) => {
+            vec![a_configuration(&name)]
+        }
+        Ok(bytes) => {
+            let reading = policy::read(&bytes, &ports);
+            let found = match (&served.source, &reading.policy) {
+                (Source::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
+                _ => reading.diagnostics(&name),
+            };
+            served.content = Some(Content { bytes, reading });
+            found
+        }
+    };
+    (served.findings, served.ignored) = config.ignore.sift(findings);
+    served
+}
+
+/// What messages call standard input.
+pub const STANDARD_INPUT: &str = "standard input";
+
+/// A configuration where a policy was expected.
+pub fn a_configuration(name: &str) -> Diagnostic {
+    Diagnostic::error(
+        Place::whole(name),
+        "this is a configuration of flashpolicyd, and no policy",
+        match name {
+            STANDARD_INPUT => "check its file with: flashpolicyd check --config FILE".into(),
+            name => format!("check it with: flashpolicyd check --config {name}"),
+        },
+    )
 }
 
 /// Where a listener's policy comes from: its own file, else what the configuration says for all.
 pub fn source_of(listen: &Listen, config: &Config) -> Source {
+    let nothing_said = config.written.allow.is_empty() && config.meta_policy.is_none();
     match listen.policy_file.as_ref().or(config.policy_file.as_ref()) {
         Some(path) => Source::File(path.clone()),
-        None if config.allow == [DEFAULT_ALLOW] && config.meta_policy.is_none() => Source::BuiltIn,
+        None if nothing_said && config.allow == [DEFAULT_ALLOW] => Source::BuiltIn,
         None => Source::Allow,
+    }
+}
+
+/// The findings of a policy that was made of `allow` lines, at the lines that they are about.
+fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diagnostic> {
+    let lines = &config.written.allow;
+    let name = lines.first().map_or("'allow' lines", |line| &line.name);
+    let mut end = policy::render(&Policy {
+        meta: policy.meta,
+        grants: Vec::new(),
+    })
+    .len()
+        - "</cross-domain-policy>".len();
+    let ends: Vec<usize> = policy
+        .grants
+        .iter()
+        .map(|grant| {
+            end += policy::render_grant(grant).chars().count();
+            end
+        })
+        .collect();
+    let mut found = Vec::new();
+    for finding in &reading.findings {
+        let grant = ends.partition_point(|end| *end < finding.column);
+        let control = finding.code == Code::GrantsBesideNone;
+        let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
+        let place = match (lines.get(grant), &config.written.meta_policy) {
+            (_, Some(place)) if control => place.clone(),
+            (Some(line), _) if !about_all => part_of(line, finding.code),
+            _ => Place::whole(name),
+        };
+        let (cause, cure) = in_words_of_lines(finding, config.allow.get(grant));
+        found.push(Diagnostic {
+            code: Some(finding.code.as_str()),
+            severity: finding.code.severity(),
+            cause,
+            cure,
+            place,
+        });
+    }
+    found
+}
+
+/// The part of an `allow` line that a finding is about.
+fn part_of(line: &Place, code: Code) -> Place {
+    let value: String = {
+        let from = line
+            .text
+            .chars()
+            .skip(line.column.unwrap_or(1).saturating_sub(1));
+        from.take(line.width).collect()
+    };
+    let (domain, ports, secure) = allow::parts(&value);
+    let part = match code {
+        Code::IpDomain | Code::DomainUnmatchable | Code::TrailingDot | Code::NonAscii => domain,
+        Code::LowPortFromHigh | Code::PortRange => ports,
+        Code::SecureGrant if secure => "secure",
+        _ => return line.clone(),
+    };
+    let before = match code {
+        Code::SecureGrant => value.rfind(part),
+        Code::LowPortFromHigh | Code::PortRange => value
+            .get(domain.len()..)
+            .and_then(|rest| rest.find(part))
+            .map(|at| at + domain.len()),
+        _ => value.find(part),
+    };
+    let before = value.get(..before.unwrap_or(0)).unwrap_or_default();
+    Place {
+        column: line.column.map(|column| column + before.chars().count()),
+        width: part.chars().count().max(1),
+        ..line.clone()
+    }
+}
+
+/// A finding in the words of the configuration, where the policy's are those of XML.
+fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, String) {
+    let (cause, cure) = (finding.cause.clone(), finding.cure.clone());
+    match finding.code {
+        Code::SecureGrant => (
+            "`secure` is for content loaded over HTTPS only, while the socket itself is plain"
+                .into(),
+            cure,
+        ),
+        Code::GrantsBesideNone => (
+            "the meta-policy `none` denies everything, so the `allow` lines do nothing".into(),
+            "write `meta_policy = master-only`, unless this is meant".into(),
+        ),
+        Code::Large | Code::VeryLarge => (
+            cause,
+            "merge lines of the same domain, and use ranges and `*.` domains".into(),
+        ),
+        Code::PortRange => {
+            let ports = grant
+                .map(|grant| grant.ports.to_string())
+                .unwrap_or_default();
+            let cure = format!(
+                "where these players matter, write `*` in place of {}",
+                crate::text::quote(&ports)
+            );
+            (cause, cure)
+        }
+        _ => (cause, cure),
     }
 }
 
@@ -149,7 +327,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
             file.take(MAX_POLICY_BYTES as u64 + 1)
                 .read_to_end(&mut bytes)
         })
-        .map_err(|error: io::Error| {
+        .map_err(|error| {
             format!(
                 "cannot read the policy: {}; check the path and the right to read it",
                 reason(&error)

@@ -104,6 +104,7 @@ fn the_level_decides_what_is_logged() {
     let address = format!("127.0.0.1:{}", support::free_port());
     let mut server = Setup::new()
         .line("log_level = warn")
+        .line("ignore = loopback-only")
         .line(format!("listen = {address}"))
         .start_without_waiting();
     let answer = wait_for("an answer", || {

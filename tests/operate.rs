@@ -448,7 +448,7 @@ fn check_says_what_a_chroot_puts_out_of_reach() {
     let output = support::run_in(folder.path(), &["check"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        said.contains("warning: flashpolicy.conf lies outside of the chroot"),
+        said.contains("warning[out-of-reach]: flashpolicy.conf lies outside of the chroot"),
         "{said}"
     );
     assert!(said.contains("x.pid lies outside of the chroot"), "{said}");

@@ -26,19 +26,21 @@ fn stdout(output: &Output) -> String {
 }
 
 const GAME: &str = "allow = *.example.com 2001,3000-3010\n";
+/// Its range as a list: players do not agree on ranges.
 const RENDERED: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
-                        to-ports=\"2001,3000-3010\" /></cross-domain-policy>";
+                        to-ports=\"2001,3000,3001,3002,3003,3004,3005,3006,3007,3008,3009,3010\" \
+                        /></cross-domain-policy>";
 
 #[test]
 fn allow_lines_are_served_as_one_line_of_xml() {
     let server = Setup::new()
-        .line("allow = *.example.com 2001, 3000 - 3010")
+        .line("allow = *.example.com 2001, 3000 - 3002")
         .line("allow = game.example.net * secure")
         .line("meta_policy = master-only")
         .start();
     let expected = "<cross-domain-policy>\
         <site-control permitted-cross-domain-policies=\"master-only\" />\
-        <allow-access-from domain=\"*.example.com\" to-ports=\"2001,3000-3010\" />\
+        <allow-access-from domain=\"*.example.com\" to-ports=\"2001,3000,3001,3002\" />\
         <allow-access-from domain=\"game.example.net\" to-ports=\"*\" secure=\"true\" />\
         </cross-domain-policy>\0";
     assert_eq!(String::from_utf8(server.ask()).unwrap(), expected);
@@ -82,7 +84,7 @@ fn a_wrong_grant_is_refused_with_its_line_and_a_cure() {
     for (line, expected) in [
         (
             "allow = *.example.com",
-            "the ports are missing; expected DOMAIN PORTS",
+            "the ports are missing; add them, such as `allow = *.example.com 2001,3000-3010`\n",
         ),
         (
             "allow = www.*.com 80",
@@ -90,10 +92,10 @@ fn a_wrong_grant_is_refused_with_its_line_and_a_cure() {
         ),
         (
             "allow = http://a.example 80",
-            "write the host alone: `a.example`",
+            "`http://a.example` has a scheme; write `allow = a.example 80`\n",
         ),
         ("allow = * 0", "there is no port 0"),
-        ("allow = * 3010-3000", "write `3000-3010`"),
+        ("allow = * 3010-3000", "write `allow = * 3000-3010`\n"),
         ("allow = * 70000", "70000"),
         ("meta_policy = masteronly", "did you mean `master-only`?"),
         ("listen = [::]:843 proxi", "'proxi' is not understood"),
@@ -284,10 +286,10 @@ fn explain_says_by_which_grant_or_why_by_none() {
     let only_high = format!("{GAME}listen = [::]:10843");
     let master_only = format!("{two}\nmeta_policy = master-only");
     for (config, origin, port, code, expected) in [
-        (GAME, "game.example.com", "2001", 0, "ALLOWED: a SWF from http://game.example.com may connect to port 2001, by <allow-access-from domain=\"*.example.com\" to-ports=\"2001,3000-3010\" /> of the 'allow' lines, served on port 843."),
-        (GAME, "game.example.com", "2002", 1, "grant 1 is for ports 2001,3000-3010, not for 2002"),
+        (GAME, "game.example.com", "2001", 0, "ALLOWED: a SWF from http://game.example.com may connect to port 2001, by `allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1), served on port 843."),
+        (GAME, "game.example.com", "2002", 1, "`allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1) is for ports 2001 and 3000 to 3010, not for 2002"),
         (GAME, "https://example.com", "3005", 0, "ALLOWED: a SWF from https://example.com"),
-        (GAME, "badexample.com", "2001", 1, "grant 1 is for *.example.com, not for badexample.com"),
+        (GAME, "badexample.com", "2001", 1, "(flashpolicy.conf:1) is for *.example.com, not for badexample.com"),
         (GAME, "file:", "2001", 1, "only `*` matches local content"),
         ("", "file:", "1", 0, "of the built-in policy"),
         ("allow = * 80 secure", "a.example", "80", 1, "for content loaded over HTTPS only"),
@@ -318,9 +320,12 @@ fn explain_refuses_what_is_no_origin_or_port() {
         ),
         (
             &["explain", "a.example", "0"],
-            "'0' is no port; expected a number from 1 to 65535",
+            "there is no port 0; begin at port 1",
         ),
-        (&["explain", "a.example"], "explain takes two arguments"),
+        (
+            &["explain", "a.example"],
+            "explain takes an origin and ports",
+        ),
     ] {
         let output = run("", &[], arguments);
         assert_eq!(output.status.code(), Some(2));
@@ -331,13 +336,11 @@ fn explain_refuses_what_is_no_origin_or_port() {
 #[test]
 fn the_readme_lists_every_finding_code() {
     let readme = include_str!("../README.md");
-    for code in flashpolicyd::policy::Code::all() {
-        let row = format!(
-            "| `{}` | {} | {} |",
-            code.as_str(),
-            code.severity().as_str(),
-            code.explanation()
-        );
+    let of_policies = flashpolicyd::policy::Code::all().iter();
+    let of_policies = of_policies.map(|c| (c.as_str(), c.severity(), c.explanation()));
+    let of_configurations = flashpolicyd::config::CODES.iter().copied();
+    for (name, severity, explanation) in of_policies.chain(of_configurations) {
+        let row = format!("| `{name}` | {} | {explanation} |", severity.as_str());
         assert!(readme.contains(&row), "missing in the README: {row}");
     }
 }

@@ -24,16 +24,19 @@ pub fn run(command: Command) -> ExitCode {
             configured,
             files,
             strict,
-        } => check::run(&configured, &files, strict),
-        Command::Policy(configured) => policy::run(&configured),
+            ignore,
+            json,
+        } => check::run(&configured, &files, strict, &ignore, json),
+        Command::Policy { configured, json } => policy::run(&configured, json),
         Command::Explain {
             configured,
-            origin,
-            port,
-        } => explain::run(&configured, &origin, &port),
+            question,
+            json,
+        } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
         Command::Probe(probe) => return probe::run(&probe).into(),
         Command::ProbeHelp => print(PROBE_HELP),
+        Command::HelpOf(help) => print(help),
         Command::Help => print(HELP),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
@@ -56,14 +59,21 @@ fn print(text: impl AsRef<[u8]>) -> Exit {
 
 /// Says on standard error what went wrong; where even that fails, the exit code has to do.
 fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "flashpolicyd: {message}");
+    let style = terminal::stderr();
+    let text: Vec<_> = format!("flashpolicyd: {message}")
+        .lines()
+        .map(|line| style.wrap(line, 2))
+        .collect();
+    let _ = writeln!(io::stderr(), "{}", text.join("\n"));
 }
 
 /// The configuration; where it is wrong, its mistakes have been said.
 fn load(configured: &Configured) -> Result<Loaded, Exit> {
     configured.load().map_err(|mistakes| {
+        let style = terminal::stderr();
         for mistake in mistakes {
-            complain(&mistake.to_string());
+            let line = style.wrap(&format!("flashpolicyd: {mistake}"), 2);
+            let _ = writeln!(io::stderr(), "{line}");
         }
         Exit::Usage
     })
@@ -82,6 +92,6 @@ fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
 
 /// Shows on standard error what was found in a policy.
 fn complain_of(served: &Served) {
-    let report = diagnostic::report(&served.diagnostics(), &terminal::stderr());
+    let report = diagnostic::report(&served.findings, &terminal::stderr());
     let _ = io::stderr().write_all(report.as_bytes());
 }

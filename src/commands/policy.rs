@@ -2,15 +2,50 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
+
 use super::{load, print, read_policies};
 use crate::cli::Configured;
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
+use crate::json;
 use crate::policy;
 use crate::served::{Served, Source};
+use crate::terminal;
 
-/// Prints each policy on standard output, without its NUL, and its meaning on standard error.
-pub(super) fn run(configured: &Configured) -> Exit {
+#[derive(Serialize)]
+struct Report {
+    exit: u8,
+    policies: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    listeners: Vec<Listener>,
+    meta_policy: Option<String>,
+    grants: Vec<json::Grant>,
+    /// As it is served, without its NUL.
+    xml: String,
+    /// With its NUL.
+    bytes: usize,
+    text: Vec<String>,
+    findings: Vec<Diagnostic>,
+    ignored: usize,
+}
+
+#[derive(Serialize)]
+struct Listener {
+    address: String,
+    /// Where players find it.
+    port: Option<u16>,
+    proxy: bool,
+}
+
+/// Prints each policy on standard output, without its NUL, and its meaning on standard error; or
+/// all of it as JSON.
+pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
     let read = load(configured).and_then(|loaded| {
         let all = read_policies(&loaded.config)?;
         Ok((loaded.config, all))
@@ -19,14 +54,21 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
+    if as_json {
+        let shown = all.iter().map(|served| shown(served, &config));
+        let report = Report {
+            exit: Exit::Fine as u8,
+            policies: shown.collect(),
+        };
+        return print(json::line(&report) + "\n");
+    }
     let mut exit = Exit::Fine;
     for served in &all {
         if all.len() > 1 {
             say(&format!("# {}", listeners(served, &config)));
         }
         let wire = served.on_the_wire().unwrap_or_default();
-        let nuls = wire.iter().rev().take_while(|&&byte| byte == 0).count();
-        let mut text = wire[..wire.len() - nuls].to_vec();
+        let mut text = without_nuls(&wire).to_vec();
         // A pipe gets the bytes as they are; a person, and whoever takes several, gets lines.
         let needs_line_end = all.len() > 1 || io::stdout().is_terminal();
         if needs_line_end && !text.ends_with(b"\n") {
@@ -46,6 +88,39 @@ pub(super) fn run(configured: &Configured) -> Exit {
     exit
 }
 
+fn without_nuls(wire: &[u8]) -> &[u8] {
+    let nuls = wire.iter().rev().take_while(|&&byte| byte == 0).count();
+    wire.get(..wire.len() - nuls).unwrap_or_default()
+}
+
+fn shown(served: &Served, config: &Config) -> Shown {
+    let wire = served.on_the_wire().unwrap_or_default();
+    let policy = served.policy();
+    let listeners = served.listeners.iter();
+    let listeners = listeners.filter_map(|&index| config.listen.get(index));
+    let grants = policy.map_or(&[][..], |policy| &policy.grants).iter();
+    Shown {
+        name: served.source.name(),
+        listeners: listeners
+            .map(|listen| Listener {
+                address: listen.address.to_string(),
+                port: listen.players_port(),
+                proxy: listen.proxy,
+            })
+            .collect(),
+        meta_policy: policy.and_then(|p| p.meta).map(|meta| meta.to_string()),
+        grants: grants
+            .enumerate()
+            .map(|(index, grant)| json::Grant::new(grant, served.line_of(index).cloned()))
+            .collect(),
+        xml: String::from_utf8_lossy(without_nuls(&wire)).into_owned(),
+        bytes: wire.len(),
+        text: policy.map(policy::words).unwrap_or_default(),
+        findings: served.findings.clone(),
+        ignored: served.ignored,
+    }
+}
+
 fn listeners(served: &Served, config: &Config) -> String {
     let addresses: Vec<_> = served
         .listeners
@@ -57,5 +132,5 @@ fn listeners(served: &Served, config: &Config) -> String {
 }
 
 fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", terminal::stderr().wrap(line, 2));
 }

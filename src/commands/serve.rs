@@ -109,7 +109,7 @@ fn serve(
             SEARCH_PATH.join(" and no ")
         ),
     }
-    reload::log_warnings(all);
+    reload::log_warnings(config, all);
     // Before the pid file: a signal to the process it names must not find it unprepared.
     let control = control::listen().map_err(failed)?;
     for address in inherited.addresses() {

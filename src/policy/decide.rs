@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::{
-    domain::Pattern, origin::Host, DomainPattern, MetaPolicy, Origin, Player, Policy, PortSet,
-    FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+    domain::Pattern, origin::Host, words::ports_in_words, DomainPattern, MetaPolicy, Origin,
+    Player, Policy, PortSet, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
 };
 
 /// A policy of the destination host, and the port that serves it.
@@ -163,6 +163,27 @@ pub fn decide_as(player: Player, offer: &Offer<'_>, origin: &Origin, destination
 }
 
 impl Denial {
+    /// Whether this is the same denial of another port.
+    pub(super) fn is_alike(&self, other: &Denial) -> bool {
+        let alike = |a: &Refusal, b: &Refusal| match (a, b) {
+            (
+                Refusal::Ports { ports, only, .. },
+                Refusal::Ports {
+                    ports: other,
+                    only: other_only,
+                    ..
+                },
+            ) => ports == other && only == other_only,
+            (a, b) => a == b,
+        };
+        match (self, other) {
+            (Denial::Grants(a), Denial::Grants(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
+            }
+            (a, b) => a == b,
+        }
+    }
+
     /// The denial in words; `grant` says what a grant is called, by its index from 0.
     pub fn in_words(&self, grant: &dyn Fn(usize) -> String) -> String {
         match self {
@@ -199,7 +220,8 @@ impl fmt::Display for Refusal {
                 destination,
                 only,
             } => {
-                write!(f, "for ports {ports}, not for {destination}")?;
+                let ports = ports_in_words(ports);
+                write!(f, "for {ports}, not for {destination}")?;
                 return match only.and_then(Player::on_ranges) {
                     Some(why) => write!(f, ": {why}"),
                     None => Ok(()),
@@ -222,6 +244,7 @@ impl fmt::Display for Refusal {
         };
         match (&pattern.0, origin) {
             (_, Origin::Local) => write!(f, "for {pattern}, and only `*` matches local content"),
+            (_, Origin::Anywhere) => write!(f, "for {pattern}, not for content from anywhere"),
             (
                 Pattern::Host(_) | Pattern::Subdomains(_),
                 Origin::Web {

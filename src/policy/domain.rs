@@ -57,7 +57,7 @@ impl DomainPattern {
     pub fn matches(&self, origin: &Origin) -> bool {
         let host = match (&self.0, origin) {
             (Pattern::Any, _) => return true,
-            (_, Origin::Local) => return false,
+            (_, Origin::Local | Origin::Anywhere) => return false,
             (_, Origin::Web { host, .. }) => host,
         };
         match (&self.0, host) {
@@ -76,8 +76,15 @@ impl DomainPattern {
     /// many. International names are another matter, since nobody says how they are compared (rule
     /// book 3.6).
     pub fn oddity(&self) -> Option<Fault> {
-        let (Pattern::Host(name) | Pattern::Subdomains(name)) = &self.0 else {
-            return None;
+        let name = match &self.0 {
+            Pattern::Host(name) | Pattern::Subdomains(name) => name,
+            Pattern::Ip(ip) if ip.is_unspecified() => {
+                return Some(Fault::new(
+                    format!("no content is loaded from {}", quote(&self.to_string())),
+                    "write `*` for content from anywhere",
+                ))
+            }
+            Pattern::Ip(_) | Pattern::Any => return None,
         };
         let fault =
             |what: &str, cure: &str| Some(Fault::new(format!("{} {what}", quote(name)), cure));
@@ -157,6 +164,12 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     }
     if name.contains(':') {
         return fault("has a port, or is no IPv6 address", bare(name));
+    }
+    if whole == "*.*" || whole == "**" || whole == "*.*.*" {
+        return fault(
+            "has a `*` too many",
+            "write `*` for content from anywhere".into(),
+        );
     }
     if name.contains('*')
         && name
@@ -267,6 +280,8 @@ mod tests {
             ".a.example",
             "a..b",
             "*..a",
+            "0.0.0.0",
+            "[::]",
             "a.example,b.example",
             "a.example..",
         ] {

@@ -9,9 +9,9 @@ use roxmltree::{Attribute, Document, Node};
 
 use super::{
     findings::Code, parse::Note, DomainPattern, Fault, Grant, MetaPolicy, Policy, PortSet,
-    FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+    FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED,
 };
-use crate::text::{nearest, quote};
+use crate::text::{clip, nearest, quote};
 
 const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";
@@ -189,6 +189,8 @@ impl Judge<'_> {
     /// What only the policy as a whole can show.
     fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
         match first_grant {
+            // Who denies everything needs no grant.
+            None if policy.meta == Some(MetaPolicy::None) => {}
             None => self.note(
                 Code::NoGrant,
                 self.tag(root),
@@ -211,11 +213,25 @@ impl Judge<'_> {
     fn site_control(&mut self, node: Node<'_, '_>, allow_seen: bool) -> Option<MetaPolicy> {
         self.attributes(node, &[META]);
         self.inside(node);
+        if node.attributes().len() > 1 {
+            self.note(
+                Code::ControlAttributes,
+                self.tag(node),
+                format!(
+                    "`{CONTROL}` has more than one attribute; Lightspark drops the whole file \
+                    over it"
+                ),
+                format!("keep `{META}` alone"),
+            );
+        }
         if allow_seen {
             self.note(
                 Code::SiteControlOrder,
                 self.tag(node),
-                format!("`{CONTROL}` stands after an `allow-` element"),
+                format!(
+                    "`{CONTROL}` stands after an `allow-` element; Lightspark drops the whole \
+                    file over it"
+                ),
                 "move it to the front, where the DTD wants it",
             );
         }
@@ -225,7 +241,7 @@ impl Judge<'_> {
                 self.tag(node),
                 format!(
                     "`{CONTROL}` counts only in a policy served from port {MASTER_PORT}, \
-                and this one is not"
+                and this one is not; Lightspark drops the whole file over it"
                 ),
                 "delete it, or serve the policy from port 843 too",
             );
@@ -253,6 +269,14 @@ impl Judge<'_> {
     fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
         self.attributes(node, &["domain", "to-ports", "secure"]);
         self.inside(node);
+        if node.attributes().len() > 3 {
+            self.note(
+                Code::GrantAttributes,
+                self.tag(node),
+                "the grant has more than three attributes; Lightspark drops the whole file over it",
+                "keep `domain`, `to-ports` and `secure` alone",
+            );
+        }
         let domain = self.domain(node);
         let ports = self.ports(node, for_http);
         let secure = self.secure(node);
@@ -261,7 +285,7 @@ impl Judge<'_> {
             ports: ports?,
             secure: secure?,
         };
-        if grant.domain == DomainPattern::ANY && grant.ports == PortSet::ALL {
+        if grant.domain == DomainPattern::ANY && grant.ports.is_everything() {
             self.note(
                 Code::AllowsEverything,
                 self.tag(node),
@@ -284,7 +308,16 @@ impl Judge<'_> {
                 if let Some(fault) = domain.oddity() {
                     self.fault(Code::DomainUnmatchable, range.clone(), fault);
                 }
-                if domain.is_address_like() {
+                if let Some(bare) = value.strip_suffix('.') {
+                    self.note(
+                        Code::TrailingDot,
+                        range.clone(),
+                        "the domain ends in a dot; Lightspark compares it literally, so that it \
+                        matches nothing",
+                        format!("write {}", quote(bare)),
+                    );
+                }
+                if domain.is_address_like() && domain.oddity().is_none() {
                     self.note(
                         Code::IpDomain,
                         range,
@@ -320,11 +353,32 @@ impl Judge<'_> {
             Ok(ports) => ports,
         };
         if value.contains(|c: char| c.is_ascii_whitespace()) {
+            let lightspark = if ports == PortSet::ALL {
+                "; Lightspark does not take it for every port"
+            } else {
+                ""
+            };
             self.note(
                 Code::BlanksInPorts,
                 range.clone(),
-                "there are blanks in `to-ports`, which Flash Player is reported to dislike",
-                format!("write {}", quote(&ports.to_string())),
+                format!(
+                    "there are blanks in `to-ports`, which Flash Player is reported to \
+                    dislike{lightspark}"
+                ),
+                format!("write {}", clip(&format!("`{ports}`"))),
+            );
+        }
+        if let Some(long) = ports.long_ranges().next() {
+            self.note(
+                Code::PortRange,
+                range.clone(),
+                format!(
+                    "of the range `{}-{}` Lightspark counts only the first port, and Unity Web \
+                    Player leaves out the last",
+                    long.start(),
+                    long.end()
+                ),
+                listed(&ports),
             );
         }
         let mut served_from = self.served_from.iter();
@@ -468,6 +522,19 @@ impl Judge<'_> {
             None => start..end,
         }
     }
+}
+
+/// The cure for ranges: as a list where it is not too long to be written.
+fn listed(ports: &PortSet) -> String {
+    let list: Vec<_> = ports.iter().take(MAX_ASKED + 1).collect();
+    if ports.is_everything() {
+        return "write `*`".into();
+    }
+    if list.len() > MAX_ASKED {
+        return "where these players matter, write the ports one by one, or `*`".into();
+    }
+    let list: Vec<_> = list.iter().map(u16::to_string).collect();
+    format!("write the ports one by one: `{}`", list.join(","))
 }
 
 /// `xmlns=""` means no namespace.

@@ -94,7 +94,33 @@ pub fn others_count(player: Player, master: Option<&Policy>) -> bool {
     matches!(meta, None | Some(MetaPolicy::All)) || !player.rules().knows_meta_policy
 }
 
+impl Verdict {
+    /// Whether this is the same verdict, for the same reasons, on another port.
+    pub fn is_alike(&self, other: &Verdict) -> bool {
+        match (self, other) {
+            (Verdict::Denied(a), Verdict::Denied(b)) => {
+                let mut pairs = a.iter().zip(b);
+                a.len() == b.len() && pairs.all(|(a, b)| a.is_alike(b))
+            }
+            (a, b) => a == b,
+        }
+    }
+}
+
 impl Reason {
+    fn is_alike(&self, other: &Reason) -> bool {
+        match (self, other) {
+            (
+                Reason::Policy { port, denial },
+                Reason::Policy {
+                    port: other_port,
+                    denial: other,
+                },
+            ) => port == other_port && denial.is_alike(other),
+            (a, b) => a == b,
+        }
+    }
+
     /// The reason in words; `grant` says what a grant is called, by the port that serves its policy
     /// and its index from 0.
     pub fn in_words(&self, grant: &dyn Fn(u16, usize) -> String) -> String {

@@ -5,6 +5,8 @@
 
 pub use crate::diagnostic::Severity;
 
+use super::Player;
+
 /// One thing found in a policy file. All texts are printable on one line,
 /// whatever the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,13 +80,13 @@ codes! {
         MetaPolicyNotForSockets "meta-policy-not-for-sockets" "The meta-policy `by-content-type` or `by-ftp-filename` exists for URL policies only."
     }
     Warning {
-        BlanksInPorts "blanks-in-ports" "Blanks in `to-ports`, which Flash Player is reported to dislike."
+        BlanksInPorts "blanks-in-ports" "Blanks in `to-ports`, which Flash Player is reported to dislike; Lightspark takes no `*` with blanks for every port."
         HttpHeadersElement "http-headers-element" "`allow-http-request-headers-from` has no effect on sockets; Lightspark drops the whole file over it."
         IdentityElement "identity-element" "`allow-access-from-identity` has no effect on sockets."
         UnknownElement "unknown-element" "An element that no policy knows, or that stands where it has no effect."
         UnknownAttribute "unknown-attribute" "An attribute that the element does not know."
-        SiteControlOrder "site-control-order" "`site-control` stands after an `allow-*` element; the DTD wants it first."
-        SiteControlNotMaster "site-control-not-master" "`site-control` in a policy that is not served from port 843: it only counts there."
+        SiteControlOrder "site-control-order" "`site-control` stands after an `allow-*` element; the DTD wants it first, and Lightspark drops the whole file over it."
+        SiteControlNotMaster "site-control-not-master" "`site-control` in a policy that is not served from port 843: it only counts there, and Lightspark drops the whole file over it."
         SecureGrant "secure-grant" "A grant with `secure=\"true\"` is for content loaded over HTTPS only, while the socket itself is plain."
         GrantsBesideNone "grants-beside-none" "The meta-policy `none` denies everything, so the grants beside it do nothing."
         NoGrant "no-grant" "The policy grants nothing."
@@ -95,11 +97,26 @@ codes! {
         NonAscii "non-ascii" "The file holds non-ASCII characters; not every client reads them."
         Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
         VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."
+        PortRange "port-range" "A range of ports: Lightspark counts only its first port, Unity Web Player leaves out its last."
+        GrantAttributes "grant-attributes" "A grant has more than three attributes: Lightspark drops the whole file over it."
+        ControlAttributes "site-control-attributes" "`site-control` has more than its one attribute: Lightspark drops the whole file over it."
+        TrailingDot "trailing-dot" "A `domain` ends in a dot: Lightspark compares it literally, and it matches nothing."
         LowPortFromHigh "low-port-from-high" "A grant names ports below 1024 in a policy served from port 1024 or above, where they grant nothing."
     }
 }
 
 impl Code {
+    /// Whether it makes any difference to this player; all errors do.
+    pub fn matters_to(self, player: Player) -> bool {
+        match self {
+            Code::PortRange => player != Player::Flash,
+            Code::GrantAttributes | Code::ControlAttributes | Code::TrailingDot => {
+                player == Player::Lightspark
+            }
+            _ => true,
+        }
+    }
+
     /// Whether Lightspark drops the whole file over it (rule book 7). `site-control` away from port
     /// 843 is left to the decision, since one policy may be served from several ports.
     pub fn is_fatal_to_lightspark(self) -> bool {

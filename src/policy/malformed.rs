@@ -10,6 +10,28 @@ use roxmltree::{Document, Error, ParsingOptions};
 use super::{findings::Code, parse::Note, source::Source};
 use crate::text::{printable, quote};
 
+/// What word processors make of `"` and `'`.
+const TYPOGRAPHIC: [char; 8] = [
+    '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}',
+];
+
+/// The finding for a web page, which begins like XML and then is none.
+pub(super) fn web_page(text: &str) -> Option<Note> {
+    const DOCTYPE: &str = "<!doctype html";
+    let start = text.len() - text.trim_start().len();
+    let end = start + DOCTYPE.len();
+    let is_one = text.get(start..end)?.eq_ignore_ascii_case(DOCTYPE);
+    is_one.then(|| {
+        Note::new(
+            Code::WrongRoot,
+            start..end,
+            "this is a web page (HTML), not a policy",
+            "write the policy itself, a `cross-domain-policy` element; where a server sent the \
+            page, ask a policy server",
+        )
+    })
+}
+
 /// The finding for a parser error.
 pub(super) fn note(error: &Error, text: &str) -> Note {
     let source = Source::new(text.to_owned());
@@ -59,6 +81,13 @@ pub(super) fn note(error: &Error, text: &str) -> Note {
         Error::UnknownNamespace(prefix, _) => malformed(
             format!("the prefix {} is used but not declared", quote(prefix)),
             "write the name without a prefix: Flash Player parses none",
+        ),
+        Error::InvalidChar2("a quote", _, _) if rest.starts_with(TYPOGRAPHIC) => malformed(
+            format!(
+                "the value is in typographic quotes ({}), which XML does not know",
+                rest.chars().next().unwrap_or_default()
+            ),
+            "write plain quotes (`\"`) in place of them",
         ),
         Error::InvalidChar2("a quote", _, _) => malformed(
             "a value is not in quotes".into(),

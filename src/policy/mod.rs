@@ -46,8 +46,8 @@ pub use origin::{Host, Origin};
 pub use parse::{read, Reading, MAX_POLICY_BYTES};
 pub use player::{Player, Ranges, Rules};
 pub use ports::{PortSet, Sample, MAX_ASKED};
-pub use render::{render, render_grant};
-pub use words::{grant_in_words, words};
+pub use render::{for_every_player, render, render_grant, MAX_LISTED_BYTES};
+pub use words::{grant_in_words, ports_in_words, words};
 
 /// The port of the master policy: Flash Player asks there first, and only
 /// there does a meta-policy count (rule book 1.10 \[SPF, DG\] and 2.6).

@@ -17,6 +17,8 @@ pub enum Origin {
     /// From the local disk (`file:`), in the local-with-networking sandbox
     /// (rule book 3.7 \[SB\]); local-trusted content asks for no policy.
     Local,
+    /// From anywhere: `*`. Only what is for everybody lets it in.
+    Anywhere,
     /// From a web server.
     Web {
         /// Whether it was loaded over HTTPS.
@@ -37,8 +39,8 @@ pub enum Host {
 }
 
 impl Origin {
-    /// Reads a host, an IP address, a URL, or `file:`; without a scheme,
-    /// `http` is meant. The port and the path of a URL do not count.
+    /// Reads a host, an IP address, a URL, `file:`, or `*` for content from
+    /// anywhere; without a scheme, `http` is meant. The port and the path of a URL do not count.
     ///
     /// # Errors
     /// An unknown scheme, or a host that no URL can have.
@@ -46,6 +48,17 @@ impl Origin {
         let lower = text.to_ascii_lowercase();
         if lower.starts_with("file:") {
             return Ok(Origin::Local);
+        }
+        if text == "*" {
+            return Ok(Origin::Anywhere);
+        }
+        // Rule book 3.7 [PC].
+        if lower.starts_with("app:") {
+            return Err(Fault::new(
+                "the application content of AIR (app:) asks for no policy, and may connect to \
+                 every port",
+                "ask for content that is loaded from a host",
+            ));
         }
         let (https, rest) = match lower.split_once("://") {
             None => (false, lower.as_str()),
@@ -76,6 +89,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Local => f.write_str("file:"),
+            Origin::Anywhere => f.write_str("*"),
             Origin::Web { https: true, host } => write!(f, "https://{host}"),
             Origin::Web { https: false, host } => write!(f, "http://{host}"),
         }
@@ -180,6 +194,7 @@ mod tests {
             ("file:", "file:"),
             ("FILE:///C:/g.swf", "file:"),
             ("localhost", "http://localhost"),
+            ("*", "*"),
         ] {
             assert_eq!(Origin::parse(text).unwrap().to_string(), shown, "{text}");
         }
@@ -203,6 +218,7 @@ mod tests {
         for (text, cause) in [
             ("", "names no host"),
             ("http://", "names no host"),
+            ("app:/game.swf", "asks for no policy"),
             ("ftp://a.example", "content is not loaded over `ftp`"),
             (
                 "m\u{fc}nchen.example",

@@ -175,8 +175,14 @@ fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
 /// The text of the file without its byte-order mark and its final NULs, and
 /// whether it is fit to be parsed; unfit text is for showing only.
 fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
+    let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
+    // `<` as two bytes, and another character of two bytes behind it.
+    if matches!(bytes, [0, b'<', 0, 1..=255, ..] | [b'<', 0, 1..=255, 0, ..]) {
+        let cause = "the file is UTF-16: each character is two bytes, and clients stop at a NUL";
+        notes.push(Note::new(Code::Encoding, 0..0, cause, cure));
+        return (String::new(), false);
+    }
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
         notes.push(Note::new(
             Code::Bom,
             0..0,
@@ -286,6 +292,10 @@ fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Polic
             ),
             "delete them: a policy needs none but `xmlns:xsi`",
         ));
+        return None;
+    }
+    if let Some(note) = malformed::web_page(text) {
+        notes.push(note);
         return None;
     }
     match document(text) {

@@ -67,6 +67,13 @@ impl PortSet {
         Ok(PortSet(Ports::Listed(entries.collect::<Result<_, _>>()?)))
     }
 
+    /// These ports, from 1, each by itself.
+    pub fn of(ports: &[u16]) -> PortSet {
+        PortSet(Ports::Listed(
+            ports.iter().map(|&port| port..=port).collect(),
+        ))
+    }
+
     /// Whether a connection to this port is in the set.
     pub fn contains(&self, port: u16) -> bool {
         match &self.0 {
@@ -81,6 +88,28 @@ impl PortSet {
             Ports::All => None,
             Ports::Listed(ranges) => Some(ranges),
         }
+    }
+
+    /// The set with this range of it written as a list.
+    pub(super) fn listed(&self, range: RangeInclusive<u16>) -> PortSet {
+        let Some(ranges) = self.ranges() else {
+            return self.clone();
+        };
+        let mut listed = Vec::with_capacity(ranges.len() + range.len());
+        for known in ranges {
+            if *known == range {
+                listed.extend(range.clone().map(|port| port..=port));
+            } else {
+                listed.push(known.clone());
+            }
+        }
+        PortSet(Ports::Listed(listed))
+    }
+
+    /// The ranges with more than one port, as written; none for `*`.
+    pub fn long_ranges(&self) -> impl Iterator<Item = &RangeInclusive<u16>> {
+        let ranges = self.ranges().unwrap_or_default().iter();
+        ranges.filter(|range| range.start() < range.end())
     }
 
     /// Whether every port is in the set, however it is written.

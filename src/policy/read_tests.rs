@@ -60,7 +60,7 @@ fn cases() -> Vec<(String, &'static str)> {
         (with(&format!("<!-- c --><?pi?>{GRANT}")), ""),
         (format!("<cross-domain-policy {schema}>{GRANT}</cross-domain-policy>"), ""),
         (control(all), ""),
-        (grant("domain='a.example' to-ports='1,65535,2-3' secure='false'"), ""),
+        (grant("domain='a.example' to-ports='1,65535,2' secure='false'"), ""),
         (grant("domain='&#x61;.example' to-ports='20&#x30;1'"), ""),
         (format!("{}\0", with(GRANT)), ""),
         (format!("{}\n\0\0\0", with(GRANT)), ""),
@@ -131,7 +131,12 @@ fn cases() -> Vec<(String, &'static str)> {
         (control("permitted-cross-domain-policies='by-content-type'"), "meta-policy-not-for-sockets"),
         (control("permitted-cross-domain-policies='by-ftp-filename'"), "meta-policy-not-for-sockets"),
         // Warnings
-        (grant("domain='a' to-ports=' 1, 2 - 3'"), "blanks-in-ports"),
+        (grant("domain='a' to-ports=' 1, 2 - 3'"), "blanks-in-ports port-range"),
+        (grant("domain='a' to-ports=' 1, 2'"), "blanks-in-ports"),
+        (grant("domain='a' to-ports='1,3000-3010'"), "port-range"),
+        (grant("domain='a.example.' to-ports='1'"), "trailing-dot"),
+        (grant("domain='a' to-ports='1' secure='false' x='y'"), "unknown-attribute grant-attributes"),
+        (control(&format!("{all} x='y'")), "unknown-attribute site-control-attributes"),
         (with(&format!("{GRANT}<allow-http-request-headers-from domain='*' headers='*'/>")), "http-headers-element"),
         (with(&format!("{GRANT}<allow-access-from-identity><signatory><certificate/></signatory></allow-access-from-identity>")), "identity-element"),
         (with(&format!("<allow-acces-from/>{GRANT}")), "unknown-element"),
@@ -139,15 +144,18 @@ fn cases() -> Vec<(String, &'static str)> {
         (with(&format!("\n allow-access-from domain='a'/>{GRANT}")), "stray-text"),
         (with(&format!("<x:allow-access-from xmlns:x='urn:x'/>{GRANT}")), "unknown-element"),
         (with(&format!("<allow-access-from domain='a' to-ports='1'>{GRANT}</allow-access-from>")), "unknown-element"),
-        (grant("domain='a' to-ports='1' to-port='2' xml:lang='en'"), "unknown-attribute unknown-attribute"),
+        (grant("domain='a' to-ports='1' to-port='2' xml:lang='en'"), "unknown-attribute unknown-attribute grant-attributes"),
         (format!("<cross-domain-policy version='1'>{GRANT}</cross-domain-policy>"), "unknown-attribute"),
         (with(&format!("{GRANT}<site-control {all}/>")), "site-control-order"),
         (grant("domain='a' to-ports='1' secure='true'"), "secure-grant"),
         (control("permitted-cross-domain-policies='none'"), "grants-beside-none"),
         (with(""), "no-grant"),
-        (with("<site-control permitted-cross-domain-policies='none'/>"), "no-grant"),
+        (with("<site-control permitted-cross-domain-policies='none'/>"), ""),
         (grant("domain='*' to-ports='*'"), "allows-everything"),
-        (grant("domain='*' to-ports='1-65535'"), ""),
+        (grant("domain='*' to-ports='1-65535'"), "allows-everything port-range"),
+        (grant("domain='0.0.0.0' to-ports='1'"), "domain-unmatchable"),
+        (format!("<!DOCTYPE html>\n<html><meta charset=utf-8>{}", with(GRANT)), "wrong-root"),
+        (grant("domain=\u{201c}*\u{201d} to-ports='1'"), "non-ascii malformed"),
         (grant("domain='10.0.0.1' to-ports='1'"), "ip-domain"),
         (grant("domain='*.0.0.1' to-ports='1'"), "ip-domain"),
         (grant("domain='[::1]' to-ports='1'"), "ip-domain"),
@@ -274,6 +282,38 @@ fn latin_1_is_read_where_it_is_declared_and_nowhere_else() {
 }
 
 #[test]
+fn utf_16_is_named_with_and_without_its_mark() {
+    let policy = grant("domain='*' to-ports='80'");
+    let units = || policy.encode_utf16();
+    let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+    for bytes in [&little, &big] {
+        let said = only(bytes);
+        assert!(said.starts_with("the file is UTF-16"), "{said}");
+        assert_eq!(codes(&read(bytes, &[])), "encoding");
+    }
+    let marked = [b"\xFE\xFF", &big[..]].concat();
+    assert!(only(&marked).starts_with("the file is UTF-16, with a byte-order mark"));
+}
+
+#[test]
+fn typographic_quotes_are_called_by_their_name() {
+    let policy = grant("domain=\u{201c}*\u{201d} to-ports='80'");
+    let reading = read(policy.as_bytes(), &[]);
+    let malformed = reading
+        .findings
+        .iter()
+        .find(|f| f.code == Code::Malformed)
+        .unwrap();
+    assert!(
+        malformed.cause.contains("typographic quotes (\u{201c})"),
+        "{}",
+        malformed.cause
+    );
+    assert!(malformed.cure.contains("`\"`"));
+}
+
+#[test]
 fn findings_point_at_what_they_are_about() {
     let policy = "<cross-domain-policy>\n  <allow-access-from\n    domain = 'a b'\n    to-ports=\"\"  tp='1' />\n</cross-domain-policy>";
     let reading = read(policy.as_bytes(), &[]);
@@ -313,6 +353,11 @@ fn common_mistakes_are_explained() {
         ),
         (with("<a b=c/>"), "a value is not in quotes; put every"),
         (with("<a b=\"\"c\"\"/>"), "the quotes are doubled"),
+        ("<!doctype HTML><p>".into(), "this is a web page (HTML), not a policy"),
+        (grant("domain='*.*' to-ports='1'"), "has a `*` too many; write `*` for content from anywhere"),
+        (grant("domain='::' to-ports='1'"), "write `*` for content from anywhere"),
+        (grant("domain='a' to-ports='3-5'"), "counts only the first port, and Unity Web Player leaves out the last; write the ports one by one: `3,4,5`"),
+        (grant("domain='a' to-ports=' *'"), "Lightspark does not take it for every port; write `*`"),
         (with("<a b='1'c='2'/>"), "a blank is missing"),
         (
             with("<a b='1><c d='2'/>"),

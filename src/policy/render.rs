@@ -3,7 +3,43 @@
 //! Never checks anything: what [`read`](super::read) refuses cannot be
 //! written as a [`Policy`] in the first place.
 
-use super::{Grant, Policy};
+use super::{Grant, Policy, PortSet};
+
+/// The most bytes that a policy may have, its NUL included, to have its ranges written as lists: so
+/// much fits into one packet on every network (1,280 bytes, what IPv6 promises, without headers).
+pub const MAX_LISTED_BYTES: usize = 1_200;
+
+/// The same policy, written so that every player reads it alike: a range that is every port becomes
+/// `*`, and other ranges become lists of their ports, the shortest first, as long as the policy
+/// stays within [`MAX_LISTED_BYTES`].
+///
+/// Lightspark counts only the first port of a range, Unity Web Player leaves out its last (rule
+/// book 7 \[LS, UN\]).
+pub fn for_every_player(policy: &Policy) -> Policy {
+    let mut written = policy.clone();
+    let mut ranges: Vec<(usize, u16, u16)> = Vec::new();
+    for (index, grant) in written.grants.iter_mut().enumerate() {
+        if grant.ports.is_everything() {
+            grant.ports = PortSet::ALL;
+        }
+        let of_grant = grant.ports.ranges().unwrap_or_default().iter();
+        let long = of_grant.filter(|range| range.start() < range.end());
+        ranges.extend(long.map(|range| (index, *range.start(), *range.end())));
+    }
+    ranges.sort_by_key(|(_, first, last)| last - first);
+    for (index, first, last) in ranges {
+        let mut longer = written.clone();
+        let Some(grant) = longer.grants.get_mut(index) else {
+            continue;
+        };
+        grant.ports = grant.ports.listed(first..=last);
+        if render(&longer).len() + 1 > MAX_LISTED_BYTES {
+            break;
+        }
+        written = longer;
+    }
+    written
+}
 
 /// Writes a policy as one line of XML, without a NUL.
 ///
@@ -78,7 +114,56 @@ mod tests {
         );
     }
 
+    fn ports(policy: &Policy) -> Vec<String> {
+        policy.grants.iter().map(|g| g.ports.to_string()).collect()
+    }
+
+    fn granting(ports: &[&str]) -> Policy {
+        let grants = ports.iter().map(|ports| Grant {
+            domain: DomainPattern::ANY,
+            ports: PortSet::parse(ports).unwrap(),
+            secure: false,
+        });
+        Policy {
+            meta: None,
+            grants: grants.collect(),
+        }
+    }
+
+    #[test]
+    fn short_ranges_become_lists_and_long_ones_stay() {
+        for (written, expected) in [
+            (
+                &["80", "3000-3003,90"][..],
+                &["80", "3000,3001,3002,3003,90"][..],
+            ),
+            (&["1-65535", "*"], &["*", "*"]),
+            (&["5000-9000", "80-81"], &["5000-9000", "80,81"]),
+            (&["5000-9000,80-82"], &["5000-9000,80,81,82"]),
+        ] {
+            assert_eq!(ports(&for_every_player(&granting(written))), expected);
+        }
+        let full: Vec<_> = (0..15).map(|n| format!("{0}00-{0}19", n + 10)).collect();
+        let full: Vec<_> = full.iter().map(String::as_str).collect();
+        let written = for_every_player(&granting(&full));
+        let lists = ports(&written).iter().filter(|p| !p.contains('-')).count();
+        assert!((1..15).contains(&lists), "{lists}");
+    }
+
     proptest! {
+        #[test]
+        fn written_for_every_player_it_grants_the_same(
+            policy in strategies::policy(),
+            port in 1u16..,
+        ) {
+            let written = for_every_player(&policy);
+            let short = render(&written).len() < MAX_LISTED_BYTES;
+            prop_assert!(short || render(&written).len() <= render(&policy).len());
+            for (a, b) in policy.grants.iter().zip(&written.grants) {
+                prop_assert_eq!(a.ports.contains(port), b.ports.contains(port));
+            }
+        }
+
         #[test]
         fn a_written_policy_reads_back_the_same(policy in strategies::policy()) {
             prop_assert_eq!(read(render(&policy).as_bytes(), &[]).policy, Some(policy));

@@ -368,7 +368,7 @@ fn a_denial_says_all_reasons_in_words() {
         (
             master_of(&master), &offers[..], name.clone(), 80,
             "the policy on port 843: grant 1 is for b.example, not for a.example; \
-             grant 2 is for ports 81, not for 80; grant 3 is for content loaded over HTTPS only; \
+             grant 2 is for port 81, not for 80; grant 3 is for content loaded over HTTPS only; \
              the policy on port 10843: served from port 10843, it cannot grant ports below 1024; \
              the policy on port 80: grant 1 is for *.c.example, not for a.example",
         ),

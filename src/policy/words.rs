@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 
 use super::{domain::Pattern, Grant, MetaPolicy, Policy, PortSet, MASTER_PORT};
+use crate::text::list;
 
 /// A policy in plain words: a sentence for the meta-policy, if it has one,
 /// and one for each grant, or that there is none.
@@ -50,26 +51,36 @@ pub fn grant_in_words(grant: &Grant) -> String {
     format!("Any content {whose} may connect to {ports}.")
 }
 
-fn ports_in_words(ports: &PortSet) -> String {
-    match ports.ranges() {
-        None => "any port".into(),
-        Some([one]) if one.start() == one.end() => format!("port {}", one.start()),
-        Some([ranges @ .., last]) if !ranges.is_empty() => {
-            let ranges: Vec<_> = ranges.iter().map(range_in_words).collect();
-            format!("ports {} and {}", ranges.join(", "), range_in_words(last))
+/// `any port`, `port 80`, `ports 2001 and 3000 to 3010`: neighbours in a list are told as a range.
+pub fn ports_in_words(ports: &PortSet) -> String {
+    let Some(ranges) = ports.ranges() else {
+        return "any port".into();
+    };
+    let mut told: Vec<RangeInclusive<u16>> = Vec::new();
+    for range in ranges {
+        match told.last_mut() {
+            Some(last) if u32::from(*range.start()) == u32::from(*last.end()) + 1 => {
+                *last = *last.start()..=*range.end();
+            }
+            _ => told.push(range.clone()),
         }
-        Some(ranges) => {
-            let ranges: Vec<_> = ranges.iter().map(range_in_words).collect();
-            format!("ports {}", ranges.join(", "))
+    }
+    match told.as_slice() {
+        [one] if one.start() == one.end() => format!("port {}", one.start()),
+        told => {
+            let told: Vec<_> = told.iter().flat_map(range_in_words).collect();
+            format!("ports {}", list(&told))
         }
     }
 }
 
-fn range_in_words(range: &RangeInclusive<u16>) -> String {
-    if range.start() == range.end() {
-        range.start().to_string()
-    } else {
-        format!("{} to {}", range.start(), range.end())
+/// Two neighbours are two ports, and more are a range.
+fn range_in_words(range: &RangeInclusive<u16>) -> Vec<String> {
+    let (first, last) = (*range.start(), *range.end());
+    match last - first {
+        0 => vec![first.to_string()],
+        1 => vec![first.to_string(), last.to_string()],
+        _ => vec![format!("{first} to {last}")],
     }
 }
 
@@ -90,6 +101,8 @@ mod tests {
             ("domain='*.example.com' to-ports='2001,3000-3010'", "Any content from *.example.com may connect to ports 2001 and 3000 to 3010."),
             ("domain='*' to-ports='*'", "Any content from anywhere may connect to any port."),
             ("domain='a.example' to-ports='80'", "Any content from a.example may connect to port 80."),
+            ("domain='a.example' to-ports='80,81'", "Any content from a.example may connect to ports 80 and 81."),
+            ("domain='a.example' to-ports='79,80,81,82-84'", "Any content from a.example may connect to ports 79 to 84."),
             ("domain='a.example' to-ports='80-90'", "Any content from a.example may connect to ports 80 to 90."),
             ("domain='a.example' to-ports='80,81,90-95'", "Any content from a.example may connect to ports 80, 81 and 90 to 95."),
             ("domain='a.example' to-ports='80' secure='true'", "Any content loaded over HTTPS from a.example may connect to port 80."),

@@ -207,7 +207,9 @@ fn host(what: &str, text: &str) -> Result<Host, String> {
             show(text)
         )),
         Ok(Origin::Web { host, .. }) => Ok(host),
-        Ok(Origin::Local) => Err(format!("{what} {}: this is no host; {bare}", show(text))),
+        Ok(Origin::Local | Origin::Anywhere) => {
+            Err(format!("{what} {}: this is no host; {bare}", show(text)))
+        }
         Err(fault) => Err(format!("{what} {}: {}; {bare}", show(text), fault.cause)),
     }
 }

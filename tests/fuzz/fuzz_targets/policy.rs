@@ -3,6 +3,7 @@
 #![no_main]
 
 use flashpolicyd::policy::{read, render, words};
+use flashpolicyd::text::Style;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -11,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     for finding in &reading.findings {
         assert!((1..=lines).contains(&finding.line) && finding.column >= 1 && finding.width >= 1);
     }
-    let report = reading.report("policy.xml", false);
+    let report = reading.report("policy.xml", &Style::PLAIN);
     assert!(!report.chars().any(|c| c != '\n' && c.is_control()));
     if let Some(policy) = reading.policy {
         assert!(!words(&policy).is_empty());
