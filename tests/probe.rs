@@ -222,6 +222,9 @@ fn only_the_cures_of_a_fault_are_told_and_not_those_of_what_follows_from_it() {
             .filter(|change| **change != general)
             .collect();
         assert_eq!(own.len(), 1, "{name}: {changes:?}");
+        let shown = told.said.matches(" = cure: ").count();
+        let expected = usize::from(!name.starts_with("ends in the middle"));
+        assert_eq!(shown, expected, "{name}: {}", told.said);
     }
 }
 

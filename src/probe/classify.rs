@@ -235,6 +235,12 @@ impl Classifier<'_> {
         let silverlight = found(Code::WrongRoot) && contains(bytes, b"<access-policy");
         let malformed = found(Code::Malformed);
         let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
+        if incomplete {
+            // What is broken where the text ends follows from that.
+            reading
+                .findings
+                .retain(|finding| finding.code != Code::Malformed);
+        }
         let cut_off = incomplete && *end == End::Closed;
         // What follows from such a fault is not told beside it.
         if cut_off {
