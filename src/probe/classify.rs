@@ -7,7 +7,7 @@
 use super::ask::{End, Exchange, NoConnection};
 use super::classes::Class;
 use super::service::other_service;
-use crate::policy::{self, Code, Finding, Player, Policy, Reading, Severity};
+use crate::policy::{self, Code, Finding, Policy, Reading, Severity};
 use crate::text::{count, time};
 
 /// A policy that comes in one piece where a network allows no more than this in a packet: the
@@ -231,14 +231,16 @@ impl Classifier<'_> {
         if nul_is_the_mistake {
             reading = policy::read(bytes, &[served_from]);
         }
-        // Of what only other players take differently, `check` warns.
-        reading
-            .findings
-            .retain(|f| f.code.matters_to(Player::Flash));
         let found = |code| reading.findings.iter().any(|finding| finding.code == code);
         let silverlight = found(Code::WrongRoot) && contains(bytes, b"<access-policy");
         let malformed = found(Code::Malformed);
         let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
+        if incomplete {
+            // What is broken where the text ends follows from that.
+            reading
+                .findings
+                .retain(|finding| finding.code != Code::Malformed);
+        }
         let cut_off = incomplete && *end == End::Closed;
         // What follows from such a fault is not told beside it.
         if cut_off {

@@ -25,9 +25,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Takes the warnings out that the plan ignores, and counts them.
+    /// Takes the warnings out that make no difference to the player, and those that the plan
+    /// ignores; the latter are counted.
     pub(super) fn without_ignored(mut self) -> Report {
-        let ignored = &self.plan.ignored;
+        let (ignored, player) = (&self.plan.ignored, self.plan.player);
         let mut count = 0;
         let mut sift = |remarks: &mut Vec<Remark>| {
             let before = remarks.len();
@@ -48,6 +49,9 @@ impl Report {
             .into_iter()
             .filter_map(|answer| answer.reading.as_mut())
         {
+            reading
+                .findings
+                .retain(|finding| finding.code.matters_to(player));
             let before = reading.findings.len();
             let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
             reading

@@ -305,7 +305,7 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
     match &verdict.reachable {
         Some(Ok(after)) => format!("ALLOWED: {sentence} The port answers, in {}.{doubt}", time(*after)),
         Some(Err(why)) => format!(
-            "ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}",
+            "ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}{doubt}",
             no_answer(why, plan.elsewhere)
         ),
         None => format!("ALLOWED: {sentence}{doubt}"),
