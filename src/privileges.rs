@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::unistd::{chdir, chroot, setgid, setgroups, setuid, Gid, Uid};
 
 use crate::config::{reason, Config};
+use crate::pid_file::PidFile;
 use crate::root;
 
 /// What the process will be.
@@ -23,8 +24,7 @@ pub struct Identity {
 /// # Errors
 /// What could not be done, and what to do about it.
 pub fn give_away(config: &Config, identity: &Identity) -> Result<(), String> {
-    let own_files = [&config.log_file, &config.pid_file];
-    for file in own_files.into_iter().flatten() {
+    if let Some(file) = &config.log_file {
         hand_over(file, identity)
             .map_err(|error| format!("cannot give {} away: {}", file.display(), reason(&error)))?;
     }
@@ -47,6 +47,18 @@ pub fn give_away(config: &Config, identity: &Identity) -> Result<(), String> {
         log::warn!("{file} cannot be read any more as this user: a reload will fail.");
     }
     Ok(())
+}
+
+/// Gives the pid file to the future user.
+///
+/// # Errors
+/// What the system says.
+pub fn give_pid_file(file: &PidFile, identity: &Identity) -> Result<(), String> {
+    if identity.uid.is_none() && identity.gid.is_none() || !Uid::effective().is_root() {
+        return Ok(());
+    }
+    file.give_to(identity.uid, identity.gid)
+        .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))
 }
 
 /// Looks the configured user and group up, and at the folder for the chroot.

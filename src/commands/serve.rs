@@ -122,7 +122,10 @@ fn serve(
         .as_deref()
         .map(PidFile::write)
         .transpose()
-        .map_err(failed)?;
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(file) = &pid_file {
+        privileges::give_pid_file(file, identity).map_err(failed)?;
+    }
     privileges::give_away(config, identity).map_err(failed)?;
     for address in server.addresses() {
         log::info!("Listening on {address}");
