@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cli::Configured;
-use crate::config::{self, Config, Loaded};
-use crate::root;
+use crate::config::{self, Config, Configured, Loaded};
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
 
@@ -49,7 +47,7 @@ impl Watched {
 }
 
 fn state_of(path: &Path) -> State {
-    let file = fs::metadata(root::here(path)).ok()?;
+    let file = fs::metadata(path).ok()?;
     Some((
         file.dev(),
         file.ino(),

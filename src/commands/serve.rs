@@ -5,12 +5,11 @@ use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
 
-use super::{complain, complain_of, load};
-use crate::cli::Configured;
-use crate::config::{Config, Console, Loaded, SEARCH_PATH};
+use super::{complain, complain_of, load, unfit_for_user};
+use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
 use crate::control;
 use crate::exit::Exit;
-use crate::logging::{self, Logging, Rotation};
+use crate::logging::{self, Logging};
 use crate::notify;
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
@@ -60,7 +59,7 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Ok(identity) => identity,
         Err(error) => return fail(&Failure::new(Exit::Usage, error)),
     };
-    let logging = match start_logging(&loaded.config) {
+    let logging = match start_logging(&loaded.config, &identity) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -123,10 +122,14 @@ fn serve(
         .map(PidFile::write)
         .transpose()
         .map_err(|error| failed(error.to_string()))?;
-    if let Some(file) = &pid_file {
-        privileges::give_pid_file(file, identity).map_err(failed)?;
+    if let (Some(file), Some(owner)) = (&pid_file, identity.owner()) {
+        file.give_to(owner.uid, owner.gid)
+            .map_err(|error| failed(format!("cannot give the pid file away: {error}")))?;
     }
-    privileges::give_away(config, identity).map_err(failed)?;
+    privileges::give_away(identity).map_err(failed)?;
+    for warning in unfit_for_user(config, file.as_deref()) {
+        log::warn!("{warning}.");
+    }
     for address in server.addresses() {
         log::info!("Listening on {address}");
     }
@@ -139,7 +142,7 @@ fn serve(
     Ok(ended)
 }
 
-fn start_logging(config: &Config) -> Result<Logging, Failure> {
+fn start_logging(config: &Config, identity: &Identity) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
         Console::Yes => true,
@@ -147,10 +150,9 @@ fn start_logging(config: &Config) -> Result<Logging, Failure> {
     };
     Logging::start(&logging::Settings {
         file: config.log_file.as_deref(),
-        rotation: Rotation {
-            max_size: config.log_max_size,
-            keep: config.log_keep,
-        },
+        rotation: super::rotation_of(config),
+        rotates: true,
+        owner: identity.owner(),
         console,
         level: config.log_level,
     })
