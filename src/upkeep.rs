@@ -92,7 +92,7 @@ impl Upkeep for Housekeeper {
 
     fn reload(&mut self) -> Option<Policies> {
         self.logging.look();
-        self.reloader.reload()
+        self.reloader.reload().ok()?.policies
     }
 
     fn report(&mut self, figures: Figures<'_>) {
