@@ -18,6 +18,8 @@ use crate::files::{give_away, Owner, Place};
 /// longer is stopped, and this one does not wait for it.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// The files of a log, by what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
@@ -109,6 +111,7 @@ impl RealDisk {
     /// Opens the log for appending, or makes it; false where it could not be given away.
     pub(super) fn open_and_give(&self) -> io::Result<(File, bool)> {
         let place = Place::of(&self.path)?;
+        self.wait_for_rotation(&place);
         let opened = match place.open_or_create(OFlag::O_RDWR | OFlag::O_APPEND, true) {
             // A system that lets logs be appended to only.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -119,6 +122,16 @@ impl RealDisk {
         let (file, made) = opened?;
         let given = self.give(&file, made, &place)?;
         Ok((file, given))
+    }
+
+    /// While another server rotates, nothing has the log's name for a moment, and a file that was
+    /// made then would be in the way of the next one.
+    fn wait_for_rotation(&self, place: &Place) {
+        let until = Instant::now() + LOCK_PATIENCE;
+        while place.stat(place.name()).is_err() && self.exists(Name::Next) && Instant::now() < until
+        {
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 }
 
@@ -225,7 +238,7 @@ pub(super) fn lock(file: &File) {
         if Instant::now() >= until {
             return;
         }
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(LOOK_AGAIN);
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct LogFile<D> {
     /// What failed last, and was told.
     follow_failed: bool,
     rotation_failed: bool,
+    /// The oldest lines could not be dropped, and some of them may be gone.
+    drop_failed: bool,
 }
 
 impl LogFile<RealDisk> {
@@ -73,6 +75,7 @@ impl<D: Disk> LogFile<D> {
             news: News::default(),
             follow_failed: false,
             rotation_failed: false,
+            drop_failed: false,
         }
     }
 
@@ -90,7 +93,7 @@ impl<D: Disk> LogFile<D> {
         match self.disk.open() {
             Ok(file) => {
                 self.file = file;
-                self.follow_failed = false;
+                (self.follow_failed, self.drop_failed) = (false, false);
                 Ok(true)
             }
             // The file was moved, and the lines go on into it: nothing is lost.
@@ -170,7 +173,7 @@ impl<D: Disk> LogFile<D> {
             return Ok((false, left, most));
         }
         let Err(error) = self.rotate() else {
-            self.rotation_failed = false;
+            (self.rotation_failed, self.drop_failed) = (false, false);
             return Ok((true, 0, most));
         };
         // There may be no end to what is in the way, but there is one to the disk.
@@ -240,12 +243,23 @@ impl<D: Disk> LogFile<D> {
     /// Drops the oldest lines, so that at least half of what is allowed is free, and room for this
     /// line. Gives the number of lines that went and the bytes that are left. What is kept is
     /// copied over what goes, never over itself: a failure in between loses none of it.
-    fn drop_oldest(&self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
+    fn drop_oldest(&mut self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
         let mut keep = (most / 2).min(length / 2);
         if line <= most {
             keep = keep.min(most - line);
         }
         let (dropped, from) = self.lines_before(length - keep, length)?;
+        let moved = self.move_to_front(from, length);
+        if moved.is_err() && !self.drop_failed && self.rotation.keep > 0 {
+            self.news.dropped += dropped;
+        }
+        self.drop_failed = moved.is_err();
+        moved?;
+        Ok((dropped, length - from))
+    }
+
+    /// Copies what begins at `from` to the beginning of the file, and cuts off what is behind it.
+    fn move_to_front(&self, from: u64, length: u64) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
         let mut at = from;
         while at < length {
@@ -254,8 +268,7 @@ impl<D: Disk> LogFile<D> {
             self.disk.overwrite(&self.file, bytes, at - from)?;
             at += bytes.len() as u64;
         }
-        self.disk.cut(&self.file, length - from)?;
-        Ok((dropped, length - from))
+        self.disk.cut(&self.file, length - from)
     }
 
     /// Where the first line begins that begins at `place` or later, and how many lines are before
@@ -361,3 +374,7 @@ impl<D: Disk> Destination for LogFile<D> {
         std::mem::take(&mut self.news)
     }
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;
