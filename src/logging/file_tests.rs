@@ -238,7 +238,7 @@ fn line(number: usize) -> String {
 #[test]
 fn whichever_step_fails_once_no_line_is_lost_that_is_not_counted() {
     for error in ERRORS {
-        for failing in 0..400 {
+        for failing in 0..250 {
             let mut bench = Bench::new();
             let mut log = bench.log(4, Box::new(move |n, _| (n == failing).then_some(error)));
             bench.write_lines(&mut log);
