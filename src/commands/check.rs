@@ -12,6 +12,7 @@ use crate::pid_file;
 use crate::policy;
 use crate::privileges;
 use crate::served::{self, count};
+use crate::stats;
 
 /// Everything found so far, as it will be shown.
 #[derive(Default)]
@@ -92,7 +93,12 @@ fn check_own_files(Loaded { config, file }: &Loaded, findings: &mut Findings) {
         findings.add(&format!("error: {error}"), (1, 0));
     }
     let unfit = privileges::look_up(config).and_then(|identity| {
-        let unfit = || unfit_for_user(config, file.as_deref());
+        // A server that runs tells by itself that it cannot write its statistics.
+        let unfit = || {
+            let mut warnings = unfit_for_user(config, file.as_deref());
+            warnings.extend(config.stats_file.as_deref().and_then(stats::cannot_write));
+            warnings
+        };
         privileges::as_future_user(&identity, unfit)
     });
     match unfit {
