@@ -14,7 +14,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
 use crate::config::reason;
-use crate::files::{give_away, Owner, Place};
+use crate::files::{give_away, whole_file, Owner, Place};
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
@@ -195,20 +195,9 @@ fn leads_to(path: &Path, file: &File) -> bool {
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
-/// A write lock of the whole file.
-fn whole_file() -> libc::flock {
-    libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
-}
-
 /// False where another process has it.
 fn lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
         Err(error) => Err(error.into()),
@@ -216,7 +205,7 @@ fn lock(file: &File) -> io::Result<bool> {
 }
 
 fn holder_of(file: &File) -> io::Result<Option<u32>> {
-    let mut found = whole_file();
+    let mut found = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut found))?;
     if found.l_type == libc::F_UNLCK as libc::c_short {
         return Ok(None);
