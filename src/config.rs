@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use log::LevelFilter;
 
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
 use crate::root;
+pub(crate) use crate::text::reason;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -746,15 +747,6 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// The system's reason without the number that only developers read.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((reason, _)) => reason.to_string(),
-        None => text,
-    }
 }
 
 fn fault(fault: crate::policy::Fault) -> String {

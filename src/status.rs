@@ -2,7 +2,7 @@
 //! it, and nothing else of the server is told to anybody. It asks nobody and counts nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +17,7 @@ use crate::policy;
 use crate::processes;
 use crate::served::Served;
 use crate::stats::Snapshot;
+use crate::text::printable;
 
 /// No list of sentences in an answer is longer; the last one says how many are missing.
 pub const MOST_LINES: usize = 20;
@@ -186,14 +187,18 @@ fn stamp(time: SystemTime) -> String {
 impl Status {
     /// Where it listens, for a sentence.
     pub fn addresses(&self) -> String {
-        let all: Vec<_> = self.listeners.iter().map(|l| shown(&l.address)).collect();
+        let all: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|l| printable(&l.address))
+            .collect();
         all.join(", ")
     }
 
     /// The files that it uses, for a sentence.
     pub fn files(&self) -> String {
         let named = |file: &Option<String>, none: &str| {
-            file.as_deref().map_or_else(|| none.to_string(), shown)
+            file.as_deref().map_or_else(|| none.to_string(), printable)
         };
         format!(
             "configuration {}; log {}",
@@ -203,7 +208,8 @@ impl Status {
     }
 }
 
-/// For a person: a line for each thing.
+/// For a person: a line for each thing. The answer may come from another program: nothing of it
+/// moves a terminal's cursor.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, text: String| writeln!(f, "  {name:<14} {text}");
@@ -212,17 +218,20 @@ impl fmt::Display for Status {
             format!(
                 "{}, user {}, version {}",
                 self.pid,
-                shown(&self.user),
-                shown(&self.version)
+                printable(&self.user),
+                printable(&self.version)
             ),
         )?;
         let time = in_words(Duration::from_secs(self.running_seconds));
-        row("running since", format!("{}, {time}", shown(&self.since)))?;
+        row(
+            "running since",
+            format!("{}, {time}", printable(&self.since)),
+        )?;
         for listener in &self.listeners {
             let proxy = if listener.proxy { " proxy" } else { "" };
             row(
                 "listening on",
-                format!("{}{proxy}", shown(&listener.address)),
+                format!("{}{proxy}", printable(&listener.address)),
             )?;
         }
         for policy in &self.policies {
@@ -231,12 +240,12 @@ impl fmt::Display for Status {
                 _ => format!("on {}: ", self.listeners_of(policy)),
             };
             for words in &policy.words {
-                row("serving", format!("{whose}{}", shown(words)))?;
+                row("serving", format!("{whose}{}", printable(words)))?;
             }
-            row("by", format!("{whose}{}", shown(&policy.source)))?;
+            row("by", format!("{whose}{}", printable(&policy.source)))?;
         }
         let file = |file: &Option<String>, none: &str| {
-            file.as_deref().map_or_else(|| none.to_string(), shown)
+            file.as_deref().map_or_else(|| none.to_string(), printable)
         };
         row(
             "configuration",
@@ -246,14 +255,14 @@ impl fmt::Display for Status {
         if let Some(reload) = &self.last_reload {
             row(
                 "last reload",
-                format!("{}, {}", shown(&reload.at), reload.outcome()),
+                format!("{}, {}", printable(&reload.at), reload.outcome()),
             )?;
             for line in &reload.said {
-                row("", shown(line))?;
+                row("", printable(line))?;
             }
         }
         for figures in self.figures_in_words.split("; ") {
-            row("figures", shown(figures))?;
+            row("figures", printable(figures))?;
         }
         Ok(())
     }
@@ -263,7 +272,7 @@ impl Status {
     fn listeners_of(&self, policy: &ServedPolicy) -> String {
         let named = policy.listeners.iter().filter_map(|&index| {
             let listener = self.listeners.get(index)?;
-            Some(shown(&listener.address))
+            Some(printable(&listener.address))
         });
         named.collect::<Vec<_>>().join(", ")
     }
@@ -278,20 +287,6 @@ impl Reload {
             "failed: what was served before is still served"
         }
     }
-}
-
-/// The answer may come from another program: nothing of it moves a terminal's cursor.
-pub fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "{}", c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
 }
 
 /// A time in its two largest units.

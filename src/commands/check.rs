@@ -1,55 +1,38 @@
 //! `flashpolicyd check`: finds what is wrong before a player does. It binds nothing and serves
 //! nothing.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use super::print;
 use crate::cli::Configured;
 use crate::config::Mistake;
+use crate::diagnostic::{self, Diagnostic, Place, Severity};
 use crate::exit::Exit;
 use crate::logging;
 use crate::policy;
 use crate::privileges;
-use crate::served::{self, count};
-
-/// Everything found so far, as it will be shown.
-#[derive(Default)]
-struct Findings {
-    text: String,
-    errors: usize,
-    warnings: usize,
-}
-
-impl Findings {
-    fn add(&mut self, report: &str, (errors, warnings): (usize, usize)) {
-        if !report.is_empty() {
-            self.text.push_str(report);
-            self.text.push('\n');
-        }
-        self.errors += errors;
-        self.warnings += warnings;
-    }
-}
+use crate::served;
+use crate::terminal;
+use crate::text::count;
 
 /// Checks the configuration and every policy in it, or just the files that are named.
 pub(super) fn run(configured: &Configured, files: &[PathBuf], strict: bool) -> Exit {
-    let colour = io::stdout().is_terminal();
-    let mut findings = Findings::default();
-    let checked = if files.is_empty() {
-        check_configuration(configured, colour, &mut findings)
+    let style = terminal::stdout();
+    let (checked, findings) = if files.is_empty() {
+        check_configuration(configured)
     } else {
-        check_files(files, colour, &mut findings)
+        check_files(files)
     };
-    let Findings {
-        mut text,
-        errors,
-        warnings,
-    } = findings;
+    let errors = findings.iter().filter(|f| f.is_error()).count();
+    let warnings = findings.len() - errors;
+    let mut text = diagnostic::report(&findings, &style);
+    if !text.is_empty() {
+        text.push('\n');
+    }
     text.push_str(&format!(
         "{checked}: {}, {}.\n",
-        plural(errors, "error"),
-        plural(warnings, "warning")
+        count(errors, "error"),
+        count(warnings, "warning")
     ));
     let shown = print(text);
     if errors > 0 || (strict && warnings > 0) {
@@ -59,53 +42,55 @@ pub(super) fn run(configured: &Configured, files: &[PathBuf], strict: bool) -> E
     }
 }
 
-fn check_configuration(configured: &Configured, colour: bool, findings: &mut Findings) -> String {
+fn check_configuration(configured: &Configured) -> (String, Vec<Diagnostic>) {
     let loaded = match configured.load() {
         Ok(loaded) => loaded,
         Err(mistakes) => {
-            for Mistake { place, message } in &mistakes {
-                findings.add(&format!("{place}: error: {message}"), (1, 0));
-            }
-            return "The configuration".into();
+            let mistakes = mistakes.into_iter();
+            let found = mistakes
+                .map(|Mistake { place, message }| {
+                    Diagnostic::error(Place::whole(place), message, "")
+                })
+                .collect();
+            return ("The configuration".into(), found);
         }
     };
+    let mut findings = Vec::new();
+    let name = loaded
+        .file
+        .as_ref()
+        .map_or("Built-in defaults".into(), |file| {
+            file.display().to_string()
+        });
+    let about = || Place::whole(&name);
     if let Err(error) = privileges::look_up(&loaded.config) {
-        findings.add(&format!("error: {error}"), (1, 0));
+        findings.push(Diagnostic::error(about(), error, ""));
     }
     if let Some(Err(error)) = loaded.config.log_file.as_deref().map(logging::can_append) {
-        findings.add(&format!("error: {error}"), (1, 0));
+        findings.push(Diagnostic::error(about(), error, ""));
     }
     for warning in privileges::out_of_reach(&loaded.config, loaded.file.as_deref()) {
-        findings.add(&format!("warning: {warning}"), (0, 1));
+        findings.push(Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(about(), warning, "")
+        });
     }
     let all = served::read_all(&loaded.config);
-    for served in &all {
-        findings.add(&served.report(colour), served.count());
-    }
-    let file = loaded.file.map_or("Built-in defaults".into(), |file| {
-        file.display().to_string()
-    });
-    format!("{file} and {}", plural(all.len(), "policy"))
+    findings.extend(all.iter().flat_map(served::Served::diagnostics));
+    (
+        format!("{name} and {}", count(all.len(), "policy")),
+        findings,
+    )
 }
 
-fn check_files(files: &[PathBuf], colour: bool, findings: &mut Findings) -> String {
+fn check_files(files: &[PathBuf]) -> (String, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
     for file in files {
         let name = file.display().to_string();
         match served::read_file(file) {
-            Ok(bytes) => {
-                let reading = policy::read(&bytes, &[]);
-                findings.add(&reading.report(&name, colour), count(&reading));
-            }
-            Err(error) => findings.add(&format!("{name}: error: {error}\n"), (1, 0)),
+            Ok(bytes) => findings.extend(policy::read(&bytes, &[]).diagnostics(&name)),
+            Err(error) => findings.push(Diagnostic::error(Place::whole(name), error, "")),
         }
     }
-    plural(files.len(), "policy")
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {noun}s"),
-    }
+    (count(files.len(), "policy"), findings)
 }

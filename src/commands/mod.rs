@@ -6,13 +6,15 @@ mod policy;
 mod probe;
 mod serve;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::{Command, Configured, HELP, PROBE_HELP};
 use crate::config::{Config, Loaded};
+use crate::diagnostic;
 use crate::exit::Exit;
 use crate::served::{self, Served};
+use crate::terminal;
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
@@ -80,6 +82,6 @@ fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
 
 /// Shows on standard error what was found in a policy.
 fn complain_of(served: &Served) {
-    let colour = io::stderr().is_terminal();
-    let _ = io::stderr().write_all(served.report(colour).as_bytes());
+    let report = diagnostic::report(&served.diagnostics(), &terminal::stderr());
+    let _ = io::stderr().write_all(report.as_bytes());
 }

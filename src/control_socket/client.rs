@@ -12,8 +12,8 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::{Domain, Socket, Type};
 
 use super::{address, bound, Reply, Request, MOST_REPLY_BYTES};
-use crate::config::reason;
 use crate::processes;
+use crate::text::reason;
 
 /// How soon another try follows where the server has too many connections to take one more.
 const AGAIN: Duration = Duration::from_millis(20);

@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::{connect, Unreachable};
 use super::{address, bound, path_beside, Reply, Request, MOST_REQUEST_BYTES};
-use crate::config::reason;
+use crate::text::reason;
 
 /// How long a client has for its request, and then for taking the answer.
 const EXCHANGE: Duration = Duration::from_secs(2);
