@@ -35,6 +35,7 @@ pub mod diagnostic;
 pub mod exit;
 pub mod ignore;
 pub mod json;
+pub mod listening;
 pub mod logging;
 pub mod notify;
 pub mod pid_file;

@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::unistd::{chdir, chroot, setgid, setgroups, setuid, Gid, Uid};
 
 use crate::config::{reason, Config};
+use crate::control_socket::ControlSocket;
 use crate::pid_file::PidFile;
 use crate::root;
 
@@ -59,6 +60,19 @@ pub fn give_pid_file(file: &PidFile, identity: &Identity) -> Result<(), String> 
     }
     file.give_to(identity.uid, identity.gid)
         .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))
+}
+
+/// Gives the control socket to the future user.
+///
+/// # Errors
+/// What the system says.
+pub fn give_control_socket(socket: &ControlSocket, identity: &Identity) -> Result<(), String> {
+    if identity.uid.is_none() && identity.gid.is_none() || !Uid::effective().is_root() {
+        return Ok(());
+    }
+    socket
+        .give_to(identity.uid, identity.gid)
+        .map_err(|error| format!("cannot give the control socket away: {}", reason(&error)))
 }
 
 /// Looks the configured user and group up, and at the folder for the chroot.

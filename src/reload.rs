@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
+
 use crate::cli::Configured;
 use crate::config::{self, Config, Loaded};
 use crate::root;
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
+use crate::status::{self, Reload, ServedPolicy};
 
 /// Knows the configuration that is in force and where it came from.
 pub struct Reloader {
@@ -24,6 +27,8 @@ pub struct Reloader {
     /// The log's last word on the policy files is that they have errors.
     complained: bool,
     last_look: Instant,
+    described: Vec<ServedPolicy>,
+    last_reload: Option<Reload>,
 }
 
 /// A policy file, and what of it has been dealt with.
@@ -34,6 +39,9 @@ struct Watched {
     /// A state with errors, seen once: the file may be half written.
     doubtful: Option<State>,
 }
+
+/// Lines for the log.
+type Said = Vec<(Level, String)>;
 
 /// Everything about a file that changes when its content does; none: there is no such file.
 type State = Option<(u64, u64, u64, i64, i64, i64, i64)>;
@@ -84,18 +92,29 @@ fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
 
 /// Logs what was found in policies that are served.
 pub fn log_warnings(all: &[Served]) {
+    for line in warnings(all) {
+        log::warn!("{line}");
+    }
+}
+
+fn warnings(all: &[Served]) -> Vec<String> {
+    let mut lines = Vec::new();
     for served in all {
         if served.source == Source::BuiltIn {
-            log::warn!(
+            lines.push(
                 "No policy is configured: the built-in one lets content from anywhere connect to \
                  every port of this host. Set 'allow' or 'policy_file' to change that."
+                    .into(),
             );
         } else {
-            for line in served.lines() {
-                log::warn!("{line}");
-            }
+            lines.extend(served.lines());
         }
     }
+    lines
+}
+
+fn name_of(file: Option<&Path>, otherwise: &str) -> String {
+    file.map_or_else(|| otherwise.into(), |file| file.display().to_string())
 }
 
 impl Reloader {
@@ -121,6 +140,8 @@ impl Reloader {
             watched,
             complained: false,
             last_look: Instant::now(),
+            described: status::describe(&all),
+            last_reload: None,
         };
         Ok((reloader, all))
     }
@@ -133,6 +154,16 @@ impl Reloader {
     /// What is served now.
     pub fn serving(&self) -> &Policies {
         &self.serving
+    }
+
+    /// What is served now, in words.
+    pub fn described(&self) -> &[ServedPolicy] {
+        &self.described
+    }
+
+    /// How the last reload ended; none: there was none.
+    pub fn last_reload(&self) -> Option<&Reload> {
+        self.last_reload.as_ref()
     }
 
     /// The listeners that are bound, each with its policy as the new configuration says; one that
@@ -168,57 +199,75 @@ impl Reloader {
     }
 
     /// Reads the configuration and its policies anew. Comes back with the policies when all of it
-    /// is free of errors.
+    /// is free of errors; [`Reloader::last_reload`] tells how it ended.
     pub fn reload(&mut self) -> Option<Policies> {
         log::info!("Reloading...");
-        let Loaded { mut config, file } = match self.configured.load() {
-            Ok(loaded) => loaded,
-            Err(mistakes) => {
-                log::error!("Reload failed; the last good configuration goes on:");
-                for mistake in mistakes {
-                    log::error!("{mistake}");
-                }
-                return None;
-            }
+        let outcome = self.read_anew();
+        let took_effect = outcome.is_ok();
+        let (policies, said) = match outcome {
+            Ok((policies, said)) => (Some(policies), said),
+            Err(errors) => (
+                None,
+                errors.into_iter().map(|e| (Level::Error, e)).collect(),
+            ),
         };
+        for (level, line) in &said {
+            log::log!(*level, "{line}");
+        }
+        let mut said: Vec<_> = said.into_iter().map(|(_, line)| line).collect();
+        if took_effect {
+            // The outcome stands last in the log, and first where lines may be left out.
+            said.rotate_right(1);
+        }
+        self.last_reload = Some(Reload::now(took_effect, said));
+        policies
+    }
+
+    /// The new policies are in force when this comes back with them, and with what there is to say;
+    /// the error is what is wrong.
+    fn read_anew(&mut self) -> Result<(Policies, Said), Vec<String>> {
+        let Loaded { mut config, file } = self.configured.load().map_err(|mistakes| {
+            let first = "Reload failed; the last good configuration goes on:".to_string();
+            let mistakes = mistakes.iter().map(ToString::to_string);
+            [first].into_iter().chain(mistakes).collect::<Vec<_>>()
+        })?;
         let restart = self.config.needs_restart(&config);
         // The ports stay bound; what can change is what they serve.
         config.listen = self.listeners(&config);
         let watched = watch_list(&config);
-        let (all, policies) = match policies(&config) {
-            Ok(good) => good,
-            Err(bad) => {
-                log::error!("Reload failed; the last good policies go on:");
-                log_all(&bad);
-                return None;
-            }
-        };
+        let (all, policies) = policies(&config).map_err(|bad| {
+            let first = "Reload failed; the last good policies go on:".to_string();
+            let findings = bad.iter().flat_map(Served::lines);
+            [first].into_iter().chain(findings).collect::<Vec<_>>()
+        })?;
         if is_built_in(&config) && !is_built_in(&self.config) {
-            log::error!(
+            return Err(vec![format!(
                 "Reload failed; the last good policies go on: {} does not say any more whose \
                  content may connect, as if it was half written. Only a restart takes that over.",
-                file.map_or("the configuration".into(), |file| file
-                    .display()
-                    .to_string())
-            );
-            return None;
+                name_of(file.as_deref(), "the configuration")
+            )]);
         }
         log::set_max_level(config.log_level);
         let changed = policies != self.serving;
+        let mut said = Said::new();
         if changed {
-            log_warnings(&all);
+            said.extend(warnings(&all).into_iter().map(|line| (Level::Warn, line)));
         }
         if !restart.is_empty() {
-            log::warn!(
-                "These changes take effect only with a restart: {}.",
-                restart.join(", ")
-            );
+            let keys = restart.join(", ");
+            said.push((
+                Level::Warn,
+                format!("These changes take effect only with a restart: {keys}."),
+            ));
         }
-        log::info!(
-            "Reloaded {}; the policies {}.",
-            file.map_or("the defaults".into(), |file| file.display().to_string()),
-            if changed { "changed" } else { "are the same" }
-        );
+        said.push((
+            Level::Info,
+            format!(
+                "Reloaded {}; the policies {}.",
+                name_of(file.as_deref(), "the defaults"),
+                if changed { "changed" } else { "are the same" }
+            ),
+        ));
         self.config = Config {
             policy_watch: config.policy_watch,
             stats_interval: config.stats_interval,
@@ -231,8 +280,9 @@ impl Reloader {
         };
         self.watched = watched;
         self.complained = false;
+        self.described = status::describe(&all);
         self.serving.clone_from(&policies);
-        Some(policies)
+        Ok((policies, said))
     }
 
     /// Looks at the policy files, when it is time. Comes back with the policies when a file changed
@@ -267,6 +317,7 @@ impl Reloader {
                 }
                 log::info!("Changed: {}. The new policy is served.", changed.join(", "));
                 log_warnings(&all);
+                self.described = status::describe(&all);
                 self.serving.clone_from(&policies);
                 Some(policies)
             }

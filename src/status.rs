@@ -128,13 +128,8 @@ impl Running {
         }
     }
 
-    /// The server as it is now.
-    pub fn status(
-        &self,
-        policies: &[ServedPolicy],
-        snapshot: &Snapshot<'_>,
-        last_reload: Option<&Reload>,
-    ) -> Status {
+    /// What whoever starts the server is told: who and where it is, and no figures yet.
+    pub fn introduction(&self) -> Status {
         Status {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -144,10 +139,23 @@ impl Running {
             listeners: self.listeners.clone(),
             configuration: self.configuration.clone(),
             log: self.log.clone(),
+            ..Status::default()
+        }
+    }
+
+    /// The server as it is now.
+    pub fn status(
+        &self,
+        policies: &[ServedPolicy],
+        snapshot: &Snapshot<'_>,
+        last_reload: Option<&Reload>,
+    ) -> Status {
+        Status {
             policies: policies.to_vec(),
             figures: snapshot.figures(),
             figures_in_words: snapshot.to_string(),
             last_reload: last_reload.cloned(),
+            ..self.introduction()
         }
     }
 }

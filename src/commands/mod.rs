@@ -4,22 +4,35 @@ mod check;
 mod explain;
 mod policy;
 mod probe;
+mod reload;
+mod restart;
+mod running;
 mod serve;
+mod spawn;
+mod start;
+mod starter;
+mod status;
+mod stop;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::cli::{Command, Configured, HELP, PROBE_HELP};
+use crate::cli::{Action, Command, Configured, HELP, PROBE_HELP};
 use crate::config::{Config, Loaded};
 use crate::diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, ServiceExit};
 use crate::served::{self, Served};
 use crate::terminal;
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
     let exit = match command {
-        Command::Serve(configured) => serve::run(&configured),
+        Command::Serve {
+            configured,
+            detached,
+        } => serve::run(&configured, detached),
+        // Its exit codes are those of an init script.
+        Command::Service { action, configured } => return service(action, &configured).into(),
         Command::Check {
             configured,
             files,
@@ -38,6 +51,18 @@ pub fn run(command: Command) -> ExitCode {
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()
+}
+
+/// Does something with a server in the background.
+fn service(action: Action, configured: &Configured) -> ServiceExit {
+    let done = match action {
+        Action::Start => start::run(configured),
+        Action::Stop => stop::run(configured),
+        Action::Restart => restart::run(configured),
+        Action::Reload => reload::run(configured),
+        Action::Status { json } => status::run(configured, json),
+    };
+    done.unwrap_or_else(|exit| exit)
 }
 
 /// Says what is wrong with the command line.

@@ -8,7 +8,8 @@ mod server;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,55 @@ pub enum Reply {
     Reload(Reload),
     /// There is no answer; the sentence says why.
     Refused(String),
+}
+
+/// A request on its way to the thread that knows the answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// What was asked.
+    pub request: Request,
+    reply: SyncSender<Reply>,
+}
+
+impl Asked {
+    /// Answers it; nobody may be waiting any more.
+    pub fn answer(self, reply: Reply) {
+        let _ = self.reply.try_send(reply);
+    }
+}
+
+/// How long the server has for a status: its client waits two seconds for all.
+const STATUS_TIME: Duration = Duration::from_millis(1500);
+
+/// How long the server has for a reload: a file system may be slow.
+const RELOAD_TIME: Duration = Duration::from_secs(60);
+
+impl Request {
+    /// How long the server has for the answer.
+    pub fn time(self) -> Duration {
+        match self {
+            Request::Status => STATUS_TIME,
+            Request::Reload => RELOAD_TIME,
+        }
+    }
+}
+
+/// Passes a request to another thread by `send`, and waits for the answer, in bounded time.
+/// `send` gives false where that thread has ended.
+pub fn pass_on(request: Request, send: impl FnOnce(Asked) -> bool) -> Reply {
+    let (reply, answer) = mpsc::sync_channel(1);
+    if !send(Asked { request, reply }) {
+        return Reply::Refused("the server is about to end".into());
+    }
+    match answer.recv_timeout(request.time()) {
+        Ok(reply) => reply,
+        Err(RecvTimeoutError::Disconnected) => Reply::Refused("the server is about to end".into()),
+        Err(RecvTimeoutError::Timeout) => Reply::Refused(format!(
+            "the server serves, but its files have kept it busy for more than {} s, as if a file \
+             system did not answer; its log tells when that is over",
+            request.time().as_secs_f64()
+        )),
+    }
 }
 
 /// The longest request, with its line end, in bytes.

@@ -5,6 +5,7 @@ mod clock;
 mod outlet;
 mod target;
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
@@ -35,7 +36,12 @@ pub struct Settings<'a> {
     pub console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
+    /// Who gets each warning besides, without time and level.
+    pub echo: Option<Echo>,
 }
+
+/// Gets the text of a warning; it must not wait for anybody who may never come.
+pub type Echo = Box<dyn Fn(&fmt::Arguments<'_>) + Send + Sync>;
 
 /// Whether a log file at this path could be appended to, without making one.
 ///
@@ -85,7 +91,7 @@ impl Logging {
     /// # Errors
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
-    pub fn start(settings: &Settings<'_>) -> io::Result<Logging> {
+    pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
         let mut outlets = Vec::new();
         if let Some(path) = settings.file {
             outlets.push(Outlet::start(Box::new(FileTarget::open(
@@ -116,6 +122,7 @@ impl Logging {
         let logger = Logger {
             formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
             outlets: Arc::clone(&outlets),
+            echo: settings.echo,
         };
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
@@ -157,6 +164,7 @@ impl Logging {
 /// What `log`'s macros call.
 struct Logger {
     formatter: WriteLogger<LineSink>,
+    echo: Option<Echo>,
     outlets: Arc<[Arc<Outlet>]>,
 }
 
@@ -173,6 +181,9 @@ impl Log for Logger {
                 .args(format_args!("[{level}] {message}"))
                 .build(),
         );
+        if let (Some(echo), Level::Warn) = (&self.echo, record.level()) {
+            echo(message);
+        }
         if record.level() <= Level::Warn {
             self.flush();
         }
