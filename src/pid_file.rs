@@ -4,9 +4,9 @@
 //! file. Nothing here follows a link, waits, or empties a file that holds something else.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -14,6 +14,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
 use crate::config::reason;
+use crate::files::{give_away, Owner, Place};
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
@@ -28,10 +29,13 @@ const ATTEMPTS: usize = 50;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
+    place: Place,
     /// Holds the lock until the end of the process.
     locked: File,
     /// There was no such file before.
     created: bool,
+    /// It stays when this is dropped.
+    keeps: bool,
 }
 
 /// Why there is no pid file.
@@ -77,17 +81,10 @@ impl PidFile {
     /// When a live process holds the file, or it cannot be written: it is a link or no regular
     /// file, it has further names, or it holds something else than a process id.
     pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
-        let failed = |error: io::Error| {
-            PidFileError::Failed(format!(
-                "cannot write the pid file {}: {}; set another 'pid_file'",
-                path.display(),
-                reason(&error)
-            ))
-        };
+        let failed = |error: io::Error| PidFileError::Failed(cannot_write(path, &error));
         for _ in 0..ATTEMPTS {
-            let Some((file, created)) = open(path).map_err(failed)? else {
-                continue;
-            };
+            let place = Place::of(path).map_err(failed)?;
+            let (file, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
             if !lock(&file).map_err(failed)? {
                 let pid = holder_of(&file).map_err(failed)?;
                 return Err(PidFileError::Held {
@@ -102,13 +99,13 @@ impl PidFile {
             }
             let mut pid_file = PidFile {
                 path: path.to_owned(),
+                place,
                 locked: file,
                 created,
+                keeps: false,
             };
             if let Err(error) = pid_file.fill() {
-                if !created {
-                    pid_file.keep();
-                }
+                pid_file.keeps = !created;
                 return Err(failed(error));
             }
             return Ok(pid_file);
@@ -136,22 +133,13 @@ impl PidFile {
         writeln!(self.locked, "{}", std::process::id())
     }
 
-    /// Leaves the file where it is when this is dropped.
-    fn keep(&mut self) {
-        self.path = PathBuf::new();
-    }
-
-    /// Gives the file to another user and group; none leaves that one as it is. Done on the open
-    /// file, and only where it has one name and was made here or belongs to root or that user.
+    /// Gives the file to another user and group; none leaves that one as it is. One that somebody
+    /// else may have put there keeps its owner: that changes nothing for this process.
     ///
     /// # Errors
     /// What the system says.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let file = self.locked.metadata()?;
-        let ours = self.created || file.uid() == 0 || Some(file.uid()) == uid;
-        if file.nlink() == 1 && ours {
-            fchown(&self.locked, uid, gid)?;
-        }
+        give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
         Ok(())
     }
 }
@@ -159,10 +147,28 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         // Another server may have its own file there by now.
-        if leads_to(&self.path, &self.locked) {
-            let _ = fs::remove_file(&self.path);
+        if !self.keeps && leads_to(&self.path, &self.locked) {
+            self.place.remove(self.place.name());
         }
     }
+}
+
+/// Whether a pid file at this path could be written, without making one.
+///
+/// # Errors
+/// A sentence for why not.
+pub fn can_write(path: &Path) -> Result<(), String> {
+    Place::of(path)
+        .and_then(|place| place.could_write(false))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!(
+        "cannot write the pid file {}: {}; set another 'pid_file'",
+        path.display(),
+        reason(error)
+    )
 }
 
 /// The process that holds the pid file at `path`: none where nobody does or there is no such file,
@@ -173,68 +179,11 @@ impl Drop for PidFile {
 /// # Errors
 /// When the file cannot be read, or is none.
 pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-    let opened = options().read(true).open(path);
+    let opened = Place::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
     match opened {
-        Ok(file) => {
-            regular(&file)?;
-            holder_of(&file)
-        }
+        Ok(file) => holder_of(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(explained(error)),
-    }
-}
-
-/// Never through a link, never waiting for the other end of a FIFO.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits());
-    options
-}
-
-/// Opens the file, or makes it; the flag says which. None where it vanished in between.
-fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
-    match options().read(true).write(true).open(path) {
-        Ok(file) => {
-            regular(&file)?;
-            match file.metadata()?.nlink() {
-                0 => Ok(None),
-                1 => Ok(Some((file, false))),
-                names => Err(io::Error::other(format!(
-                    "the file has {names} names (hard links), and is left as it is"
-                ))),
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(path);
-            match made {
-                Ok(file) => Ok(Some((file, true))),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-                Err(error) => Err(error),
-            }
-        }
-        Err(error) => Err(explained(error)),
-    }
-}
-
-fn regular(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
-}
-
-/// What the system says of a link or of a FIFO misleads.
-fn explained(error: io::Error) -> io::Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
-        Some(Errno::ENXIO) => io::Error::other("it is no regular file"),
-        _ => error,
+        Err(error) => Err(error),
     }
 }
 
@@ -278,6 +227,7 @@ fn holder_of(file: &File) -> io::Result<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_that_holds_no_process_id_is_refused_and_left_as_it_is() {
@@ -315,8 +265,8 @@ mod tests {
         for (name, expected) in [
             ("link", "it is a symbolic link"),
             ("hard", "the file has 2 names"),
-            ("folder", "Is a directory"),
-            ("fifo", "it is no regular file"),
+            ("folder", "it is a folder"),
+            ("fifo", "it is a FIFO"),
         ] {
             let error = PidFile::write(&path(name)).unwrap_err().to_string();
             assert!(error.contains(expected), "{name}: {error}");

@@ -96,7 +96,7 @@ impl Upkeep for Housekeeper {
 
     fn reload(&mut self) -> Option<Policies> {
         self.logging.look();
-        self.reloader.reload()
+        self.reloader.reload().ok()?.policies
     }
 
     fn asked(&mut self, asked: Asked, figures: Figures<'_>) -> Option<Policies> {

@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use super::print;
-use crate::cli::Configured;
-use crate::config::Mistake;
+use super::{print, unfit_for_user};
+use crate::config::{Configured, Loaded, Mistake};
 use crate::diagnostic::{self, Diagnostic, Place, Severity};
 use crate::exit::Exit;
 use crate::logging;
+use crate::pid_file;
 use crate::policy;
 use crate::privileges;
 use crate::served;
@@ -55,32 +55,40 @@ fn check_configuration(configured: &Configured) -> (String, Vec<Diagnostic>) {
             return ("The configuration".into(), found);
         }
     };
-    let mut findings = Vec::new();
     let name = loaded
         .file
         .as_ref()
         .map_or("Built-in defaults".into(), |file| {
             file.display().to_string()
         });
-    let about = || Place::whole(&name);
-    if let Err(error) = privileges::look_up(&loaded.config) {
-        findings.push(Diagnostic::error(about(), error, ""));
-    }
-    if let Some(Err(error)) = loaded.config.log_file.as_deref().map(logging::can_append) {
-        findings.push(Diagnostic::error(about(), error, ""));
-    }
-    for warning in privileges::out_of_reach(&loaded.config, loaded.file.as_deref()) {
-        findings.push(Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::error(about(), warning, "")
-        });
-    }
+    let mut findings = own_files(&loaded, &name);
     let all = served::read_all(&loaded.config);
     findings.extend(all.iter().flat_map(served::Served::diagnostics));
     (
         format!("{name} and {}", count(all.len(), "policy")),
         findings,
     )
+}
+
+/// The user, and the files that the server writes or will read again.
+fn own_files(Loaded { config, file }: &Loaded, name: &str) -> Vec<Diagnostic> {
+    let error = |message: String| Diagnostic::error(Place::whole(name), message, "");
+    let log = config.log_file.as_deref().map(logging::can_append);
+    let pid_file = config.pid_file.as_deref().map(pid_file::can_write);
+    let both = [log, pid_file].into_iter().flatten();
+    let mut findings: Vec<_> = both.filter_map(Result::err).map(error).collect();
+    let unfit = privileges::look_up(config).and_then(|identity| {
+        let unfit = || unfit_for_user(config, file.as_deref());
+        privileges::as_future_user(&identity, unfit)
+    });
+    match unfit {
+        Ok(warnings) => findings.extend(warnings.into_iter().map(|warning| Diagnostic {
+            severity: Severity::Warning,
+            ..error(warning)
+        })),
+        Err(message) => findings.push(error(message)),
+    }
+    findings
 }
 
 fn check_files(files: &[PathBuf]) -> (String, Vec<Diagnostic>) {

@@ -15,13 +15,17 @@ mod status;
 mod stop;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Action, Command, Configured, HELP, PROBE_HELP};
-use crate::config::{Config, Loaded};
+use crate::cli::{Action, Command, HELP, PROBE_HELP};
+use crate::config::{Config, Configured, Loaded};
 use crate::diagnostic;
 use crate::exit::{Exit, ServiceExit};
+use crate::logging::{self, Rotation};
+use crate::privileges;
 use crate::served::{self, Served};
+use crate::stats;
 use crate::terminal;
 
 /// Runs a command to its end.
@@ -103,6 +107,24 @@ fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
     }
     unfit.into_iter().for_each(complain_of);
     Err(Exit::Usage)
+}
+
+/// When the log of this configuration is rotated.
+fn rotation_of(config: &Config) -> Rotation {
+    Rotation {
+        max_size: config.log_max_size,
+        keep: config.log_keep,
+    }
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log, replace its statistics. `file` is the configuration.
+fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.log_file.as_deref();
+    let mut warnings = privileges::unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
+    warnings.extend(config.stats_file.as_deref().and_then(stats::cannot_write));
+    warnings
 }
 
 /// Shows on standard error what was found in a policy.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::running::{Found, Place, Server};
 use super::{complain, print};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
 use crate::status::Reload;

@@ -4,7 +4,7 @@
 use super::running::{Found, Place, Server};
 use super::stop::{not_from_here, Left, GRACE};
 use super::{complain, print, read_policies, spawn, start};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::exit::ServiceExit;
 
 /// Starts a new server in the place of the running one; without one, starts it.

@@ -3,17 +3,17 @@
 //! of it, they know from here. It changes nothing.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Uid;
 
 use super::complain;
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::config::{self, Config, Loaded, Mistake, SEARCH_PATH};
 use crate::control_socket::{self, Connection, Unreachable};
 use crate::exit::ServiceExit;
+use crate::files;
 use crate::listening;
 use crate::pid_file;
 use crate::processes::{self, State};
@@ -27,6 +27,9 @@ const UNITS_PID_FILE: &str = "/run/flashpolicyd/flashpolicyd.pid";
 
 /// The pid file of another user's server, in the user's home folder.
 const USERS_PID_FILE: &str = ".flashpolicyd.pid";
+
+/// No more of a configuration with mistakes is looked at.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// How long a server has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_millis(500);
@@ -160,13 +163,15 @@ fn what_counts(configured: &Configured) -> Loaded {
         let searched = SEARCH_PATH.iter().map(PathBuf::from);
         searched.into_iter().find(|path| path.exists())
     });
-    let regular = file.as_ref().filter(|file| file.is_file());
-    let text = regular.and_then(|file| fs::read_to_string(file).ok());
+    let text = file
+        .as_ref()
+        .and_then(|file| files::read(file, MOST_BYTES).ok());
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
     let mut kept = String::new();
     let mut config = Config::default();
     let path = file.as_deref().unwrap_or(Path::new(""));
     let mut overrides = Vec::new();
-    for line in text.unwrap_or_default().lines() {
+    for line in text.lines() {
         let key = line.split('=').next().unwrap_or_default().trim();
         if !["pid_file", "listen", "timeout"].contains(&key) {
             continue;
@@ -314,6 +319,7 @@ impl Server {
 mod tests {
     use super::*;
     use crate::config::Override;
+    use std::fs;
 
     #[test]
     fn a_configuration_with_mistakes_still_says_where_its_server_is() {

@@ -6,13 +6,12 @@ use std::panic;
 use std::path::Path;
 
 use super::starter::Starter;
-use super::{complain, complain_of, load};
-use crate::cli::Configured;
-use crate::config::{Config, Console, Loaded, SEARCH_PATH};
+use super::{complain, complain_of, load, unfit_for_user};
+use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
 use crate::control::{self, Control};
 use crate::control_socket::{self, ControlSocket};
 use crate::exit::Exit;
-use crate::logging::{self, Logging, Rotation};
+use crate::logging::{self, Logging};
 use crate::notify;
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
@@ -65,7 +64,7 @@ pub(super) fn run(configured: &Configured, detached: bool) -> Exit {
         Ok(identity) => identity,
         Err(error) => return fail(&Failure::new(Exit::Usage, error)),
     };
-    let logging = match start_logging(&loaded.config, starter.as_ref()) {
+    let logging = match start_logging(&loaded.config, &identity, starter.as_ref()) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -131,14 +130,18 @@ fn serve(
         .map(PidFile::write)
         .transpose()
         .map_err(|error| failed(error.to_string()))?;
-    if let Some(file) = &pid_file {
-        privileges::give_pid_file(file, identity).map_err(failed)?;
+    if let (Some(file), Some(owner)) = (&pid_file, identity.owner()) {
+        file.give_to(owner.uid, owner.gid)
+            .map_err(|error| failed(format!("cannot give the pid file away: {error}")))?;
     }
     let control_socket = match &config.pid_file {
         Some(file) => Some(make_control_socket(file, identity).map_err(failed)?),
         None => None,
     };
-    privileges::give_away(config, identity).map_err(failed)?;
+    privileges::give_away(identity).map_err(failed)?;
+    for warning in unfit_for_user(config, file.as_deref()) {
+        log::warn!("{warning}.");
+    }
     let running = Running::begin(config, server.addresses(), file.as_deref());
     for address in server.addresses() {
         log::info!("Listening on {address}");
@@ -172,12 +175,20 @@ fn serve(
 /// The control socket, in its place, and the future user's.
 fn make_control_socket(pid_file: &Path, identity: &Identity) -> Result<ControlSocket, String> {
     let mut socket = ControlSocket::bind(pid_file, false)?;
-    privileges::give_control_socket(&socket, identity)?;
+    if let Some(owner) = identity.owner() {
+        socket
+            .give_to(owner.uid, owner.gid)
+            .map_err(|error| format!("cannot give the control socket away: {}", reason(&error)))?;
+    }
     socket.put_in_place()?;
     Ok(socket)
 }
 
-fn start_logging(config: &Config, starter: Option<&Starter>) -> Result<Logging, Failure> {
+fn start_logging(
+    config: &Config,
+    identity: &Identity,
+    starter: Option<&Starter>,
+) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
         Console::Yes => true,
@@ -185,10 +196,9 @@ fn start_logging(config: &Config, starter: Option<&Starter>) -> Result<Logging, 
     };
     Logging::start(logging::Settings {
         file: config.log_file.as_deref(),
-        rotation: Rotation {
-            max_size: config.log_max_size,
-            keep: config.log_keep,
-        },
+        rotation: super::rotation_of(config),
+        rotates: true,
+        owner: identity.owner(),
         console,
         level: config.log_level,
         echo: starter.map(Starter::echo),

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::complain;
 use super::starter::{OPTION, READY};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::exit::ServiceExit;
 use crate::processes;
 use crate::status::Status;

@@ -2,7 +2,7 @@
 
 use super::running::{Found, Place};
 use super::{complain, print, spawn};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::exit::ServiceExit;
 
 /// Starts the server of this configuration, if it does not run.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::running::{Found, Place, Server};
 use super::{complain, print};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
 use crate::status::Status;

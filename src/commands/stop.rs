@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::running::{excuse, Found, Place, Server};
 use super::{complain, print};
-use crate::cli::Configured;
+use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
 use crate::exit::ServiceExit;
 use crate::pid_file::{self, PidFile};
