@@ -10,8 +10,8 @@
 ### END INIT INFO
 
 # For /etc/init.d and for habits: finds the server, its configuration and the folder to run in, and
-# has the server do the rest ('flashpolicyd start' and so on). It runs where it is, and copied or
-# linked into /etc/init.d, under any POSIX sh. Its exit codes are those of the LSB.
+# has the server do the rest ('flashpolicyd start' and so on), with the LSB's exit codes. It runs
+# where it is, and copied or linked into /etc/init.d, under any POSIX sh.
 
 usage() {
     cat <<'END'
@@ -74,12 +74,12 @@ defaults=$(absolute "${FLASHPOLICYD_DEFAULTS:-/etc/default/flashpolicyd}")
 # shellcheck source=/dev/null
 if [ -r "$defaults" ]; then . "$defaults"; fi
 for name in BIN CONFIG PIDFILE DIR ARGS; do
-    eval "$name=\${given_$name:-\${FLASHPOLICYD_$name-}}"
+    eval "FLASHPOLICYD_$name=\${given_$name:-\${FLASHPOLICYD_$name-}}"
 done
 self=$(resolve "$0")
 here=$(dirname "$self")
 
-bin=$(absolute "$BIN") seen=''
+bin=$(absolute "$FLASHPOLICYD_BIN") seen=''
 if [ -z "$bin" ]; then
     for file in "$here/flashpolicyd" "$here/../flashpolicyd" \
         "$here/../target/release/flashpolicyd" "$(command -v flashpolicyd)" \
@@ -96,7 +96,7 @@ fi
 [ -f "$bin" ] || fail 5 "there is no server ${bin:-to be found}; set FLASHPOLICYD_BIN"
 [ -x "$bin" ] || fail 5 "the server $bin is not executable; try: chmod +x $bin"
 
-config=$(absolute "$CONFIG")
+config=$(absolute "$FLASHPOLICYD_CONFIG")
 if [ -z "$config" ]; then
     # What somebody put into /etc wins over the template that comes with the sources.
     for file in /etc/flashpolicy.conf "$here/flashpolicy.conf" "$here/../flashpolicy.conf"; do
@@ -105,20 +105,20 @@ if [ -z "$config" ]; then
 fi
 
 # A log path that nobody set is relative to where the server runs, and init runs this in '/'.
-dir=$(absolute "$DIR")
+dir=$(absolute "$FLASHPOLICYD_DIR")
 case $dir,$config in
     ,|,/etc/*) if [ -w /var/log ]; then dir=/var/log; else dir=${HOME:-/}; fi ;;
     ,*) dir=$(dirname "$config") ;;
 esac
 
-pid_file=$(absolute "$PIDFILE")
+pid_file=$(absolute "$FLASHPOLICYD_PIDFILE")
 # Split at blanks, but '*' stays '*'.
 set -f
 # shellcheck disable=SC2086
-set -- $ARGS
+set -- $FLASHPOLICYD_ARGS
 set +f
 set -- ${config:+--config "$config"} ${pid_file:+--pid-file "$pid_file"} "$@"
-cd "$dir" || fail 1 "there is no folder $dir to run in; set FLASHPOLICYD_DIR"
+cd "$dir" 2>/dev/null || fail 1 "there is no folder $dir to run in; set FLASHPOLICYD_DIR"
 case $action in
     force-reload) action=reload ;;
     try-restart)
