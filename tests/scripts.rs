@@ -391,6 +391,74 @@ fn the_file_of_settings_holds_unless_the_environment_says_otherwise() {
     });
 }
 
+/// A copy of the sources that `scripts/package.sh` needs, where building is only a copy.
+fn sources(place: &Place) -> PathBuf {
+    let sources = place.at("sources");
+    let mut copy = Command::new("cp");
+    copy.arg("-R")
+        .args(["Cargo.toml", "README.md", "flashpolicy.conf", "scripts"])
+        .arg(&sources)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir(&sources).unwrap();
+    assert!(copy.status().unwrap().success());
+    let build = "#!/bin/sh\nmkdir -p target/static && echo binary >target/static/flashpolicyd\n";
+    fs::write(sources.join("scripts/build-static.sh"), build).unwrap();
+    sources
+}
+
+#[test]
+fn the_tarball_is_whole_or_the_script_that_makes_it_fails() {
+    under_each_shell(|mut place| {
+        let sources = sources(&place);
+        place.set("CARGO", "true");
+        let package = sources.join("scripts/package.sh");
+        let said = place.call_as(&package, &["--tarball-only"]);
+        said.assert(0, ".tar.gz");
+        let packages = sources.join("target/package");
+        let names: Vec<_> = fs::read_dir(&packages)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.to_string_lossy().contains(".tar"))
+            .collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        let listed = Command::new("tar")
+            .arg("-tzf")
+            .arg(&names[0])
+            .output()
+            .unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for file in [
+            "/flashpolicyd\n",
+            "/scripts/flashpolicyd.sh\n",
+            "/README.md\n",
+        ] {
+            assert!(listed.contains(file), "{listed}");
+        }
+        // A tar and a gzip that fail; busybox takes its own, whatever $PATH says.
+        if let Shell::Busybox = place.shell {
+            return;
+        }
+        for tool in ["tar", "gzip"] {
+            let broken = place.at("broken");
+            fs::create_dir_all(&broken).unwrap();
+            fs::write(broken.join(tool), "#!/bin/sh\nexit 1\n").unwrap();
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(broken.join(tool), mode).unwrap();
+            let mut path = broken.clone().into_os_string();
+            path.push(":");
+            path.push(&place.path);
+            let good = std::mem::replace(&mut place.path, path);
+            assert_ne!(
+                place.call_as(&package, &["--tarball-only"]).code,
+                0,
+                "{tool}"
+            );
+            place.path = good;
+            fs::remove_file(broken.join(tool)).unwrap();
+        }
+    });
+}
+
 /// The static binary, built in a folder of its own: cheap unless the sources have changed.
 fn build_static() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static-test");
