@@ -391,6 +391,42 @@ fn the_file_of_settings_holds_unless_the_environment_says_otherwise() {
     });
 }
 
+#[test]
+fn the_openrc_script_has_the_server_do_it() {
+    under_each_shell(|place| {
+        let (log, pid) = (place.at("x.log"), place.at("x.pid"));
+        place.config(&format!(
+            "log_file = {}\npid_file = {}",
+            log.display(),
+            pid.display()
+        ));
+        // What openrc-run would do, in order.
+        let calls = place.at("calls");
+        let text = format!(
+            "ebegin() {{ :; }}\neend() {{ echo \"= $1\"; return \"$1\"; }}\n\
+             cfgfile='{}'\n. '{}'\ncommand='{}'\n\
+             start; status; reload; checkconfig; stop; status; echo \"= $?\"\n",
+            place.at("flashpolicy.conf").display(),
+            script("flashpolicyd.openrc").display(),
+            support::binary_path(),
+        );
+        fs::write(&calls, text).unwrap();
+        let said = place.call_as(&calls, &[]);
+        let outcomes: Vec<_> = said.text.lines().filter(|l| l.starts_with('=')).collect();
+        assert_eq!(outcomes, ["= 0", "= 0", "= 0", "= 3"], "{said:?}");
+        let words = [
+            "started (",
+            "is running (",
+            "reloaded (",
+            "stopped after",
+            "not running",
+        ];
+        for word in words {
+            assert!(said.text.contains(word), "{word}: {said:?}");
+        }
+    });
+}
+
 /// A copy of the sources that `scripts/package.sh` needs, where building is only a copy.
 fn sources(place: &Place) -> PathBuf {
     let sources = place.at("sources");
