@@ -273,6 +273,16 @@ fn start_shows_the_whole_error_and_leaves_nothing_behind() {
         said.assert_error(2, line);
     }
 
+    service.config("log_file = /dev/stdout");
+    let text = fs::read_to_string(service.path("x.conf")).unwrap();
+    fs::write(
+        service.path("x.conf"),
+        text.replace("log_file = x.log\n", ""),
+    )
+    .unwrap();
+    let said = service.call("start");
+    said.assert_error(2, "a server in the background has no output");
+
     service.config("pid_file = nowhere/x.pid");
     let said = service.bare(&["start", "-c", "x.conf", "--pid-file", "nowhere/x.pid"]);
     said.assert_error(2, "set twice");
@@ -639,6 +649,48 @@ fn a_server_that_became_another_user_is_asked_and_stopped_by_root_and_leaves_not
     said.assert(0, "stopped after");
     assert_eq!(said.pid(), pid);
     assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+}
+
+#[test]
+fn the_default_server_of_root_is_named_to_another_user_who_asks_for_none_in_particular() {
+    // It takes the place that root's server has by default, in a /run of its own.
+    if !support::is_root() || !support::have("unshare") {
+        return;
+    }
+    let service = Service::new().for_everybody();
+    let script = format!(
+        "mount -t tmpfs none /run && \"$0\" start --listen {address} --log-file none && \
+         setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups sh -c '\
+         HOME=/nowhere; export HOME; \
+         \"$0\" status --listen {address}; echo \"= $?\"; \
+         \"$0\" stop --listen {address}; echo \"= $?\"; \
+         \"$0\" status --listen 127.0.0.1:{free}; echo \"= $?\"' \"$0\"; \
+         \"$0\" stop",
+        address = service.address,
+        free = support::free_port(),
+    );
+    let command = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(&service.binary)
+        .current_dir(service.folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let said = finished(command.unwrap());
+    let codes: Vec<_> = said
+        .text
+        .lines()
+        .filter(|line| line.starts_with('='))
+        .collect();
+    assert_eq!(codes, ["= 4", "= 4", "= 3"], "{said:?}");
+    said.assert(0, "of user root, pid file /run/flashpolicyd.pid")
+        .assert(
+            0,
+            "of user root is another flashpolicyd, with the pid file /run/",
+        )
+        .assert_error(0, "nothing was done: process ")
+        .assert(0, "flashpolicyd stopped after");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
             complain(&why);
             Err(ServiceExit::Denied)
         }
-        Found::Nobody => match place.find_elsewhere() {
+        Found::Nobody => match place.find_meant() {
             Some(other) => reload(other),
             None => {
                 complain("flashpolicyd is not running; there is nothing to reload");

@@ -26,7 +26,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
             complain(&why);
             Err(ServiceExit::Denied)
         }
-        Found::Nobody => match place.find_elsewhere() {
+        Found::Nobody => match place.find_meant() {
             Some(other) => {
                 complain(&not_from_here(&other));
                 Err(ServiceExit::Denied)
@@ -38,6 +38,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
 
 fn check(configured: &Configured) -> Result<Place, ServiceExit> {
     let place = Place::of(configured)?;
+    start::check_log(&place)?;
     read_policies(&place.config)?;
     Ok(place)
 }
@@ -57,8 +58,8 @@ fn take_over(
     let new = spawn::start(&arguments).inspect_err(|_| complain(&left_as_it_is(old)))?;
     // The old one's last clients have their deadline; until then the pid file is its own.
     let rest = match left.wait(place, place.config.timeout + GRACE) {
-        true => "",
-        false => ", which still serves its last clients",
+        true => String::new(),
+        false => format!(", which is still there{}", old.excuse()),
     };
     let (pid, addresses, files) = (new.pid, new.addresses(), new.files());
     let old = old

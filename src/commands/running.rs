@@ -107,12 +107,8 @@ impl Place {
     }
 
     /// A server that is not here, but where other servers are by default: another user's, or that
-    /// of systemd's unit. It matters where nobody said which server is meant, or where its ports
-    /// are taken.
+    /// of systemd's unit.
     pub(super) fn find_elsewhere(&self) -> Option<Server> {
-        if !self.by_default && self.taken().is_empty() {
-            return None;
-        }
         let others = [ROOTS_PID_FILE, UNITS_PID_FILE].map(Path::new);
         others
             .into_iter()
@@ -121,6 +117,16 @@ impl Place {
                 Found::Server(server) => Some(server),
                 Found::Nobody | Found::Unclear(_) => None,
             })
+    }
+
+    /// The same where that server is the one that is meant: nobody named a pid file, and the
+    /// addresses are taken.
+    pub(super) fn find_meant(&self) -> Option<Server> {
+        if self.by_default && !self.taken().is_empty() {
+            self.find_elsewhere()
+        } else {
+            None
+        }
     }
 
     /// The configured addresses on which somebody listens, for a sentence.
@@ -301,6 +307,15 @@ impl Server {
             }
             _ => format!("process {pid}"),
         }
+    }
+
+    /// That it is another one than the one that is meant, for a sentence.
+    pub(super) fn is_another(&self) -> String {
+        format!(
+            "{} is another flashpolicyd, with the pid file {}",
+            self.name(),
+            self.pid_file.display()
+        )
     }
 
     /// Whether its process was stopped, so that it is in vain to ask.

@@ -1,5 +1,7 @@
 //! `flashpolicyd start`: a server in the background, and the answer once it serves or has failed.
 
+use std::path::Path;
+
 use super::running::{Found, Place};
 use super::{complain, print, spawn};
 use crate::config::Configured;
@@ -21,8 +23,26 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
             complain(&why);
             Err(ServiceExit::Denied)
         }
-        Found::Nobody => start(configured, &place),
+        Found::Nobody => {
+            check_log(&place)?;
+            start(configured, &place)
+        }
     }
+}
+
+/// A server in the background has no output where its log could go.
+pub(super) fn check_log(place: &Place) -> Result<(), ServiceExit> {
+    let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
+    let stream = place.config.log_file.as_deref();
+    let Some(stream) = stream.filter(|file| streams.contains(file)) else {
+        return Ok(());
+    };
+    complain(&format!(
+        "log_file = {}: a server in the background has no output; set a file, or 'none', or let \
+         'flashpolicyd serve' run in the foreground",
+        stream.display()
+    ));
+    Err(ServiceExit::Usage)
 }
 
 /// Starts it, where it is known not to run.
@@ -38,10 +58,6 @@ pub(super) fn start(configured: &Configured, place: &Place) -> Result<ServiceExi
 /// The ports may be taken by a server that is not this user's.
 fn hint(place: &Place) {
     if let Some(other) = place.find_elsewhere() {
-        complain(&format!(
-            "{} is a flashpolicyd that runs already; its pid file is {}",
-            other.name(),
-            other.pid_file.display()
-        ));
+        complain(&other.is_another());
     }
 }

@@ -78,20 +78,24 @@ fn look(place: &Place) -> Answer {
         Found::Server(server) => ask(server),
         Found::Unclear(why) => unclear(why),
         Found::Nobody => {
-            if let Some(other) = place.find_elsewhere() {
-                return ask(other);
+            if let Some(meant) = place.find_meant() {
+                return ask(meant);
             }
             let (pid_file, taken) = (place.pid_file.display(), place.taken());
+            let other = place.find_elsewhere().map(|other| other.is_another());
+            let note = other.map_or_else(String::new, |other| format!("; {other}"));
             if taken.is_empty() {
                 return Answer {
                     exit: ServiceExit::Stopped,
-                    sentence: format!("flashpolicyd is not running (nobody holds {pid_file})"),
+                    sentence: format!(
+                        "flashpolicyd is not running (nobody holds {pid_file}){note}"
+                    ),
                     status: None,
                 };
             }
             unclear(format!(
                 "no flashpolicyd holds {pid_file}, but something listens on {taken}: another \
-                 program, or a server with another pid file or none"
+                 program, or a server with another pid file or none{note}"
             ))
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
             Err(ServiceExit::Denied)
         }
         Found::Nobody => {
-            if let Some(other) = place.find_elsewhere() {
+            if let Some(other) = place.find_meant() {
                 complain(&not_from_here(&other));
                 return Err(ServiceExit::Denied);
             }
@@ -58,11 +58,9 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
 /// Why a server that is not this one is left alone.
 pub(super) fn not_from_here(other: &Server) -> String {
     format!(
-        "nothing was done: {} is a flashpolicyd with another pid file, {}; its user or root can \
-         stop it by --pid-file, systemd's by 'systemctl stop flashpolicyd.socket \
-         flashpolicyd.service'",
-        other.name(),
-        other.pid_file.display()
+        "nothing was done: {}; with that as --pid-file, its user or root can stop it, and systemd's \
+         by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
+        other.is_another()
     )
 }
 
