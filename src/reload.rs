@@ -405,3 +405,46 @@ fn watch_list(config: &Config) -> Vec<Watched> {
         .map(Watched::new)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_gives_its_outcome_to_the_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.conf");
+        let configure = |text: &str| fs::write(&file, text).unwrap();
+        configure("allow = a.example 1");
+        let configured = Configured {
+            file: Some(file.clone()),
+            overrides: Vec::new(),
+            inherited: Vec::new(),
+        };
+        let loaded = configured.load().unwrap();
+        let (mut reloader, _) = Reloader::start(&configured, &loaded).ok().unwrap();
+        let name = file.display();
+
+        let same = reloader.reload().unwrap();
+        assert_eq!(same.policies, None);
+        let outcome = format!("Reloaded {name}; the policies are the same.");
+        assert_eq!(same.outcome, outcome);
+
+        configure("allow = a.example 2\nworkers = 3");
+        let changed = reloader.reload().unwrap();
+        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+        let restart = "These changes take effect only with a restart: workers.".to_string();
+        assert!(changed.warnings.contains(&restart), "{changed:?}");
+
+        configure("worker = 3");
+        let lines = reloader.reload().unwrap_err();
+        assert_eq!(
+            lines,
+            [
+                "Reload failed; the last good configuration goes on:".to_string(),
+                format!("{name}:1: unknown key 'worker'; did you mean 'workers'?"),
+            ]
+        );
+        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+    }
+}

@@ -18,6 +18,8 @@ use crate::files::{give_away, Owner, Place};
 /// longer is stopped, and this one does not wait for it.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// The files of a log, by what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
@@ -109,16 +111,39 @@ impl RealDisk {
     /// Opens the log for appending, or makes it; false where it could not be given away.
     pub(super) fn open_and_give(&self) -> io::Result<(File, bool)> {
         let place = Place::of(&self.path)?;
-        let opened = match place.open_or_create(OFlag::O_RDWR | OFlag::O_APPEND, true) {
+        let opened = match self.open_or_make(&place, OFlag::O_RDWR | OFlag::O_APPEND) {
             // A system that lets logs be appended to only.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                place.open_or_create(OFlag::O_WRONLY | OFlag::O_APPEND, true)
+                self.open_or_make(&place, OFlag::O_WRONLY | OFlag::O_APPEND)
             }
             opened => opened,
         };
         let (file, made) = opened?;
         let given = self.give(&file, made, &place)?;
         Ok((file, given))
+    }
+
+    /// While another server rotates, nothing has the log's name for a moment; a file that was made
+    /// then would be in the way of the next log, which is there before the name goes. So one is made
+    /// only after neither was there twice in a row.
+    fn open_or_make(&self, place: &Place, flags: OFlag) -> io::Result<(File, bool)> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        let mut missing = 0;
+        loop {
+            match place.open(place.name(), flags, true) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return Ok((opened?, false)),
+            }
+            if self.exists(Name::Next) && Instant::now() < until {
+                missing = 0;
+                thread::sleep(LOOK_AGAIN);
+                continue;
+            }
+            missing += 1;
+            if missing > 1 {
+                return place.open_or_create(flags, true);
+            }
+        }
     }
 }
 
@@ -225,7 +250,7 @@ pub(super) fn lock(file: &File) {
         if Instant::now() >= until {
             return;
         }
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(LOOK_AGAIN);
     }
 }
 

@@ -32,6 +32,29 @@ pub(super) struct LogFile<D> {
     /// What failed last, and was told.
     follow_failed: bool,
     rotation_failed: bool,
+    /// The oldest lines could not be dropped, and some of them may be gone.
+    drop_failed: bool,
+}
+
+/// How the open file stands to the log's name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Followed {
+    /// It is another one than before.
+    another: bool,
+    /// The name leads to it, and nobody else rotates it now.
+    is_log: bool,
+    /// Others rotate faster than they can be followed. Their files are not to be touched.
+    is_behind: bool,
+}
+
+/// What the open file has room for.
+struct Room {
+    /// It is another one than before.
+    another: bool,
+    /// Its bytes.
+    length: u64,
+    /// How many it may have.
+    limit: u64,
 }
 
 impl LogFile<RealDisk> {
@@ -73,6 +96,7 @@ impl<D: Disk> LogFile<D> {
             news: News::default(),
             follow_failed: false,
             rotation_failed: false,
+            drop_failed: false,
         }
     }
 
@@ -90,7 +114,7 @@ impl<D: Disk> LogFile<D> {
         match self.disk.open() {
             Ok(file) => {
                 self.file = file;
-                self.follow_failed = false;
+                (self.follow_failed, self.drop_failed) = (false, false);
                 Ok(true)
             }
             // The file was moved, and the lines go on into it: nothing is lost.
@@ -109,98 +133,119 @@ impl<D: Disk> LogFile<D> {
         }
     }
 
-    /// Follows the file, and holds its lock; another server may rotate it in between. True when
-    /// another file is open now.
-    fn follow_and_lock(&mut self) -> io::Result<bool> {
+    /// Follows the file, and holds its lock; another server may rotate it in between.
+    fn follow_and_lock(&mut self) -> io::Result<Followed> {
         lock(&self.file);
-        let mut fresh = false;
-        for _ in 0..FOLLOWED {
+        for round in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
-                break;
+                return Ok(Followed {
+                    another: round > 0,
+                    is_log: !self.follow_failed,
+                    ..Followed::default()
+                });
             }
             lock(&self.file);
-            fresh = true;
         }
-        Ok(fresh)
+        Ok(Followed {
+            another: true,
+            is_behind: true,
+            ..Followed::default()
+        })
     }
 
     fn write_locked(&mut self, batch: &[u8], mut from: usize) -> Written {
-        let failed = |from, error| Written {
-            next: from,
-            error: Some(error),
-        };
-        match self.follow_and_lock() {
-            // A line that was cut short stands in the old file; the new one gets it whole.
-            Ok(true) => from = start_of_line(batch, from),
-            Ok(false) => {}
-            Err(error) => return failed(from, error),
-        }
-        let (fresh, length, limit) = match self.make_room(first_line(&batch[from..]) as u64) {
+        let first = first_line(&batch[from..]) as u64;
+        let room = self
+            .follow_and_lock()
+            .and_then(|followed| self.make_room(followed, first));
+        let Room {
+            another,
+            length,
+            limit,
+        } = match room {
             Ok(room) => room,
-            Err(error) => return failed(from, error),
+            Err(error) => {
+                return Written {
+                    next: from,
+                    error: Some(error),
+                }
+            }
         };
-        if fresh {
+        if another {
+            // A line that was cut short stands in the old file; the new one gets it whole.
             from = start_of_line(batch, from);
         }
-        let room = limit.saturating_sub(length);
-        self.append(
-            &batch[..from + whole_lines(&batch[from..], room)],
-            from,
-            length,
-        )
+        let end = from + whole_lines(&batch[from..], limit.saturating_sub(length));
+        self.append(&batch[..end], from, length)
     }
 
-    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more. Says
-    /// whether the file is another one, its length, and how long it may become.
-    fn make_room(&mut self, line: u64) -> io::Result<(bool, u64, u64)> {
+    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
+    fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
-        let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
-            return Ok((false, 0, u64::MAX));
+        let room = |length, limit| Room {
+            another: followed.another,
+            length,
+            limit,
         };
-        if !self.rotates.load(Relaxed) {
-            return Ok((false, length, u64::MAX));
+        let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
+            return Ok(room(0, u64::MAX));
+        };
+        if followed.is_behind || !self.rotates.load(Relaxed) {
+            return Ok(room(length, u64::MAX));
         }
         // A line that is longer than a file may be has one of its own.
         if length == 0 || length + line <= most {
-            return Ok((false, length, most));
+            return Ok(room(length, most));
         }
         if self.rotation.keep == 0 {
-            let (_, left) = self.drop_oldest(length, most, line)?;
-            return Ok((false, left, most));
+            return Ok(room(self.drop_oldest(length, most, line)?.1, most));
         }
-        let Err(error) = self.rotate() else {
-            self.rotation_failed = false;
-            return Ok((true, 0, most));
+        let rotated = if followed.is_log {
+            self.rotate()
+        } else {
+            Err(io::Error::other("it was moved away"))
+        };
+        let Err(error) = rotated else {
+            (self.rotation_failed, self.drop_failed) = (false, false);
+            let FileState { length, .. } = self.disk.state(&self.file)?;
+            return Ok(Room {
+                another: true,
+                length: length.unwrap_or(0),
+                limit: most,
+            });
         };
         // There may be no end to what is in the way, but there is one to the disk.
         let limit = if is_forbidden(&error) { most } else { 2 * most };
-        let first_time = !std::mem::replace(&mut self.rotation_failed, true);
-        if first_time {
-            self.warn(format!(
-                "Cannot rotate the log {}: {}. The file goes on; before it is larger than {limit} \
-                 bytes its oldest lines are dropped and counted.{}",
-                self.name,
-                reason(&error),
-                if is_forbidden(&error) {
-                    " Give its folder to the user that the server runs as."
-                } else {
-                    ""
-                }
-            ));
+        self.tell_that_rotation_failed(&error, limit);
+        if length + line <= limit {
+            return Ok(room(length, limit));
         }
-        let mut left = length;
-        if length + line > limit {
-            let (dropped, kept) = self.drop_oldest(length, limit, line)?;
-            left = kept;
-            self.news.dropped += dropped;
-            self.warn(format!(
-                "The {dropped} oldest lines of {} were dropped: it may not grow any further, and \
-                 cannot be rotated.",
-                self.name
-            ));
+        let (dropped, left) = self.drop_oldest(length, limit, line)?;
+        self.news.dropped += dropped;
+        self.warn(format!(
+            "The {dropped} oldest lines of {} were dropped: it may not grow any further, and \
+             cannot be rotated.",
+            self.name
+        ));
+        Ok(room(left, limit))
+    }
+
+    fn tell_that_rotation_failed(&mut self, error: &io::Error, limit: u64) {
+        if std::mem::replace(&mut self.rotation_failed, true) {
+            return;
         }
-        Ok((false, left, limit))
+        let advice = if is_forbidden(error) {
+            " Give its folder to the user that the server runs as."
+        } else {
+            ""
+        };
+        self.warn(format!(
+            "Cannot rotate the log {}: {}. The file goes on; before it is larger than {limit} \
+             bytes its oldest lines are dropped and counted.{advice}",
+            self.name,
+            reason(error)
+        ));
     }
 
     /// Opens the next file, then moves the full one to `FILE.1` and those before it one further.
@@ -221,9 +266,9 @@ impl<D: Disk> LogFile<D> {
             self.disk.remove_next();
             return Err(error);
         }
-        lock(&next);
         self.file = next;
-        Ok(())
+        // Another server that does not know of this rotation may have put its own file there.
+        self.follow_and_lock().map(drop)
     }
 
     /// Moves old files one further, so that none has the number 1. The oldest goes only where no
@@ -240,12 +285,23 @@ impl<D: Disk> LogFile<D> {
     /// Drops the oldest lines, so that at least half of what is allowed is free, and room for this
     /// line. Gives the number of lines that went and the bytes that are left. What is kept is
     /// copied over what goes, never over itself: a failure in between loses none of it.
-    fn drop_oldest(&self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
+    fn drop_oldest(&mut self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
         let mut keep = (most / 2).min(length / 2);
         if line <= most {
             keep = keep.min(most - line);
         }
         let (dropped, from) = self.lines_before(length - keep, length)?;
+        let moved = self.move_to_front(from, length);
+        if moved.is_err() && !self.drop_failed && self.rotation.keep > 0 {
+            self.news.dropped += dropped;
+        }
+        self.drop_failed = moved.is_err();
+        moved?;
+        Ok((dropped, length - from))
+    }
+
+    /// Copies what begins at `from` to the beginning of the file, and cuts off what is behind it.
+    fn move_to_front(&self, from: u64, length: u64) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
         let mut at = from;
         while at < length {
@@ -254,8 +310,7 @@ impl<D: Disk> LogFile<D> {
             self.disk.overwrite(&self.file, bytes, at - from)?;
             at += bytes.len() as u64;
         }
-        self.disk.cut(&self.file, length - from)?;
-        Ok((dropped, length - from))
+        self.disk.cut(&self.file, length - from)
     }
 
     /// Where the first line begins that begins at `place` or later, and how many lines are before
@@ -361,3 +416,7 @@ impl<D: Disk> Destination for LogFile<D> {
         std::mem::take(&mut self.news)
     }
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;
