@@ -13,6 +13,8 @@ pub const HELP: &str = "\
 flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
+  flashpolicyd start|stop|restart|reload|status [--json] [options]
+                                          a server in the background
   flashpolicyd check [--strict] [FILE…]   find mistakes in the configuration
                                           and its policies, or in policy files
   flashpolicyd policy                     what would be served, and its meaning
@@ -32,7 +34,6 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root
   printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
-  flashpolicyd explain https://game.example.com 2001
 ";
 
 /// What `probe --help` prints; it fits one screen too.
@@ -62,7 +63,19 @@ Exit codes: 0 fine; 1 warnings; 2 denied, unreachable or invalid; 3 usage
 #[derive(Debug)]
 pub enum Command {
     /// Serve policies.
-    Serve(Configured),
+    Serve {
+        /// The configuration to serve.
+        configured: Configured,
+        /// In the background, for a starter that waits.
+        detached: bool,
+    },
+    /// Do something with a server in the background.
+    Service {
+        /// What.
+        action: Action,
+        /// Which one.
+        configured: Configured,
+    },
     /// Find mistakes.
     Check {
         /// The configuration to check, when no files are named.
@@ -92,6 +105,24 @@ pub enum Command {
     Help,
     /// Print the version.
     Version,
+}
+
+/// What can be done with a server in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Start a new one in the place of the one that runs.
+    Restart,
+    /// Have it read the configuration and the policies anew.
+    Reload,
+    /// Tell how it is.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
 }
 
 /// A probe, and how to tell what it found.
@@ -136,9 +167,22 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
         None | Some("serve") => {
+            // For `start` and `restart` alone, and so in no help.
+            let detached = arguments.contains("--detached");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments)?;
-            Ok(Command::Serve(configured))
+            Ok(Command::Serve {
+                configured,
+                detached,
+            })
+        }
+        Some("start") => service(arguments, Action::Start),
+        Some("stop") => service(arguments, Action::Stop),
+        Some("restart") => service(arguments, Action::Restart),
+        Some("reload") => service(arguments, Action::Reload),
+        Some("status") => {
+            let json = arguments.contains("--json");
+            service(arguments, Action::Status { json })
         }
         Some("check") => {
             let strict = arguments.contains("--strict");
@@ -179,10 +223,17 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             file.escape_debug()
         )),
         Some(other) => Err(format!(
-            "unknown command '{}'; expected serve, check, policy, explain or probe",
+            "unknown command '{}'; expected serve, start, stop, restart, reload, \
+             status, check, policy, explain or probe",
             other.escape_debug()
         )),
     }
+}
+
+fn service(mut arguments: Arguments, action: Action) -> Result<Command, String> {
+    let configured = configured(&mut arguments)?;
+    nothing_left(arguments)?;
+    Ok(Command::Service { action, configured })
 }
 
 fn probe(mut arguments: Arguments) -> Result<Probe, String> {
@@ -283,18 +334,22 @@ mod tests {
     #[test]
     fn serve_is_the_command_when_none_is_named() {
         for line in ["", "serve", "serve -c x.conf", "--config=x.conf"] {
-            assert!(matches!(parsed(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(parsed(line), Ok(Command::Serve { .. })), "{line}");
         }
     }
 
     #[test]
     fn options_become_overrides_of_their_keys() {
         let line = "--listen 127.0.0.1:1 --workers=4 --listen [::1]:2 --policy p.xml";
-        let Ok(Command::Serve(Configured {
-            file: None,
-            overrides,
-            ..
-        })) = parsed(line)
+        let Ok(Command::Serve {
+            configured:
+                Configured {
+                    file: None,
+                    overrides,
+                    ..
+                },
+            detached: false,
+        }) = parsed(line)
         else {
             panic!("not a serve command");
         };
@@ -318,8 +373,9 @@ mod tests {
         for (line, expected) in [
             ("serve --wrokers 4", "not understood: '--wrokers', '4'"),
             (
-                "start",
-                "unknown command 'start'; expected serve, check, policy, explain or probe",
+                "begin",
+                "unknown command 'begin'; expected serve, start, stop, restart, reload, status, \
+                 check, policy, explain or probe",
             ),
             ("check --stricked x.xml", "not understood: '--stricked'"),
             (
