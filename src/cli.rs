@@ -1,13 +1,11 @@
 //! The command line becomes a [`Command`]. It prints nothing.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pico_args::Arguments;
 
-use crate::config::{self, Loaded, Override};
-use crate::diagnostic::Diagnostic;
+use crate::config::{Configured, Override};
 use crate::ignore::Ignored;
 use crate::probe::plan::ignored;
 use crate::probe::Arguments as ProbeArguments;
@@ -18,8 +16,9 @@ pub const HELP: &str = "\
 flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
-  flashpolicyd check [POLICY…]            find mistakes in the configuration
-                                          and its policies, or in policy files
+  flashpolicyd start|stop|restart|reload|status [--json] [options]
+                                          a server in the background
+  flashpolicyd check [POLICY…]            find mistakes, also in policy files
   flashpolicyd policy                     what would be served, and its meaning
   flashpolicyd explain ORIGIN PORTS       may a SWF from ORIGIN use PORTS?
   flashpolicyd probe HOST [options]       ask a server what a player asks, and
@@ -38,7 +37,6 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root
   printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
-  flashpolicyd explain https://game.example.com 2001
 ";
 
 /// What `probe --help` and `help probe` print.
@@ -54,16 +52,28 @@ pub const POLICY_HELP: &str = include_str!("commands/policy_help.txt");
 pub const EXPLAIN_HELP: &str = include_str!("commands/explain_help.txt");
 
 /// The commands, for "did you mean".
-const COMMANDS: [&str; 6] = ["serve", "check", "policy", "explain", "probe", "help"];
-
-/// What `scripts/flashpolicyd.sh` does, and this program does not.
-const ACTIONS: [&str; 5] = ["start", "stop", "restart", "reload", "status"];
+const COMMANDS: [&str; 11] = [
+    "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain", "probe",
+    "help",
+];
 
 /// What the user asked for.
 #[derive(Debug)]
 pub enum Command {
     /// Serve policies.
-    Serve(Configured),
+    Serve {
+        /// The configuration to serve.
+        configured: Configured,
+        /// In the background, for a starter that waits.
+        detached: bool,
+    },
+    /// Do something with a server in the background.
+    Service {
+        /// What.
+        action: Action,
+        /// Which one.
+        configured: Configured,
+    },
     /// Find mistakes.
     Check {
         /// The configuration to check, when no files are named.
@@ -117,6 +127,24 @@ pub struct Question {
     pub player: Option<String>,
 }
 
+/// What can be done with a server in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Start a new one in the place of the one that runs.
+    Restart,
+    /// Have it read the configuration and the policies anew.
+    Reload,
+    /// Tell how it is.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
+}
+
 /// A probe, and how to tell what it found.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -126,27 +154,6 @@ pub struct Probe {
     pub json: bool,
     /// The first line alone.
     pub quiet: bool,
-}
-
-/// Which configuration a command is about.
-#[derive(Clone, Debug)]
-pub struct Configured {
-    /// The file that was named.
-    pub file: Option<PathBuf>,
-    /// Options that win over the file.
-    pub overrides: Vec<Override>,
-    /// Where sockets listen that were inherited; the command line knows none.
-    pub inherited: Vec<SocketAddr>,
-}
-
-impl Configured {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Every mistake.
-    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
-        config::load(self.file.as_deref(), &self.overrides, &self.inherited)
-    }
 }
 
 /// The options that set a key of the configuration.
@@ -177,9 +184,22 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
         None | Some("serve") => {
+            // For `start` and `restart` alone, and so in no help.
+            let detached = arguments.contains("--detached");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments, &[])?;
-            Ok(Command::Serve(configured))
+            Ok(Command::Serve {
+                configured,
+                detached,
+            })
+        }
+        Some("start") => service(arguments, Action::Start),
+        Some("stop") => service(arguments, Action::Stop),
+        Some("restart") => service(arguments, Action::Restart),
+        Some("reload") => service(arguments, Action::Reload),
+        Some("status") => {
+            let json = arguments.contains("--json");
+            service(arguments, Action::Status { json })
         }
         Some("check") => check(arguments),
         Some("policy") => {
@@ -191,9 +211,6 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         Some("explain") => explain(arguments),
         Some("probe") => Ok(Command::Probe(probe(arguments))),
         Some("help") => Ok(help_of(arguments.subcommand().ok().flatten().as_deref())),
-        Some(action) if ACTIONS.contains(&action) => Err(format!(
-            "'{action}' is no command of this program; write: scripts/flashpolicyd.sh {action}"
-        )),
         Some(file) if std::path::Path::new(file).exists() => Err(format!(
             "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
              flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
@@ -205,11 +222,18 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
                 shown(other)
             ),
             None => format!(
-                "unknown command '{}'; expected serve, check, policy, explain or probe",
+                "unknown command '{}'; expected serve, start, stop, restart, reload, status, \
+                 check, policy, explain or probe",
                 shown(other)
             ),
         }),
     }
+}
+
+fn service(mut arguments: Arguments, action: Action) -> Result<Command, String> {
+    let configured = configured(&mut arguments)?;
+    nothing_left(arguments, &["--json"])?;
+    Ok(Command::Service { action, configured })
 }
 
 fn help_of(command: Option<&str>) -> Command {
@@ -406,18 +430,22 @@ mod tests {
     #[test]
     fn serve_is_the_command_when_none_is_named() {
         for line in ["", "serve", "serve -c x.conf", "--config=x.conf"] {
-            assert!(matches!(parsed(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(parsed(line), Ok(Command::Serve { .. })), "{line}");
         }
     }
 
     #[test]
     fn options_become_overrides_of_their_keys() {
         let line = "--listen 127.0.0.1:1 --workers=4 --listen [::1]:2 --policy p.xml";
-        let Ok(Command::Serve(Configured {
-            file: None,
-            overrides,
-            ..
-        })) = parsed(line)
+        let Ok(Command::Serve {
+            configured:
+                Configured {
+                    file: None,
+                    overrides,
+                    ..
+                },
+            detached: false,
+        }) = parsed(line)
         else {
             panic!("not a serve command");
         };
@@ -444,15 +472,15 @@ mod tests {
                 "not understood: '--wrokers', '4'; did you mean --workers?",
             ),
             (
-                "start",
-                "'start' is no command of this program; write: scripts/flashpolicyd.sh start",
-            ),
-            (
                 "-c x.conf check",
                 "'check' stands first: flashpolicyd check [options]",
             ),
             ("chek", "unknown command 'chek'; did you mean 'check'?"),
-            ("xyz", "unknown command 'xyz'; expected serve, check, policy, explain or probe"),
+            (
+                "xyz",
+                "unknown command 'xyz'; expected serve, start, stop, restart, reload, status, \
+                 check, policy, explain or probe",
+            ),
             ("check --strikt x.xml", "not understood: '--strikt'; did you mean --strict?"),
             ("check --nothing", "not understood: '--nothing'"),
             ("explain --frm a --to 80", "not understood: '--frm'; did you mean --from?"),

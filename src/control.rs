@@ -1,14 +1,16 @@
 //! Signals become control messages. Only this room knows signals; what a message means is the
 //! supervisor's to know.
 
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use crate::control_socket::Asked;
+
 /// What the supervisor is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Control {
     /// Stop; the second time: at once.
     Shutdown,
@@ -16,14 +18,17 @@ pub enum Control {
     Reload,
     /// Log the statistics.
     Report,
+    /// Answer a client of the control socket.
+    Asked(Asked),
 }
 
 /// Starts to listen to ctrl-c and to the signals of service managers.
 ///
 /// # Errors
 /// When the system refuses a handler or a thread; the text says which.
-pub fn listen() -> Result<Receiver<Control>, String> {
+pub fn listen() -> Result<(Sender<Control>, Receiver<Control>), String> {
     let (sender, receiver) = mpsc::channel();
+    let others = sender.clone();
     let ctrl_c = sender.clone();
     ctrlc::set_handler(move || {
         let _ = ctrl_c.send(Control::Shutdown);
@@ -44,5 +49,5 @@ pub fn listen() -> Result<Receiver<Control>, String> {
             }
         })
         .map_err(|error| format!("cannot start the signal thread: {error}"))?;
-    Ok(receiver)
+    Ok((others, receiver))
 }

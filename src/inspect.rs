@@ -1,33 +1,28 @@
 //! What is wrong with a configuration as a whole, though each of its lines is right: who can reach
-//! the listeners, what counts on their ports, which files can be written. It changes nothing.
-
-use std::fs::OpenOptions;
-use std::io;
-use std::path::Path;
-
-use nix::unistd::{access, AccessFlags};
+//! the listeners, and what counts on their ports. It opens nothing.
 
 use crate::config::{Config, CODES};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::logging;
 use crate::policy::MASTER_PORT;
-use crate::privileges;
 use crate::served::{self, Source};
-use crate::text::reason;
 
-/// A finding with one of [`CODES`].
-fn found(
+/// A finding with one of [`CODES`]; without a cure, the one that the sentence ends with.
+pub fn found(
     code: &'static str,
     place: Place,
     cause: impl Into<String>,
     cure: impl Into<String>,
 ) -> Diagnostic {
     let known = CODES.iter().find(|(name, _, _)| *name == code);
+    let (mut cause, mut cure) = (cause.into(), cure.into());
+    if let (true, Some((before, after))) = (cure.is_empty(), cause.rsplit_once("; ")) {
+        (cause, cure) = (before.to_owned(), after.to_owned());
+    }
     Diagnostic {
         code: Some(code),
         severity: known.map_or(Severity::Warning, |(_, severity, _)| *severity),
-        cause: cause.into(),
-        cure: cure.into(),
+        cause,
+        cure,
         place,
     }
 }
@@ -85,78 +80,10 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
     ))
 }
 
-/// Whether the start and a reload can do what the configuration says: users and files.
-pub fn files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
-    let name = file.map_or("built-in defaults".into(), |f| f.display().to_string());
-    let about = |key: &str| match config.written.place_of(key) {
-        Some(place) => place.clone(),
-        None => Place::whole(&name),
-    };
-    let mut all = Vec::new();
-    if let Err(error) = privileges::look_up(config) {
-        all.push(found("user", about("user"), error, ""));
-    }
-    if let Some(Err(error)) = config.log_file.as_deref().map(logging::can_append) {
-        all.push(found("log-file", about("log_file"), error, ""));
-    }
-    if let Some(Err(error)) = config.pid_file.as_deref().map(can_write) {
-        let cause = format!("pid_file: {error}");
-        all.push(found(
-            "pid-file",
-            about("pid_file"),
-            cause,
-            "set another 'pid_file', or 'none'",
-        ));
-    }
-    if let Some(Err(error)) = config.stats_file.as_deref().map(can_replace) {
-        let cause = format!("stats_file: {error}; there will be no figures");
-        all.push(found(
-            "stats-file",
-            about("stats_file"),
-            cause,
-            "set another 'stats_file', or 'none'",
-        ));
-    }
-    let out_of_reach = privileges::out_of_reach(config, file).into_iter();
-    all.extend(out_of_reach.map(|warning| found("out-of-reach", about(""), warning, "")));
-    all
-}
-
-/// Whether a file can be opened for writing, or made; it is neither made nor changed.
-fn can_write(path: &Path) -> Result<(), String> {
-    let outcome = match path.symlink_metadata() {
-        Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => folder_is_writable(path),
-        Err(error) => Err(error),
-    };
-    outcome.map_err(|error| cannot(path, &error))
-}
-
-/// Whether a file can be put in place of the old one.
-fn can_replace(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        return Err(format!("{} is a folder", path.display()));
-    }
-    folder_is_writable(path).map_err(|error| cannot(path, &error))
-}
-
-fn folder_is_writable(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    if !folder.metadata()?.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::NotADirectory));
-    }
-    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
-}
-
-fn cannot(path: &Path, error: &io::Error) -> String {
-    format!("cannot write {}: {}", path.display(), reason(error))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::parse;
 

@@ -1,74 +1,287 @@
 //! The pid file: written and locked once the ports are bound, removed at the end. A file that an
-//! earlier run left behind is no obstacle; one that a live server holds is.
+//! earlier run left behind is no obstacle, one that a live server holds is. The lock is a POSIX
+//! record lock: the system tells which process holds it, so nobody has to trust the number in the
+//! file. Nothing here follows a link, waits, or empties a file that holds something else.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::reason;
-use crate::root;
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::libc;
 
-/// The process's pid file; dropping it removes the file and the lock.
+use crate::config::reason;
+use crate::files::{give_away, whole_file, Owner, Place};
+
+/// A pid file holds no more than this: a number and a line end.
+const MOST_BYTES: u64 = 20;
+
+/// How often the file may be replaced by others while it is being locked.
+const ATTEMPTS: usize = 50;
+
+/// The process's pid file; dropping it removes the file and ends the lock.
+///
+/// A record lock ends with the first descriptor of the file that the process closes, so nothing
+/// else in this process may open the file.
+#[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
+    place: Place,
     /// Holds the lock until the end of the process.
-    _locked: File,
+    locked: File,
+    /// There was no such file before.
+    created: bool,
+    /// It stays when this is dropped.
+    keeps: bool,
 }
 
+/// Why there is no pid file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PidFileError {
+    /// A live process holds it.
+    Held {
+        /// The process; none where the system does not tell, such as one of another container.
+        pid: Option<u32>,
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be written; the sentence says why, and what to do.
+    Failed(String),
+}
+
+impl fmt::Display for PidFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PidFileError::Held { pid, path } => {
+                f.write_str("already running: ")?;
+                match pid {
+                    Some(pid) => write!(f, "process {pid}")?,
+                    None => f.write_str("another process")?,
+                }
+                write!(
+                    f,
+                    " holds the pid file {}; stop it first, or set another 'pid_file'",
+                    path.display()
+                )
+            }
+            PidFileError::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for PidFileError {}
+
 impl PidFile {
-    /// Writes this process's id into the file at `path`.
+    /// Locks the file at `path` and writes this process's id into it.
     ///
     /// # Errors
-    /// When a live server holds the file, or it cannot be written; the text says what to do.
-    pub fn write(path: &Path) -> Result<PidFile, String> {
-        let failed = |error: io::Error| {
-            format!(
-                "cannot write the pid file {}: {}; set another 'pid_file'",
-                path.display(),
-                reason(&error)
-            )
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held_by_another(path, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+    /// When a live process holds the file, or it cannot be written: it is a link or no regular
+    /// file, it has further names, or it holds something else than a process id.
+    pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
+        let failed = |error: io::Error| PidFileError::Failed(cannot_write(path, &error));
+        for _ in 0..ATTEMPTS {
+            let place = Place::of(path).map_err(failed)?;
+            let (file, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
+            if !lock(&file).map_err(failed)? {
+                let pid = holder_of(&file).map_err(failed)?;
+                return Err(PidFileError::Held {
+                    pid: pid.filter(|pid| *pid != 0),
+                    path: path.to_owned(),
+                });
+            }
+            // The holder before may have removed the file after it was opened here: then this lock
+            // is on a file without a name, and the next process would lock another one.
+            if !leads_to(path, &file) {
+                continue;
+            }
+            let mut pid_file = PidFile {
+                path: path.to_owned(),
+                place,
+                locked: file,
+                created,
+                keeps: false,
+            };
+            if let Err(error) = pid_file.fill() {
+                pid_file.keeps = !created;
+                return Err(failed(error));
+            }
+            return Ok(pid_file);
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed)?;
-        Ok(PidFile {
-            path: path.to_owned(),
-            _locked: file,
-        })
+        Err(failed(io::Error::other(
+            "other processes replace it again and again",
+        )))
+    }
+
+    /// Puts the process id in the place of the one of an earlier run.
+    fn fill(&mut self) -> io::Result<()> {
+        let mut content = Vec::new();
+        (&self.locked)
+            .take(MOST_BYTES + 1)
+            .read_to_end(&mut content)?;
+        let is_pid = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace();
+        if content.len() as u64 > MOST_BYTES || !content.iter().all(is_pid) {
+            return Err(io::Error::other(
+                "it holds something else than a process id, and is left as it is; remove it if \
+                 nobody needs it",
+            ));
+        }
+        self.locked.set_len(0)?;
+        self.locked.seek(SeekFrom::Start(0))?;
+        writeln!(self.locked, "{}", std::process::id())
+    }
+
+    /// Gives the file to another user and group; none leaves that one as it is. One that somebody
+    /// else may have put there keeps its owner: that changes nothing for this process.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+        give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
+        Ok(())
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Whoever finds the file afterwards finds it unlocked, which means the same.
-        let _ = fs::remove_file(root::here(&self.path));
+        // Another server may have its own file there by now.
+        if !self.keeps && leads_to(&self.path, &self.locked) {
+            self.place.remove(self.place.name());
+        }
     }
 }
 
-fn held_by_another(path: &Path, file: &mut File) -> String {
-    let mut pid = String::new();
-    let _ = file.take(20).read_to_string(&mut pid);
-    let pid: String = pid.chars().filter(char::is_ascii_digit).collect();
-    let process = if pid.is_empty() {
-        "another process".into()
-    } else {
-        format!("process {pid}")
-    };
+/// Whether a pid file at this path could be written, without making one.
+///
+/// # Errors
+/// A sentence for why not.
+pub fn can_write(path: &Path) -> Result<(), String> {
+    Place::of(path)
+        .and_then(|place| place.could_write(false))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
     format!(
-        "already running: {process} holds the pid file {}; stop it first, or set another \
-         'pid_file'",
-        path.display()
+        "cannot write the pid file {}: {}; set another 'pid_file'",
+        path.display(),
+        reason(error)
     )
+}
+
+/// The process that holds the pid file at `path`: none where nobody does or there is no such file,
+/// 0 where the system does not tell which. This waits for nothing and takes nothing.
+///
+/// Not for the process that holds the file itself: closing it here would end its lock.
+///
+/// # Errors
+/// When the file cannot be read, or is none.
+pub fn holder(path: &Path) -> io::Result<Option<u32>> {
+    let opened = Place::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
+    match opened {
+        Ok(file) => holder_of(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path leads to this open file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    let (Ok(named), Ok(open)) = (path.symlink_metadata(), file.metadata()) else {
+        return false;
+    };
+    (named.dev(), named.ino()) == (open.dev(), open.ino())
+}
+
+/// False where another process has it.
+fn lock(file: &File) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn holder_of(file: &File) -> io::Result<Option<u32>> {
+    let mut found = whole_file(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut found))?;
+    if found.l_type == libc::F_UNLCK as libc::c_short {
+        return Ok(None);
+    }
+    Ok(Some(u32::try_from(found.l_pid).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_holds_no_process_id_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.pid");
+        for content in ["root:x:0:0::/:\n", "123456789012345678901", "12 x"] {
+            fs::write(&file, content).unwrap();
+            let error = PidFile::write(&file).unwrap_err().to_string();
+            assert!(
+                error.contains("x.pid: it holds something else than a process id"),
+                "{error}"
+            );
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+        for content in ["", "\n", "4194303\n", "1 2"] {
+            fs::write(&file, content).unwrap();
+            let held = PidFile::write(&file).unwrap();
+            let pid = format!("{}\n", std::process::id());
+            assert_eq!(fs::read_to_string(&file).unwrap(), pid);
+            drop(held);
+            assert!(!file.exists());
+        }
+    }
+
+    #[test]
+    fn links_and_other_kinds_are_refused_and_their_targets_left_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("victim"), "1").unwrap();
+        std::os::unix::fs::symlink(path("victim"), path("link")).unwrap();
+        fs::hard_link(path("victim"), path("hard")).unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&path("fifo"), mode).unwrap();
+        for (name, expected) in [
+            ("link", "it is a symbolic link"),
+            ("hard", "the file has 2 names"),
+            ("folder", "it is a folder"),
+            ("fifo", "it is a FIFO"),
+        ] {
+            let error = PidFile::write(&path(name)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}: {error}");
+            assert!(path(name).symlink_metadata().is_ok(), "{name}");
+        }
+        assert_eq!(fs::read_to_string(path("victim")).unwrap(), "1");
+    }
+
+    #[test]
+    fn the_end_removes_only_the_file_that_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.pid");
+        let held = PidFile::write(&file).unwrap();
+        fs::rename(&file, folder.path().join("moved")).unwrap();
+        fs::write(&file, "7\n").unwrap();
+        drop(held);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "7\n");
+    }
+
+    #[test]
+    fn nobody_holds_a_file_that_is_not_there_or_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.pid");
+        assert_eq!(holder(&file).unwrap(), None);
+        fs::write(&file, "1\n").unwrap();
+        assert_eq!(holder(&file).unwrap(), None);
+        assert!(holder(folder.path()).is_err());
+    }
 }

@@ -2,18 +2,16 @@
 //! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this module. It
 //! opens policy files; it serves nothing and decides nothing.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::allow;
 use crate::config::{self, Config, Listen, DEFAULT_ALLOW};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::files;
 use crate::policy::{
     self, Code, Finding, Grant, Offer, Policy, Reading, MASTER_PORT, MAX_POLICY_BYTES,
 };
-use crate::root;
 use crate::text::{quote, reason};
 
 /// One policy and where it is served.
@@ -323,17 +321,10 @@ fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, Strin
 /// # Errors
 /// A sentence for why it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(root::here(path))
-        .and_then(|file| {
-            file.take(MAX_POLICY_BYTES as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
-        .map_err(|error| {
-            format!(
-                "cannot read the policy: {}; check the path and the right to read it",
-                reason(&error)
-            )
-        })?;
-    Ok(bytes)
+    files::read(path, MAX_POLICY_BYTES as u64).map_err(|error| {
+        format!(
+            "cannot read the policy: {}; check the path and the right to read it",
+            reason(&error)
+        )
+    })
 }

@@ -4,10 +4,12 @@
 use std::time::{Duration, Instant};
 
 use crate::config::reason;
+use crate::control_socket::{Asked, Reply, Request};
 use crate::logging::Logging;
 use crate::reload::Reloader;
 use crate::server::{Figures, Policies, Upkeep};
 use crate::stats::Snapshot;
+use crate::status::Running;
 
 /// How often the file with the statistics is written.
 const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
@@ -18,6 +20,7 @@ const LOG_FILE_EVERY: Duration = Duration::from_millis(500);
 /// The supervisor's list of things to do.
 pub struct Housekeeper {
     reloader: Reloader,
+    running: Running,
     logging: Logging,
     line_written: Instant,
     file_written: Option<Instant>,
@@ -27,9 +30,10 @@ pub struct Housekeeper {
 
 impl Housekeeper {
     /// Begins now.
-    pub fn new(reloader: Reloader, logging: Logging) -> Housekeeper {
+    pub fn new(reloader: Reloader, running: Running, logging: Logging) -> Housekeeper {
         Housekeeper {
             reloader,
+            running,
             logging,
             line_written: Instant::now(),
             file_written: None,
@@ -92,7 +96,27 @@ impl Upkeep for Housekeeper {
 
     fn reload(&mut self) -> Option<Policies> {
         self.logging.look();
-        self.reloader.reload()
+        self.reloader.reload().ok()?.policies
+    }
+
+    fn asked(&mut self, asked: Asked, figures: Figures<'_>) -> Option<Policies> {
+        match asked.request {
+            Request::Status => {
+                let status = self.running.status(
+                    self.reloader.described(),
+                    &self.snapshot(figures),
+                    self.reloader.last_reload(),
+                );
+                asked.answer(Reply::Status(Box::new(status)));
+                None
+            }
+            Request::Reload => {
+                let policies = self.reload();
+                let outcome = self.reloader.last_reload().cloned().unwrap_or_default();
+                asked.answer(Reply::Reload(outcome));
+                policies
+            }
+        }
     }
 
     fn report(&mut self, figures: Figures<'_>) {

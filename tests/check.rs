@@ -92,13 +92,13 @@ const CURED: [(&str, &str, &str, &str); 16] = [
     (
         "pid_file = {DIR}/none/x.pid",
         "pid-file",
-        "set another 'pid_file', or 'none'",
+        "set another 'pid_file'",
         "pid_file = {DIR}/x.pid",
     ),
     (
         "pid_file = {DIR}",
         "pid-file",
-        "set another 'pid_file', or 'none'",
+        "set another 'pid_file'",
         "pid_file = none",
     ),
     (
@@ -195,7 +195,7 @@ fn a_file_that_cannot_be_written_is_shown_at_its_line() {
     let said = stdout(&check("\npid_file = /none/x.pid\nlisten = [::]:843\n", &[]));
     assert!(
         said.starts_with(
-            "flashpolicy.conf:2:12: error[pid-file]: pid_file: cannot write /none/x.pid: No such"
+            "flashpolicy.conf:2:12: error[pid-file]: cannot write the pid file /none/x.pid: No such"
         ),
         "{said}"
     );

@@ -70,7 +70,7 @@ fn a_broken_policy_file_is_complained_about_once_and_the_last_good_one_goes_on()
         assert_eq!(server.ask(), served(1));
     }
     fs::remove_file(server.path("p.xml")).unwrap();
-    server.logged("p.xml: error: cannot read the policy: No such file");
+    server.logged("cannot read the policy: No such file");
     assert_eq!(server.ask(), served(1));
     replace(&server, &policy(1));
     server.logged("The policy files are free of errors again.");
@@ -78,6 +78,45 @@ fn a_broken_policy_file_is_complained_about_once_and_the_last_good_one_goes_on()
     wait_for("the new policy", || {
         (server.ask() == served(2)).then_some(())
     });
+}
+
+#[test]
+fn a_file_that_is_rewritten_in_place_is_never_served_half_written() {
+    use std::os::unix::fs::FileExt;
+    let two = |port: u16| {
+        let grant = format!("<allow-access-from domain=\"a.example\" to-ports=\"{port}\"/>");
+        format!("<cross-domain-policy>{grant}{grant}</cross-domain-policy>")
+    };
+    let server = Setup::new()
+        .file("p.xml", two(1))
+        .line("policy_file = p.xml")
+        .line("policy_watch = 1")
+        .start();
+    let file = fs::File::options()
+        .write(true)
+        .open(server.path("p.xml"))
+        .unwrap();
+    for port in [2, 1] {
+        let (old, new) = (two(3 - port), two(port));
+        let half = new.len() / 2;
+        file.write_all_at(&new.as_bytes()[..half], 0).unwrap();
+        // The writer pauses until one look has seen the half, and the next one has not: the last
+        // change was taken over by a look just now.
+        let pause = std::time::Instant::now() + Duration::from_millis(1100);
+        while std::time::Instant::now() < pause {
+            assert_eq!(server.ask(), format!("{old}\0").as_bytes());
+        }
+        file.write_all_at(&new.as_bytes()[half..], half as u64)
+            .unwrap();
+        wait_for("the new policy", || {
+            let answer = server.ask();
+            if answer == format!("{new}\0").as_bytes() {
+                return Some(());
+            }
+            assert_eq!(answer, format!("{old}\0").as_bytes());
+            None
+        });
+    }
 }
 
 #[test]
@@ -115,7 +154,7 @@ fn a_reload_with_mistakes_changes_nothing_and_says_where_they_are() {
         ),
         (
             "policy_file = none.xml",
-            "[ERROR] none.xml: error: cannot read the policy",
+            "cannot read the policy: No such file",
         ),
     ] {
         fs::write(server.path("flashpolicy.conf"), config).unwrap();

@@ -67,7 +67,7 @@ fn a_mistake_on_the_command_line_names_the_option() {
         ),
         (
             &["-c", "."],
-            ".: cannot read the configuration file: Is a directory",
+            ".: cannot read the configuration file: it is a folder, and no regular file",
         ),
         (
             &["--policy", "missing.xml"],
@@ -79,7 +79,7 @@ fn a_mistake_on_the_command_line_names_the_option() {
         ),
         (
             &["--log-file", "."],
-            "log_file .: cannot open the log for appending: Is a directory",
+            "log_file .: cannot open the log for appending (in /",
         ),
     ] {
         let output = run_in(folder.path(), arguments);
@@ -277,9 +277,12 @@ fn the_pid_file_is_written_when_the_ports_are_bound_and_removed_at_the_end() {
 #[test]
 fn a_pid_file_that_a_live_server_holds_is_an_obstacle_and_a_stale_one_is_not() {
     let setup = Setup::new()
-        .file("x.pid", "4194303 and more\n")
+        .file("x.pid", "4194303\n")
         .line("pid_file = x.pid");
-    let server = setup.start();
+    let mut server = setup.start();
+    let file = server.path("x.pid");
+    let holder = || flashpolicyd::pid_file::holder(&file).unwrap();
+    assert_eq!(holder(), Some(server.child.id()));
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", "none"];
     let second = run_in(server.folder.path(), &arguments);
     assert_eq!(second.status.code(), Some(1));
@@ -289,6 +292,9 @@ fn a_pid_file_that_a_live_server_holds_is_an_obstacle_and_a_stale_one_is_not() {
     );
     assert!(stderr(&second).contains(&expected), "{}", stderr(&second));
     assert_eq!(server.ask(), BUILT_IN);
+    assert_eq!(holder(), Some(server.child.id()));
+    assert!(server.stop().success());
+    assert_eq!(holder(), None);
 }
 
 #[test]

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::print;
-use crate::cli::Configured;
-use crate::config;
+use super::{print, unfit_for_user};
+use crate::config::{self, Config, Configured};
 use crate::diagnostic::{self, Diagnostic, Place};
 use crate::exit::Exit;
 use crate::ignore::Ignored;
-use crate::inspect;
+use crate::inspect::{self, found};
 use crate::json;
+use crate::logging;
+use crate::pid_file;
 use crate::policy::{self, MAX_POLICY_BYTES};
+use crate::privileges;
 use crate::served;
+use crate::stats;
 use crate::terminal;
 use crate::text::{count, reason};
 
@@ -106,7 +109,7 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
     };
     let config = &mut loaded.config;
     config.ignore.add(ignore);
-    let mut found = inspect::files(config, loaded.file.as_deref());
+    let mut found = own_files(config, loaded.file.as_deref());
     found.extend(inspect::listeners(config));
     let (mut findings, mut ignored) = config.ignore.sift(found);
     let all = served::read_all(config);
@@ -126,6 +129,41 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
         findings,
         ignored,
     }
+}
+
+/// The user, and the files that the server writes or will read again.
+fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
+    let name = file.map_or("built-in defaults".into(), |f| f.display().to_string());
+    let about = |key: &str| match config.written.place_of(key) {
+        Some(place) => place.clone(),
+        None => Place::whole(&name),
+    };
+    let mut findings = Vec::new();
+    if let Some(Err(error)) = config.log_file.as_deref().map(logging::can_append) {
+        findings.push(found("log-file", about("log_file"), error, ""));
+    }
+    if let Some(Err(error)) = config.pid_file.as_deref().map(pid_file::can_write) {
+        findings.push(found("pid-file", about("pid_file"), error, ""));
+    }
+    let later = privileges::look_up(config).and_then(|identity| {
+        // A server that runs tells by itself that it cannot write its statistics.
+        let unfit = || {
+            let stats_file = config.stats_file.as_deref().and_then(stats::cannot_write);
+            (unfit_for_user(config, file), stats_file)
+        };
+        privileges::as_future_user(&identity, unfit)
+    });
+    match later {
+        Ok((warnings, stats_file)) => {
+            let warnings = warnings.into_iter();
+            findings.extend(warnings.map(|text| found("out-of-reach", about(""), text, "")));
+            let place = about("stats_file");
+            let cure = "set another 'stats_file', or 'none'";
+            findings.extend(stats_file.map(|text| found("stats-file", place, text, cure)));
+        }
+        Err(error) => findings.push(found("user", about("user"), error, "")),
+    }
+    findings
 }
 
 fn check_files(files: &[PathBuf], ignore: &Ignored) -> Checked {

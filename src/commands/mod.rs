@@ -4,15 +4,26 @@ mod check;
 mod explain;
 mod policy;
 mod probe;
+mod reload;
+mod restart;
+mod running;
 mod serve;
+mod spawn;
+mod start;
+mod starter;
+mod status;
+mod stop;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Command, Configured, HELP, PROBE_HELP};
-use crate::config::{Config, Loaded};
+use crate::cli::{Action, Command, HELP, PROBE_HELP};
+use crate::config::{Config, Configured, Loaded};
 use crate::diagnostic;
-use crate::exit::Exit;
+use crate::exit::{Exit, ServiceExit};
+use crate::logging::{self, Rotation};
+use crate::privileges;
 use crate::served::{self, Served};
 use crate::terminal;
 use crate::text::Colour;
@@ -20,7 +31,12 @@ use crate::text::Colour;
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
     let exit = match command {
-        Command::Serve(configured) => serve::run(&configured),
+        Command::Serve {
+            configured,
+            detached,
+        } => serve::run(&configured, detached),
+        // Its exit codes are those of an init script.
+        Command::Service { action, configured } => return service(action, &configured).into(),
         Command::Check {
             configured,
             files,
@@ -42,6 +58,18 @@ pub fn run(command: Command) -> ExitCode {
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()
+}
+
+/// Does something with a server in the background.
+fn service(action: Action, configured: &Configured) -> ServiceExit {
+    let done = match action {
+        Action::Start => start::run(configured),
+        Action::Stop => stop::run(configured),
+        Action::Restart => restart::run(configured),
+        Action::Reload => reload::run(configured),
+        Action::Status { json } => status::run(configured, json),
+    };
+    done.unwrap_or_else(|exit| exit)
 }
 
 /// Says what is wrong with the command line.
@@ -82,13 +110,36 @@ fn load(configured: &Configured) -> Result<Loaded, Exit> {
 /// said.
 fn load_policies(configured: &Configured) -> Result<(Config, Vec<Served>), Exit> {
     let config = load(configured)?.config;
-    let all = served::read_all(&config);
+    let all = read_policies(&config)?;
+    Ok((config, all))
+}
+
+/// The policies of the configuration, all fit to be served; where one is not, that has been said.
+fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
+    let all = served::read_all(config);
     let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
     if unfit.is_empty() {
-        return Ok((config, all));
+        return Ok(all);
     }
     unfit.into_iter().for_each(complain_of);
     Err(Exit::Usage)
+}
+
+/// When the log of this configuration is rotated.
+fn rotation_of(config: &Config) -> Rotation {
+    Rotation {
+        max_size: config.log_max_size,
+        keep: config.log_keep,
+    }
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log. `file` is the configuration.
+fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.log_file.as_deref();
+    let mut warnings = privileges::unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
+    warnings
 }
 
 /// Shows on standard error what was found in a policy.

@@ -5,8 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::{load_policies, print};
-use crate::cli::Configured;
-use crate::config::Config;
+use crate::config::{Config, Configured};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
 use crate::json;

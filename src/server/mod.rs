@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{reason, Config};
 use crate::control::Control;
+use crate::control_socket::Asked;
 use crate::notify;
 use crate::stats::{Gauges, Stats};
 use acceptor::Acceptor;
@@ -91,6 +92,8 @@ pub trait Upkeep {
     fn look(&mut self, figures: Figures<'_>) -> Option<Policies>;
     /// A reload was asked for; new policies where it succeeded.
     fn reload(&mut self) -> Option<Policies>;
+    /// A client of the control socket asks; new policies where that was a reload that succeeded.
+    fn asked(&mut self, asked: Asked, figures: Figures<'_>) -> Option<Policies>;
     /// The figures were asked for.
     fn report(&mut self, figures: Figures<'_>);
     /// The last client is gone.
@@ -290,6 +293,7 @@ impl OpenServer {
                     upkeep.report(shared.figures());
                     None
                 }
+                Ok(Control::Asked(asked)) => upkeep.asked(asked, shared.figures()),
                 Err(RecvTimeoutError::Timeout) => upkeep.look(shared.figures()),
             };
             for (endpoint, policy) in endpoints.iter().zip(policies.into_iter().flatten()) {
@@ -377,7 +381,8 @@ fn wait_for_the_last(
             }
             match control.recv_timeout(STOP_ROUND) {
                 Ok(Control::Shutdown) => return Err(Ended::AtOnce),
-                Ok(Control::Reload | Control::Report) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Control::Reload | Control::Report | Control::Asked(_))
+                | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(STOP_ROUND),
             }
         }

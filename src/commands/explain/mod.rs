@@ -10,8 +10,8 @@ mod told;
 use serde::Serialize;
 
 use super::{load_policies, print, usage};
-use crate::cli::{Configured, Question};
-use crate::config::{Config, Listen};
+use crate::cli::Question;
+use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
 use crate::json::{self, Change};
 use crate::policy::{self, Offer, Origin, Player, PortSet};
