@@ -601,7 +601,7 @@ pub fn load(
             .find(|path| root::here(path).symlink_metadata().is_ok()),
     };
     let text = match &file {
-        Some(path) => read(path).map_err(|mistake| vec![mistake])?,
+        Some(path) => read(path)?,
         None => String::new(),
     };
     let path = file.as_deref().unwrap_or(Path::new(""));
@@ -609,9 +609,9 @@ pub fn load(
     Ok(Loaded { config, file })
 }
 
-fn read(path: &Path) -> Result<String, Diagnostic> {
+fn read(path: &Path) -> Result<String, Vec<Diagnostic>> {
     let name = path.display().to_string();
-    let mistake = |message: String| Diagnostic::error(Place::whole(&name), message, "");
+    let mistake = |message: String| vec![Diagnostic::error(Place::whole(&name), message, "")];
     let mut bytes = Vec::new();
     File::open(root::here(path))
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
@@ -634,7 +634,11 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
             line: Some(line),
             ..Place::whole(&name)
         };
-        Diagnostic::error(place, "not UTF-8 text", "save the file as UTF-8")
+        vec![Diagnostic::error(
+            place,
+            "not UTF-8 text",
+            "save the file as UTF-8",
+        )]
     })
 }
 

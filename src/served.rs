@@ -14,7 +14,7 @@ use crate::policy::{
     self, Code, Finding, Grant, Offer, Policy, Reading, MASTER_PORT, MAX_POLICY_BYTES,
 };
 use crate::root;
-use crate::text::reason;
+use crate::text::{quote, reason};
 
 /// One policy and where it is served.
 pub struct Served {
@@ -111,7 +111,7 @@ impl Served {
     /// What a grant is called: its line and the place of that, or its number.
     pub fn grant_name(&self, grant: usize) -> String {
         match self.line_of(grant) {
-            Some(place) => format!("`{}` ({place})", place.text.trim()),
+            Some(place) => format!("{} ({place})", quote(place.text.trim())),
             None => format!("grant {}", grant + 1),
         }
     }
@@ -300,7 +300,8 @@ fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, Strin
         ),
         Code::Large | Code::VeryLarge => (
             cause,
-            "merge lines of the same domain, and use ranges and `*.` domains".into(),
+            "merge lines of the same domain, and those of subdomains into one for `*.example.com`"
+                .into(),
         ),
         Code::PortRange => {
             let ports = grant
@@ -308,7 +309,7 @@ fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, Strin
                 .unwrap_or_default();
             let cure = format!(
                 "where these players matter, write `*` in place of {}",
-                crate::text::quote(&ports)
+                quote(&ports)
             );
             (cause, cure)
         }

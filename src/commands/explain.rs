@@ -16,7 +16,7 @@ use crate::policy::{
 };
 use crate::served::{Served, Source};
 use crate::terminal;
-use crate::text::{clip, Colour, Style};
+use crate::text::{clip, quote, Colour, Style};
 
 /// The error that a player reports where no policy allows a connection.
 const DENIED: &str = "SecurityError #2048";
@@ -450,15 +450,12 @@ fn changes(
         let line =
             extended.and_then(|at| Some((config.allow.get(at)?, config.written.allow.get(at)?)));
         if let Some((known, place)) = line {
-            let ports = match is_sample {
-                true => grant.ports.to_string(),
-                false => format!("{},{}", known.ports, grant.ports),
-            };
+            let ports = format!("{},{}", known.ports, grant.ports);
             if let Ok(ports) = PortSet::parse(&ports) {
                 let conf = advice::line(&policy::Grant { ports, ..grant });
                 change.text = format!(
-                    "allow it: write `{conf}` in place of `{}` ({place})",
-                    place.text.trim()
+                    "allow it: write `{conf}` in place of {} ({place})",
+                    quote(place.text.trim())
                 );
                 change.conf = Some(conf);
             }

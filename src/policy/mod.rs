@@ -28,6 +28,8 @@ mod source;
 mod words;
 
 #[cfg(test)]
+mod cure_tests;
+#[cfg(test)]
 mod read_tests;
 #[cfg(test)]
 mod strategies;

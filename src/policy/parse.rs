@@ -110,7 +110,7 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
                 "the policy has {} bytes, more than {MAX_POLICY_BYTES}",
                 bytes.len()
             ),
-            "remove comments, and merge grants with ranges and `*.` domains",
+            "remove comments, and merge the grants of subdomains into one for `*.example.com`",
         ));
         (String::new(), false)
     } else {
@@ -168,7 +168,7 @@ fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
         code,
         0..0,
         format!("the policy has {served} bytes with its NUL; {cause}"),
-        "remove comments, and merge grants with ranges and `*.` domains",
+        "remove comments, and merge the grants of subdomains into one for `*.example.com`",
     ));
 }
 

@@ -112,21 +112,28 @@ impl PortSet {
         ranges.filter(|range| range.start() < range.end())
     }
 
+    /// The ranges in ascending order, those that touch or overlap as one.
+    fn merged(&self) -> Vec<(u16, u16)> {
+        let mut ranges: Vec<_> = match self.ranges() {
+            None => vec![(1, u16::MAX)],
+            Some(ranges) => ranges.iter().map(|r| (*r.start(), *r.end())).collect(),
+        };
+        ranges.sort_unstable();
+        let mut merged: Vec<(u16, u16)> = Vec::new();
+        for (first, end) in ranges {
+            match merged.last_mut() {
+                Some((_, last)) if u32::from(first) <= u32::from(*last) + 1 => {
+                    *last = end.max(*last)
+                }
+                _ => merged.push((first, end)),
+            }
+        }
+        merged
+    }
+
     /// Whether every port is in the set, however it is written.
     pub fn is_everything(&self) -> bool {
-        let Some(ranges) = self.ranges() else {
-            return true;
-        };
-        let mut ranges: Vec<_> = ranges.iter().map(|r| (*r.start(), *r.end())).collect();
-        ranges.sort_unstable();
-        let mut next = 1u32;
-        for (first, last) in ranges {
-            if u32::from(first) > next {
-                return false;
-            }
-            next = next.max(u32::from(last) + 1);
-        }
-        next > u32::from(u16::MAX)
+        self.merged() == [(1, u16::MAX)]
     }
 
     /// Every port of the set, each once, in the order in which they are written.
@@ -155,8 +162,7 @@ impl PortSet {
             edges.extend([*range.start(), *range.end()]);
         }
         edges.extend([FIRST_UNPRIVILEGED_PORT - 1, FIRST_UNPRIVILEGED_PORT]);
-        for range in granted.into_iter().filter_map(PortSet::ranges).flatten() {
-            let (first, last) = (*range.start(), *range.end());
+        for (first, last) in granted.into_iter().flat_map(PortSet::merged) {
             edges.extend([first.saturating_sub(1), first, last, last.saturating_add(1)]);
         }
         edges.retain(|port| *port > 0 && self.contains(*port));

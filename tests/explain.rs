@@ -1,0 +1,350 @@
+//! `flashpolicyd explain`: how it is asked, whose verdict it gives, what it says to change; and the
+//! JSON of `policy` beside it.
+
+mod support;
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+use support::{run_in, stderr, Setup};
+
+fn run(config: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
+    let spoiled = "<cross-domain-policy><allow-access-from domain='*' to-ports='80'/>\
+                   <site-control permitted-cross-domain-policies='all'/></cross-domain-policy>";
+    fs::write(folder.path().join("spoiled.xml"), spoiled).unwrap();
+    run_in(folder.path(), arguments)
+}
+
+fn explain(config: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(config, &[&["explain"], arguments].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+    (output.status.code(), said)
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stderr(output)))
+}
+
+const GAME: &str = "meta_policy = master-only\nallow = *.example.com 9339,5000-5010\n";
+
+#[test]
+fn it_is_asked_like_probe_and_ports_are_written_as_in_allow() {
+    let (code, words) = explain(GAME, &["www.example.com", "9339,5000-5010"]);
+    let (_, options) = explain(
+        GAME,
+        &["--to", "9339,5000-5010", "--from", "www.example.com"],
+    );
+    assert_eq!(code, Some(0));
+    assert_eq!(words, options);
+    assert_eq!(
+        words,
+        "ALLOWED: a SWF from http://www.example.com may connect to ports 5000 to 5010 and 9339, by \
+         `allow = *.example.com 9339,5000-5010` (flashpolicy.conf:2), served on port 843.\n"
+    );
+    let (code, said) = explain(GAME, &["www.example.com", "9339,9340-9342"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("may connect to port 9339, by"), "{said}");
+    assert!(
+        said.contains("may not connect to ports 9340 to 9342; the player"),
+        "{said}"
+    );
+    assert!(
+        said.contains("is for ports 9339 and 5000 to 5010, not for 9340 to 9342\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn of_more_than_sixteen_ports_a_sample_is_asked_and_it_says_so() {
+    let (code, said) = explain(GAME, &["www.example.com", "4990-5020"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("ports 5000 and 5010, by"), "{said}");
+    assert!(said.contains("ports 4990, 4999, 5011 and 5020;"), "{said}");
+    assert!(said.contains("Note: 6 of 31 ports were asked"), "{said}");
+    let (code, said) = explain(GAME, &["b.example", "6000-7000"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("- allow it: `allow = b.example 6000-7000`\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn denied_ends_with_the_line_to_write_and_that_line_cures() {
+    for (config, origin, ports, change) in [
+        (
+            GAME,
+            "b.example",
+            "2001",
+            "- allow it: `allow = b.example 2001`\n",
+        ),
+        (
+            GAME,
+            "www.example.com",
+            "2001",
+            "- allow it: write `allow = *.example.com 9339,5000-5010,2001` in place of \
+             `allow = *.example.com 9339,5000-5010` (flashpolicy.conf:2)\n",
+        ),
+        (GAME, "file:", "2001", "- allow it: `allow = * 2001`\n"),
+        (GAME, "*", "2001", "- allow it: `allow = * 2001`\n"),
+        (
+            "meta_policy = none\nallow = a.example 80\n",
+            "a.example",
+            "80",
+            "- let the master's grants count: `meta_policy = master-only`\n",
+        ),
+        (
+            "listen = [::]:10843\nallow = a.example 80\n",
+            "a.example",
+            "80",
+            "- serve the policy from port 843 too (`listen = [::]:843`)",
+        ),
+    ] {
+        let (code, said) = explain(config, &[origin, ports]);
+        assert_eq!(code, Some(1), "{said}");
+        let (_, changes) = said.split_once("\n\nWhat to change:\n").unwrap();
+        assert!(changes.starts_with(change), "{origin}: {said}");
+        let object = json(&run(config, &["explain", "--json", origin, ports]));
+        let mut cured = config.to_owned();
+        for change in object["changes"].as_array().unwrap() {
+            let conf = change["conf"].as_str().unwrap();
+            let text = change["text"].as_str().unwrap();
+            let key = conf.split('=').next().unwrap();
+            if text.contains("in place of") || key == "meta_policy " {
+                let old = config.lines().find(|line| line.starts_with(key)).unwrap();
+                cured = cured.replace(old, conf);
+            } else {
+                cured.push_str(&format!("{conf}\n"));
+            }
+        }
+        let (code, said) = explain(&cured, &[origin, ports]);
+        assert_eq!(code, Some(0), "{cured}: {said}");
+    }
+}
+
+#[test]
+fn unusual_origins_say_what_they_mean() {
+    for (origin, code, expected) in [
+        (
+            "app:/game.swf",
+            0,
+            "ALLOWED: the application content of AIR (app:) asks for no policy",
+        ),
+        ("*", 1, "Note: this is about content from anywhere"),
+        (
+            "203.0.113.7",
+            1,
+            "Note: 203.0.113.7 stands for content that is loaded by that literal",
+        ),
+        ("file:", 1, "only `*` matches local content"),
+    ] {
+        let (exit, said) = explain("allow = a.example 80", &[origin, "80"]);
+        assert_eq!(exit, Some(code), "{said}");
+        assert!(said.contains(expected), "{origin}: {said}");
+    }
+    let (code, said) = explain("allow = * 80", &["*", "80"]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn what_only_this_host_can_reach_is_said() {
+    let config = "listen = 127.0.0.1:843\nallow = * 80\n";
+    let (code, said) = explain(config, &["a.example", "80"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("Note: 127.0.0.1:843 is a loopback address: only this host"),
+        "{said}"
+    );
+    assert!(said.contains("write `listen = [::]:843`"), "{said}");
+    let (_, said) = explain(
+        &format!("{config}ignore = loopback-only"),
+        &["a.example", "80"],
+    );
+    assert!(!said.contains("loopback"), "{said}");
+}
+
+#[test]
+fn that_other_policies_may_count_is_said_where_they_may() {
+    let note =
+        "a policy on the destination port itself might count as well; `meta_policy = master-only`";
+    for (config, said_so) in [
+        ("allow = * 80", true),
+        ("allow = * 80\nmeta_policy = all", true),
+        ("allow = * 80\nmeta_policy = master-only", false),
+        ("allow = * 80\nlisten = [::]:10843", false),
+    ] {
+        let (_, said) = explain(config, &["a.example", "80"]);
+        assert_eq!(said.contains(note), said_so, "{config}: {said}");
+    }
+}
+
+#[test]
+fn each_player_has_its_verdict() {
+    let long = "allow = * 5000-9000\n";
+    let high = "listen = [::]:10843\nallow = * *\n";
+    let spoiled = "policy_file = spoiled.xml\n";
+    for (config, player, port, code, expected) in [
+        (long, "flash", "6000", 0, "ALLOWED: "),
+        (long, "lightspark", "5000", 0, "ALLOWED: "),
+        (
+            long,
+            "lightspark",
+            "6000",
+            1,
+            "of a range Lightspark counts only the first port",
+        ),
+        (long, "unity", "6000", 0, "ALLOWED: "),
+        (
+            long,
+            "unity",
+            "9000",
+            1,
+            "of a range Unity Web Player leaves out the last port",
+        ),
+        // Short ranges are served as lists.
+        (GAME, "lightspark", "5005", 0, "ALLOWED: "),
+        (GAME, "flash", "5010", 0, "ALLOWED: "),
+        (
+            GAME,
+            "unity",
+            "5010",
+            1,
+            "Unity Web Player takes `*` and no other domain",
+        ),
+        (high, "flash", "80", 1, "it cannot grant ports below 1024"),
+        (high, "lightspark", "80", 0, "ALLOWED: "),
+        (
+            high,
+            "unity",
+            "2001",
+            0,
+            "Security.PrefetchSocketPolicy(ADDRESS, 10843)",
+        ),
+        (spoiled, "flash", "80", 0, "ALLOWED: "),
+        (
+            spoiled,
+            "lightspark",
+            "80",
+            1,
+            "- write the policy so that Lightspark reads it",
+        ),
+        // No site-control there, so that Lightspark does not drop the file.
+        (
+            "listen = [::]:10843\nmeta_policy = master-only\nallow = * 2001\n",
+            "lightspark",
+            "2001",
+            0,
+            "ALLOWED: ",
+        ),
+    ] {
+        let arguments = ["--player", player, "www.example.com", port];
+        let (exit, said) = explain(config, &arguments);
+        assert_eq!(exit, Some(code), "{config}{player} {port}: {said}");
+        assert!(said.contains(expected), "{config}{player} {port}: {said}");
+    }
+    let (code, said) = explain(GAME, &["--player", "ruffle", "a.example", "80"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("--player: `ruffle` is no player; write `flash`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn site_control_is_served_on_843_alone() {
+    let config = "listen = [::]:843\nlisten = [::]:10843\nallow = a.example 2001\n\
+                  meta_policy = master-only\n";
+    let object = json(&run(config, &["policy", "--json"]));
+    let policies = object["policies"].as_array().unwrap();
+    let told: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            let xml = policy["xml"].as_str().unwrap();
+            (
+                policy["listeners"][0]["port"].as_u64(),
+                xml.contains("site-control"),
+            )
+        })
+        .collect();
+    assert_eq!(told, [(Some(843), true), (Some(10843), false)]);
+    // Behind a load balancer players find it on 843.
+    let object = json(&run(
+        "listen = [::]:10843 proxy\nallow = a.example 2001\nmeta_policy = all\n",
+        &["policy", "--json"],
+    ));
+    assert_eq!(object["policies"][0]["meta_policy"], "all");
+    let server = Setup::new().line("allow = * 5000-5003").start();
+    let served = String::from_utf8(server.ask()).unwrap();
+    assert!(
+        served.contains("to-ports=\"5000,5001,5002,5003\""),
+        "{served}"
+    );
+}
+
+#[test]
+fn explain_as_json_has_the_keys_of_probe() {
+    let arguments = [
+        "explain",
+        "--json",
+        "--from",
+        "www.example.com",
+        "--to",
+        "2001,9339",
+    ];
+    let output = run(GAME, &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let object = json(&output);
+    assert_eq!(object["from"], "http://www.example.com");
+    assert_eq!(object["to"], serde_json::json!([2001, 9339]));
+    assert_eq!(
+        (&object["exit"], &object["player"]),
+        (&1.into(), &"flash".into())
+    );
+    let [denied, allowed] = object["verdicts"].as_array().unwrap().as_slice() else {
+        panic!("{object:#}");
+    };
+    assert_eq!(
+        (&denied["allowed"], &denied["error"]),
+        (&false.into(), &"SecurityError #2048".into())
+    );
+    assert_eq!(denied["reasons"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&allowed["by"]["step"], &allowed["by"]["port"]),
+        (&"master".into(), &843.into())
+    );
+    let place = serde_json::json!({"name": "flashpolicy.conf", "line": 2, "column": 9});
+    assert_eq!(allowed["by"]["place"], place);
+    assert_eq!(
+        object["changes"][0]["conf"],
+        "allow = *.example.com 9339,5000-5010,2001"
+    );
+}
+
+#[test]
+fn policy_as_json_has_each_policy_with_its_meaning() {
+    let config = "listen = [::]:843\nallow = *.example.com 80,81 secure\n";
+    let output = run(config, &["policy", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let object = json(&output);
+    let policy = &object["policies"][0];
+    let listener = serde_json::json!({"address": "[::]:843", "port": 843, "proxy": false});
+    assert_eq!(policy["listeners"], serde_json::json!([listener]));
+    let grant = &policy["grants"][0];
+    assert_eq!(
+        (&grant["domain"], &grant["ports"]),
+        (&"*.example.com".into(), &"80,81".into())
+    );
+    assert_eq!(
+        (&grant["secure"], &grant["place"]["line"]),
+        (&true.into(), &2.into())
+    );
+    assert_eq!(policy["bytes"], policy["xml"].as_str().unwrap().len() + 1);
+    assert_eq!(policy["findings"][0]["code"], "secure-grant");
+    assert_eq!(
+        policy["text"][0],
+        "Any content loaded over HTTPS from *.example.com may connect to ports 80 and 81."
+    );
+}
