@@ -1,6 +1,9 @@
 //! The first line of a report, which is a monitoring plugin's. It finds out nothing.
 
-use super::{Address, AnswerState, Level, Report, Role};
+use super::classify::AnswerState;
+use super::level::Level;
+use super::report::{Address, Report};
+use super::step::Role;
 use crate::advice::ports_in_words;
 use crate::text::{clip, time};
 

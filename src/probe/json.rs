@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::ask::{End, NoConnection};
 use super::change::changes;
+use super::classify::AnswerState;
 use super::first_line::first_line;
 use super::hints::hints;
-use super::story::MAX_FINDINGS;
-use super::verdict::headline;
-use super::{Address, AnswerState, PortVerdict, Report, Step};
+use super::report::{Address, Report, MAX_FINDINGS};
+use super::step::Step;
+use super::verdict::{headline, PortVerdict};
 use crate::diagnostic::Diagnostic;
 use crate::exit::ProbeExit;
 use crate::json::{self, Change};
@@ -121,7 +122,7 @@ fn asked_ports(report: &Report) -> Vec<u16> {
     ports
 }
 
-fn remarks(remarks: &[super::Remark]) -> Vec<Remark> {
+fn remarks(remarks: &[super::classify::Remark]) -> Vec<Remark> {
     let shown = remarks.iter().map(|remark| Remark {
         class: remark.class.as_str(),
         severity: remark.class.severity().as_str(),

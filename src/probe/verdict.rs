@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::NoConnection;
+use super::classes::Class;
+use super::classify::AnswerState;
+use super::plan::Plan;
 use super::player::{may_miss_the_rest, passes_over_loads};
-use super::{AnswerState, Class, Level, Plan, Role, Step};
+use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
 use crate::text::{clip, time};
@@ -73,15 +76,6 @@ impl PortVerdict {
             && self.doubt.is_none()
     }
 
-    /// How bad it is for the SWF.
-    pub(super) fn level(&self) -> Level {
-        if self.works() {
-            Level::Fine
-        } else {
-            Level::Critical
-        }
-    }
-
     /// The error that the SWF gets.
     pub fn error(&self) -> Option<&'static str> {
         match (self.is_allowed(), &self.reachable) {
@@ -101,7 +95,7 @@ pub(super) fn judge(
     own: Option<&Step>,
     port: u16,
 ) -> PortVerdict {
-    let loads = if passes_over_loads(plan.player, master) {
+    let loads = if passes_over_loads(plan.player, &master.exchange) {
         &[]
     } else {
         loads
@@ -211,7 +205,7 @@ fn reasons(
         error.unwrap_or("no policy").to_string()
     };
     let mut lines = Vec::new();
-    if passes_over_loads(plan.player, master) && !plan.loads.is_empty() {
+    if passes_over_loads(plan.player, &master.exchange) && !plan.loads.is_empty() {
         lines.push(format!(
             "port {} ended the connection without a byte: {} then asks the destination port alone, \
              and passes over loadPolicyFile",
