@@ -260,7 +260,7 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
     let low = fault(open_to_a_example);
     let (no_master, closed) = (free_port(), free_port());
     let to = |port: u16| {
-        let probe = Probe::port(no_master).timeout(2);
+        let probe = Probe::port(no_master).timeout(1);
         probe.connection("a.example", port)
     };
     let told = to(with_policy).run().exits(0);
@@ -325,7 +325,7 @@ fn a_named_policy_is_uncertain_where_port_843_ends_without_a_byte() {
     ];
     for end in ends {
         let port = fault(end);
-        let probe = Probe::port(port).timeout(2).connection("a.example", game);
+        let probe = Probe::port(port).timeout(1).connection("a.example", game);
         let probe = probe.with("--load", format!("127.0.0.1:{load}"));
         let told = probe.clone().run().exits(2).says("ALLOWED: ");
         told.says(format!(
@@ -455,7 +455,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     let advice = "`meta_policy = master-only` on port";
     let probe = |treat: fn(&mut TcpStream) -> io::Result<()>, to: u16| {
         Probe::port(fault(treat))
-            .timeout(2)
+            .timeout(1)
             .connection("a.example", to)
     };
     let told = probe(open_to_a_example, game).run().exits(0).says(advice);
