@@ -96,7 +96,18 @@ pub fn wishes(
         // A policy that only lacks the grant is nearer to the cure than one that is missing.
         for offer in offers {
             match denial(offer) {
-                Some(Denial::LowPort { served_from }) => wishes.push(Wish::LowPort { served_from }),
+                Some(Denial::LowPort { served_from }) => {
+                    wishes.push(Wish::LowPort { served_from });
+                    let on_843 = Offer {
+                        port: MASTER_PORT,
+                        ..*offer
+                    };
+                    match denial(&on_843) {
+                        None => return wishes,
+                        denial if asked.is_none() => asked = denial.map(|d| (offer.policy, d)),
+                        Some(_) => {}
+                    }
+                }
                 Some(Denial::Dropped { player, why }) => {
                     wishes.push(Wish::Readable { player, why });
                     return wishes;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use pico_args::Arguments;
 
 use crate::config::{self, Loaded, Override};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::ignore::Ignored;
-use crate::probe::{Arguments as ProbeArguments, Class};
+use crate::probe::plan::ignored;
+use crate::probe::Arguments as ProbeArguments;
 use crate::text::{nearest, shown};
 
 /// What `--help` prints; it fits one screen.
@@ -224,11 +225,7 @@ fn help_of(command: Option<&str>) -> Command {
 fn check(mut arguments: Arguments) -> Result<Command, String> {
     let strict = arguments.contains("--strict");
     let json = arguments.contains("--json");
-    let mut ignore = Ignored::default();
-    for codes in values(&mut arguments, "--ignore".into())? {
-        let codes = Ignored::parse(&codes, &known_codes());
-        ignore.add(&codes.map_err(|error| format!("--ignore: {error}"))?);
-    }
+    let ignore = ignored(&values(&mut arguments, "--ignore".into())?)?;
     let configured = configured(&mut arguments)?;
     let files = free(arguments, &["--strict", "--json", "--ignore"])?;
     Ok(Command::Check {
@@ -238,13 +235,6 @@ fn check(mut arguments: Arguments) -> Result<Command, String> {
         ignore,
         json,
     })
-}
-
-/// Every code that `--ignore` knows: one list for `check` and `probe`.
-pub fn known_codes() -> Vec<(&'static str, Severity)> {
-    let of_answers = Class::all().iter().map(|c| (c.as_str(), c.severity()));
-    let known = config::known_codes().into_iter();
-    known.chain(of_answers).collect()
 }
 
 fn explain(mut arguments: Arguments) -> Result<Command, String> {
@@ -462,7 +452,7 @@ mod tests {
             ("--log_file x", "not understood: '--log_file', 'x'; did you mean --log-file?"),
             (
                 "check --ignore ip-domains",
-                "--ignore: `ip-domains` is no code; did you mean `ip-domain`?",
+                "--ignore `ip-domains` is no code; did you mean `ip-domain`?",
             ),
             (
                 "explain game.example.com",

@@ -203,6 +203,16 @@ pub struct Written {
     pub meta_policy: Option<Place>,
     /// The value of each `listen`, in their order; those of inherited sockets are missing.
     pub listen: Vec<Place>,
+    /// The values of all other keys.
+    others: Vec<(&'static str, Place)>,
+}
+
+impl Written {
+    /// Where the value of a key stands that is set at most once.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        let found = self.others.iter().find(|(known, _)| *known == key);
+        found.map(|(_, place)| place)
+    }
 }
 
 impl PartialEq for Written {
@@ -758,32 +768,41 @@ impl Draft {
             Ok(()) => self.remember(key.name, place),
             Err(Problem { cause, cure }) => {
                 let cure = cure.filter(|cure| !cure.is_empty());
-                let hint = if value.contains(" #") {
-                    " (a comment needs a line of its own)"
-                } else {
-                    ""
-                };
+                let cure = self.without_comment(key, value, folder).or(cure);
                 let cure = cure.unwrap_or_else(|| format!("expected {}", key.expects));
                 let cause = format!("{name} = {}: {cause}", shown(value));
-                self.mistake(place, cause, format!("{cure}{hint}"));
+                self.mistake(place, cause, cure);
             }
         }
     }
 
+    /// The cure for a value with a comment behind it, if it is right without.
+    fn without_comment(&self, key: &Key, value: &str, folder: &Path) -> Option<String> {
+        let (bare, _) = value.split_once(" #")?;
+        let mut config = self.config.clone();
+        (key.set)(&mut config, bare.trim(), folder).ok()?;
+        let line = format!("{} = {}", key.name, bare.trim());
+        Some(format!(
+            "write {}; a comment needs a line of its own",
+            quote(&line)
+        ))
+    }
+
     /// Where a good line stands, for what is found in its value later.
-    fn remember(&mut self, key: &str, place: Place) {
+    fn remember(&mut self, key: &'static str, place: Place) {
         let written = &mut self.config.written;
         match key {
             "allow" => written.allow.push(place),
             "meta_policy" => written.meta_policy = Some(place),
             "listen" => written.listen.push(place),
-            _ => {}
+            key => written.others.push((key, place)),
         }
     }
 
     /// The command line sets this key: what the file says of it does not count.
     fn forget(&mut self, name: &str) {
         self.set.retain(|(set, _)| *set != name);
+        self.config.written.others.retain(|(set, _)| *set != name);
         let Config {
             written, listen, ..
         } = &mut self.config;
@@ -1202,7 +1221,7 @@ mod tests {
             (
                 "workers = 4 # four",
                 "/etc/x.conf:1: workers = 4 # four: not a whole number; \
-                 expected a whole number from 1 to 4096 (a comment needs a line of its own)",
+                 write `workers = 4`; a comment needs a line of its own",
             ),
             (
                 "timeout = NaN",

@@ -88,19 +88,22 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
 /// Whether the start and a reload can do what the configuration says: users and files.
 pub fn files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     let name = file.map_or("built-in defaults".into(), |f| f.display().to_string());
-    let about = || Place::whole(&name);
+    let about = |key: &str| match config.written.place_of(key) {
+        Some(place) => place.clone(),
+        None => Place::whole(&name),
+    };
     let mut all = Vec::new();
     if let Err(error) = privileges::look_up(config) {
-        all.push(found("user", about(), error, ""));
+        all.push(found("user", about("user"), error, ""));
     }
     if let Some(Err(error)) = config.log_file.as_deref().map(logging::can_append) {
-        all.push(found("log-file", about(), error, ""));
+        all.push(found("log-file", about("log_file"), error, ""));
     }
     if let Some(Err(error)) = config.pid_file.as_deref().map(can_write) {
         let cause = format!("pid_file: {error}");
         all.push(found(
             "pid-file",
-            about(),
+            about("pid_file"),
             cause,
             "set another 'pid_file', or 'none'",
         ));
@@ -109,13 +112,13 @@ pub fn files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
         let cause = format!("stats_file: {error}; there will be no figures");
         all.push(found(
             "stats-file",
-            about(),
+            about("stats_file"),
             cause,
             "set another 'stats_file', or 'none'",
         ));
     }
     let out_of_reach = privileges::out_of_reach(config, file).into_iter();
-    all.extend(out_of_reach.map(|warning| found("out-of-reach", about(), warning, "")));
+    all.extend(out_of_reach.map(|warning| found("out-of-reach", about(""), warning, "")));
     all
 }
 

@@ -250,6 +250,7 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
             place,
         });
     }
+    found.sort_by_key(|finding| finding.place.line);
     found
 }
 

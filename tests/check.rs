@@ -191,6 +191,17 @@ fn every_cure_of_a_configuration_takes_its_finding_away() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_shown_at_its_line() {
+    let said = stdout(&check("\npid_file = /none/x.pid\nlisten = [::]:843\n", &[]));
+    assert!(
+        said.starts_with(
+            "flashpolicy.conf:2:12: error[pid-file]: pid_file: cannot write /none/x.pid: No such"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
 fn two_lines_that_take_the_same_port_are_found_before_a_port_is_bound() {
     let config = "listen = [::]:843\nlisten = 127.0.0.1:843";
     let expected =

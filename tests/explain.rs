@@ -126,6 +126,51 @@ fn denied_ends_with_the_line_to_write_and_that_line_cures() {
 }
 
 #[test]
+fn nothing_is_advised_that_would_change_nothing() {
+    for (config, port, expected) in [
+        // On port 843 the line that is there suffices.
+        (
+            "listen = [::]:10843\nallow = * 80\n",
+            "80",
+            &["listen = [::]:843"][..],
+        ),
+        (
+            "listen = [::]:10843\nallow = *.example.com 2001\n",
+            "80",
+            &["listen = [::]:843", "allow = *.example.com 2001,80"],
+        ),
+        (
+            "meta_policy = none\nallow = * 80\n",
+            "80",
+            &["meta_policy = master-only"],
+        ),
+    ] {
+        let object = json(&run(
+            config,
+            &["explain", "--json", "www.example.com", port],
+        ));
+        let changes = object["changes"].as_array().unwrap().iter();
+        let lines: Vec<_> = changes
+            .map(|change| change["conf"].as_str().unwrap())
+            .collect();
+        assert_eq!(lines, expected, "{config}");
+    }
+}
+
+#[test]
+fn many_lines_that_deny_are_told_one_by_one() {
+    let config: String = (0..12)
+        .map(|n| format!("allow = a{n}.example 80\n"))
+        .collect();
+    let (_, said) = explain(&config, &["b.example", "80"]);
+    let start =
+        "- the policy on port 843:\n  - `allow = a0.example 80` (flashpolicy.conf:1) is for \
+                 a0.example, not for b.example\n";
+    assert!(said.contains(start), "{said}");
+    assert!(said.contains("  - and 2 more.\n"), "{said}");
+}
+
+#[test]
 fn unusual_origins_say_what_they_mean() {
     for (origin, code, expected) in [
         (

@@ -333,6 +333,46 @@ fn explain_refuses_what_is_no_origin_or_port() {
     }
 }
 
+/// Each block of "Write your policy": a configuration, or commands and what they print.
+#[test]
+fn the_readme_shows_what_policy_and_explain_really_print() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("\n## Write your policy\n").unwrap();
+    let (section, _) = section.split_once("\n### Check it\n").unwrap();
+    let (mut config, mut replayed) = ("", 0);
+    for block in section.split("```").skip(1).step_by(2).map(str::trim_start) {
+        let Some(commands) = block.strip_prefix("$ flashpolicyd ") else {
+            config = block;
+            continue;
+        };
+        for command in commands.split("\n$ flashpolicyd ") {
+            let (command, expected) = command.split_once('\n').unwrap();
+            let arguments: Vec<_> = command.split_whitespace().collect();
+            let output = run(config, &[], &arguments);
+            let line_end = if command == "policy" { "\n" } else { "" };
+            let printed = stdout(&output) + line_end + &stderr(&output);
+            assert_eq!(printed.trim_end(), expected.trim_end(), "{config}{command}");
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= 9, "{replayed}");
+}
+
+/// The blocks of "Check it" that begin like a finding.
+#[test]
+fn the_readme_shows_what_check_really_prints() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("\n### Check it\n").unwrap();
+    let mut shown = section.split("```\n").skip(1).step_by(2);
+    let config = "listen = [::]:843\nallow = 203.0.113.7 2001\n";
+    let policy = "<cross-domain-policy>\n  <allow-access-from domain=\"*.example.com\"/>\n\
+                  </cross-domain-policy>";
+    for arguments in [&["check"][..], &["check", "p.xml"]] {
+        let output = run(config, &[("p.xml", policy)], arguments);
+        assert_eq!(Some(stdout(&output).as_str()), shown.next());
+    }
+}
+
 #[test]
 fn the_readme_lists_every_finding_code() {
     let readme = include_str!("../README.md");

@@ -15,6 +15,7 @@ use crate::diagnostic;
 use crate::exit::Exit;
 use crate::served::{self, Served};
 use crate::terminal;
+use crate::text::Colour;
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
@@ -60,31 +61,31 @@ fn print(text: impl AsRef<[u8]>) -> Exit {
 /// Says on standard error what went wrong; where even that fails, the exit code has to do.
 fn complain(message: &str) {
     let style = terminal::stderr();
-    let text: Vec<_> = format!("flashpolicyd: {message}")
-        .lines()
-        .map(|line| style.wrap(line, 2))
-        .collect();
-    let _ = writeln!(io::stderr(), "{}", text.join("\n"));
+    let program = style.paint(Colour::Bad, "flashpolicyd:");
+    let text = format!("{program} {message}");
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "{}", style.wrap(line, 2));
+    }
 }
 
 /// The configuration; where it is wrong, its mistakes have been said.
 fn load(configured: &Configured) -> Result<Loaded, Exit> {
     configured.load().map_err(|mistakes| {
-        let style = terminal::stderr();
         for mistake in mistakes {
-            let line = style.wrap(&format!("flashpolicyd: {mistake}"), 2);
-            let _ = writeln!(io::stderr(), "{line}");
+            complain(&mistake.to_string());
         }
         Exit::Usage
     })
 }
 
-/// The policies of the configuration, all fit to be served; where one is not, that has been said.
-fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
-    let all = served::read_all(config);
+/// The configuration and its policies, all fit to be served; where something is not, that has been
+/// said.
+fn load_policies(configured: &Configured) -> Result<(Config, Vec<Served>), Exit> {
+    let config = load(configured)?.config;
+    let all = served::read_all(&config);
     let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
     if unfit.is_empty() {
-        return Ok(all);
+        return Ok((config, all));
     }
     unfit.into_iter().for_each(complain_of);
     Err(Exit::Usage)

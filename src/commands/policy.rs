@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::{load, print, read_policies};
+use super::{load_policies, print};
 use crate::cli::Configured;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -46,11 +46,7 @@ struct Listener {
 /// Prints each policy on standard output, without its NUL, and its meaning on standard error; or
 /// all of it as JSON.
 pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
-    let read = load(configured).and_then(|loaded| {
-        let all = read_policies(&loaded.config)?;
-        Ok((loaded.config, all))
-    });
-    let (config, all) = match read {
+    let (config, all) = match load_policies(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
     };

@@ -7,11 +7,8 @@ use std::ops::Range;
 
 use roxmltree::{Attribute, Document, Node};
 
-use super::{
-    findings::Code, parse::Note, DomainPattern, Fault, Grant, MetaPolicy, Policy, PortSet,
-    FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED,
-};
-use crate::text::{clip, nearest, quote};
+use super::{findings::Code, parse::Note, Fault, MetaPolicy, Policy, MASTER_PORT};
+use crate::text::{nearest, quote};
 
 const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";
@@ -40,14 +37,14 @@ pub(super) fn policy(
     judge.root(root).then(|| judge.children(root))
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     text: &'a str,
-    served_from: &'a [u16],
+    pub(super) served_from: &'a [u16],
     notes: &'a mut Vec<Note>,
 }
 
 impl Judge<'_> {
-    fn note(
+    pub(super) fn note(
         &mut self,
         code: Code,
         range: Range<usize>,
@@ -57,7 +54,7 @@ impl Judge<'_> {
         self.notes.push(Note::new(code, range, cause, cure));
     }
 
-    fn fault(&mut self, code: Code, range: Range<usize>, fault: Fault) {
+    pub(super) fn fault(&mut self, code: Code, range: Range<usize>, fault: Fault) {
         self.note(code, range, fault.cause, fault.cure);
     }
 
@@ -266,171 +263,9 @@ impl Judge<'_> {
             .ok()
     }
 
-    fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
-        self.attributes(node, &["domain", "to-ports", "secure"]);
-        self.inside(node);
-        if node.attributes().len() > 3 {
-            self.note(
-                Code::GrantAttributes,
-                self.tag(node),
-                "the grant has more than three attributes; Lightspark drops the whole file over it",
-                "keep `domain`, `to-ports` and `secure` alone",
-            );
-        }
-        let domain = self.domain(node);
-        let ports = self.ports(node, for_http);
-        let secure = self.secure(node);
-        let grant = Grant {
-            domain: domain?,
-            ports: ports?,
-            secure: secure?,
-        };
-        if grant.domain == DomainPattern::ANY && grant.ports.is_everything() {
-            self.note(
-                Code::AllowsEverything,
-                self.tag(node),
-                "any content from anywhere may connect to every port of this host",
-                "name the domains and the ports, unless this is meant",
-            );
-        }
-        Some(grant)
-    }
-
-    fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
-        let cure = "write `domain=\"*.example.com\"`, one host, an IP address or `*`";
-        let (value, range) = self.required(node, "domain", Code::DomainMissing, cure)?;
-        match DomainPattern::parse(value) {
-            Err(fault) => {
-                self.fault(Code::DomainInvalid, range, fault);
-                None
-            }
-            Ok(domain) => {
-                if let Some(fault) = domain.oddity() {
-                    self.fault(Code::DomainUnmatchable, range.clone(), fault);
-                }
-                if let Some(bare) = value.strip_suffix('.') {
-                    self.note(
-                        Code::TrailingDot,
-                        range.clone(),
-                        "the domain ends in a dot; Lightspark compares it literally, so that it \
-                        matches nothing",
-                        format!("write {}", quote(bare)),
-                    );
-                }
-                if domain.is_address_like() && domain.oddity().is_none() {
-                    self.note(
-                        Code::IpDomain,
-                        range,
-                        "an IP address matches only content that was loaded by that literal \
-                        address, and there are no patterns for addresses",
-                        "write the host name by which the content is loaded",
-                    );
-                }
-                Some(domain)
-            }
-        }
-    }
-
-    fn ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
-        let cure = "add the ports it may connect to, such as `to-ports=\"2001,3000-3010\"` or \
-        `to-ports=\"*\"`";
-        if for_http {
-            self.note(
-                Code::ToPortsMissing,
-                self.tag(node),
-                "the grant names no ports; this is a policy for HTTP (crossdomain.xml), not \
-                for sockets",
-                cure,
-            );
-            return None;
-        }
-        let (value, range) = self.required(node, "to-ports", Code::ToPortsMissing, cure)?;
-        let ports = match PortSet::parse(value) {
-            Err(fault) => {
-                self.fault(Code::ToPortsInvalid, range, fault);
-                return None;
-            }
-            Ok(ports) => ports,
-        };
-        if value.contains(|c: char| c.is_ascii_whitespace()) {
-            let lightspark = if ports == PortSet::ALL {
-                "; Lightspark does not take it for every port"
-            } else {
-                ""
-            };
-            self.note(
-                Code::BlanksInPorts,
-                range.clone(),
-                format!(
-                    "there are blanks in `to-ports`, which Flash Player is reported to \
-                    dislike{lightspark}"
-                ),
-                format!("write {}", clip(&format!("`{ports}`"))),
-            );
-        }
-        if let Some(long) = ports.long_ranges().next() {
-            self.note(
-                Code::PortRange,
-                range.clone(),
-                format!(
-                    "of the range `{}-{}` Lightspark counts only the first port, and Unity Web \
-                    Player leaves out the last",
-                    long.start(),
-                    long.end()
-                ),
-                listed(&ports),
-            );
-        }
-        let mut served_from = self.served_from.iter();
-        if let Some(high) = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT) {
-            if ports.names_low_ports() {
-                self.note(
-                    Code::LowPortFromHigh,
-                    range,
-                    format!(
-                        "a policy served from port {high} grants nothing below \
-                    {FIRST_UNPRIVILEGED_PORT}"
-                    ),
-                    "serve it from port 843, or grant ports from 1024 upwards only",
-                );
-            }
-        }
-        Some(ports)
-    }
-
-    fn secure(&mut self, node: Node<'_, '_>) -> Option<bool> {
-        let Some(attribute) = node.attribute_node("secure") else {
-            return Some(false);
-        };
-        let range = self.value_range(&attribute);
-        match attribute.value() {
-            "false" => Some(false),
-            "true" => {
-                self.note(
-                    Code::SecureGrant,
-                    range,
-                    "`secure=\"true\"` is for content loaded over HTTPS only, while the socket \
-                    itself is plain",
-                    "delete it, unless this is meant",
-                );
-                Some(true)
-            }
-            other => {
-                let cause = format!("`secure` is {}", quote(other));
-                self.note(
-                    Code::SecureInvalid,
-                    range,
-                    cause,
-                    "write `true` or `false`, or delete it",
-                );
-                None
-            }
-        }
-    }
-
     /// The value of an attribute that has to be there and not to be blank,
     /// with its place.
-    fn required<'n>(
+    pub(super) fn required<'n>(
         &mut self,
         node: Node<'n, '_>,
         name: &str,
@@ -456,7 +291,7 @@ impl Judge<'_> {
         Some((value, range))
     }
 
-    fn attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
+    pub(super) fn attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
         for attribute in node.attributes() {
             let is_known = match attribute.namespace() {
                 None => known.contains(&attribute.name()),
@@ -489,7 +324,7 @@ impl Judge<'_> {
         );
     }
 
-    fn inside(&mut self, node: Node<'_, '_>) {
+    pub(super) fn inside(&mut self, node: Node<'_, '_>) {
         for child in node.children().filter(Node::is_element) {
             self.note(
                 Code::UnknownElement,
@@ -505,7 +340,7 @@ impl Judge<'_> {
     }
 
     /// The name of an element where it opens.
-    fn tag(&self, node: Node<'_, '_>) -> Range<usize> {
+    pub(super) fn tag(&self, node: Node<'_, '_>) -> Range<usize> {
         let start = node.range().start + 1;
         let rest = self.text.get(start..).unwrap_or_default();
         let is_end = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>');
@@ -514,7 +349,7 @@ impl Judge<'_> {
 
     /// The value without its quotes. roxmltree has such a range, but it is
     /// off where long blanks surround the equals sign.
-    fn value_range(&self, attribute: &Attribute<'_, '_>) -> Range<usize> {
+    pub(super) fn value_range(&self, attribute: &Attribute<'_, '_>) -> Range<usize> {
         let Range { start, end } = attribute.range();
         let whole = self.text.get(start..end).unwrap_or_default();
         match whole.find(['"', '\'']) {
@@ -522,19 +357,6 @@ impl Judge<'_> {
             None => start..end,
         }
     }
-}
-
-/// The cure for ranges: as a list where it is not too long to be written.
-fn listed(ports: &PortSet) -> String {
-    let list: Vec<_> = ports.iter().take(MAX_ASKED + 1).collect();
-    if ports.is_everything() {
-        return "write `*`".into();
-    }
-    if list.len() > MAX_ASKED {
-        return "where these players matter, write the ports one by one, or `*`".into();
-    }
-    let list: Vec<_> = list.iter().map(u16::to_string).collect();
-    format!("write the ports one by one: `{}`", list.join(","))
 }
 
 /// `xmlns=""` means no namespace.

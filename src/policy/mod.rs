@@ -18,6 +18,7 @@ mod domain;
 mod elements;
 mod explain;
 mod findings;
+mod grants;
 mod malformed;
 mod origin;
 mod parse;

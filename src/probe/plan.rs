@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::classes::Class;
 use super::step::Step;
+use crate::config;
 use crate::ignore::Ignored;
-use crate::policy::{Code, Host, Origin, Player, PortSet, MASTER_PORT};
+use crate::policy::{Host, Origin, Player, PortSet, MASTER_PORT};
 use crate::text::shown;
 
 /// How long Flash Player waits for a policy from port 843. Source: rule book section 1.9
@@ -248,15 +249,15 @@ fn player(text: &str) -> Result<Player, String> {
     text.parse().map_err(|fault| format!("--player {fault}"))
 }
 
-/// The codes of policies and the classes of exchanges: both can be accepted.
-fn ignored(given: &[String]) -> Result<Ignored, String> {
-    let codes = Code::all()
-        .iter()
-        .map(|code| (code.as_str(), code.severity()));
-    let classes = Class::all()
-        .iter()
-        .map(|class| (class.as_str(), class.severity()));
-    let known: Vec<_> = codes.chain(classes).collect();
+/// The warnings that `--ignore` accepts, in `check` as in `probe`: the codes of configurations and
+/// policies, and the classes of exchanges.
+///
+/// # Errors
+/// A name that does not exist, or an error's.
+pub fn ignored(given: &[String]) -> Result<Ignored, String> {
+    let classes = Class::all().iter();
+    let classes = classes.map(|class| (class.as_str(), class.severity()));
+    let known: Vec<_> = config::known_codes().into_iter().chain(classes).collect();
     let mut all = Ignored::default();
     for text in given {
         let ignored = Ignored::parse(text, &known).map_err(|why| format!("--ignore {why}"))?;

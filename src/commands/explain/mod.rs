@@ -1,0 +1,162 @@
+//! `flashpolicyd explain`: would a player let a SWF from here connect to there? It asks the
+//! configuration, not a server.
+//!
+//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`story`]'s.
+
+mod change;
+mod story;
+mod told;
+
+use serde::Serialize;
+
+use super::{load_policies, print, usage};
+use crate::cli::{Configured, Question};
+use crate::config::{Config, Listen};
+use crate::exit::Exit;
+use crate::json::{self, Change};
+use crate::policy::{self, Offer, Origin, Player, PortSet};
+use crate::served::Served;
+use crate::terminal;
+use change::{changes, notes};
+use story::{painted, story};
+use told::{judge, OneVerdict, Told};
+
+/// What is asked, understood.
+struct Asked {
+    origin: Origin,
+    ports: PortSet,
+    player: Player,
+}
+
+/// A policy and a port that serves it.
+#[derive(Clone, Copy)]
+struct Location<'a> {
+    offer: Offer<'a>,
+    served: &'a Served,
+}
+#[derive(Serialize)]
+struct Report {
+    exit: u8,
+    from: String,
+    to: Vec<u16>,
+    /// As it was typed.
+    ports: String,
+    /// How many ports that names.
+    ports_in_all: usize,
+    player: &'static str,
+    verdicts: Vec<OneVerdict>,
+    changes: Vec<Change>,
+    notes: Vec<String>,
+}
+/// Prints the verdicts; the exit code tells them too.
+pub(super) fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit {
+    if question.from.to_ascii_lowercase().starts_with("app:") {
+        return air(question, as_json);
+    }
+    let asked = match understand(question) {
+        Ok(asked) => asked,
+        Err(mistake) => return usage(&mistake),
+    };
+    let (config, all) = match load_policies(configured) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let locations = locations(&config, &all);
+    let granted = locations.iter().flat_map(|l| &l.offer.policy.grants);
+    let sample = asked.ports.sample(granted.map(|grant| &grant.ports));
+    let told = judge(&locations, &asked, &sample);
+    let allowed = told.iter().all(Told::is_allowed);
+    let exit = if allowed { Exit::Fine } else { Exit::Failed };
+    let changes = changes(&config, &locations, &asked, &told, sample.is_partial());
+    let notes = notes(&config, &locations, &asked, &sample);
+    let text = if as_json {
+        json::line(&Report {
+            exit: exit as u8,
+            from: asked.origin.to_string(),
+            to: sample.ports,
+            ports: question.to.clone(),
+            ports_in_all: sample.of,
+            player: asked.player.as_str(),
+            verdicts: told.iter().map(|t| t.as_json(&locations, &asked)).collect(),
+            changes,
+            notes,
+        }) + "\n"
+    } else {
+        story(&told, &locations, &asked, &changes, &notes)
+    };
+    match print(text) {
+        Exit::Fine => exit,
+        failed => failed,
+    }
+}
+
+/// The application content of AIR asks for no policy (rule book 3.7 \[PC\]).
+fn air(question: &Question, as_json: bool) -> Exit {
+    const WHY: &str = "the application content of AIR (app:) asks for no policy";
+    let ports = match PortSet::parse(&question.to) {
+        Ok(ports) => ports,
+        Err(fault) => return usage(&format!("--to: {fault}")),
+    };
+    let sample = ports.sample([]);
+    let text = format!("ALLOWED: {WHY}, and may connect to every port.");
+    if !as_json {
+        let style = terminal::stdout();
+        return print(style.wrap(&painted(&text, &style), 2) + "\n");
+    }
+    let verdicts = sample.ports.iter().map(|&port| OneVerdict {
+        master: None,
+        verdict: json::Verdict {
+            port,
+            allowed: true,
+            uncertain: false,
+            answers: None,
+            no_answer: None,
+            error: None,
+            by: None,
+            text: text.clone(),
+            reasons: Vec::new(),
+        },
+    });
+    print(
+        json::line(&Report {
+            exit: Exit::Fine as u8,
+            from: "app:".into(),
+            verdicts: verdicts.collect(),
+            to: sample.ports.clone(),
+            ports: question.to.clone(),
+            ports_in_all: sample.of,
+            player: Player::Flash.as_str(),
+            changes: Vec::new(),
+            notes: Vec::new(),
+        }) + "\n",
+    )
+}
+
+fn understand(question: &Question) -> Result<Asked, String> {
+    let player = question.player.as_deref().map(str::parse).transpose();
+    Ok(Asked {
+        origin: question.from.parse().map_err(|fault| format!("{fault}"))?,
+        ports: PortSet::parse(&question.to).map_err(|fault| format!("{fault}"))?,
+        player: player
+            .map_err(|fault: policy::Fault| format!("--player: {fault}"))?
+            .unwrap_or_default(),
+    })
+}
+
+fn locations<'a>(config: &Config, all: &'a [Served]) -> Vec<Location<'a>> {
+    let mut locations = Vec::new();
+    for served in all {
+        let mut ports: Vec<_> = served
+            .listeners
+            .iter()
+            .filter_map(|&index| config.listen.get(index))
+            .filter_map(Listen::players_port)
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
+            locations.extend(served.offer(port).map(|offer| Location { offer, served }));
+        }
+    }
+    locations
+}

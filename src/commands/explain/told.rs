@@ -1,0 +1,184 @@
+//! The verdicts of `explain`, each in words and as JSON. It asks `policy`, and nothing else.
+
+use serde::Serialize;
+
+use super::{Asked, Location};
+use crate::json;
+use crate::policy::{
+    self, render_grant, Denial, Origin, Player, Reason, Sample, Verdict, MASTER_PORT,
+};
+use crate::text::clip;
+
+/// The error that a player reports where no policy allows a connection.
+const DENIED: &str = "SecurityError #2048";
+/// The most grants of one policy whose refusal is told.
+const MAX_REFUSALS: usize = 10;
+/// What one master and the other locations say of one port.
+pub(super) struct Told<'a> {
+    pub master: Option<&'a Location<'a>>,
+    pub port: u16,
+    pub verdict: Verdict,
+}
+#[derive(Serialize)]
+pub(super) struct OneVerdict {
+    /// The policy on port 843 by which it was judged.
+    pub master: Option<String>,
+    #[serde(flatten)]
+    pub verdict: json::Verdict,
+}
+/// One verdict for each port, and for each policy on port 843: listeners may have their own.
+pub(super) fn judge<'a>(
+    locations: &'a [Location<'a>],
+    asked: &Asked,
+    sample: &Sample,
+) -> Vec<Told<'a>> {
+    let (masters, others): (Vec<&Location>, Vec<&Location>) = locations
+        .iter()
+        .partition(|location| location.offer.port == MASTER_PORT);
+    let others: Vec<_> = others.iter().map(|location| location.offer).collect();
+    let masters: Vec<Option<&Location>> = match masters.len() {
+        0 => vec![None],
+        _ => masters.into_iter().map(Some).collect(),
+    };
+    let mut told = Vec::new();
+    for master in masters {
+        for &port in &sample.ports {
+            let offer = master.map(|master| &master.offer);
+            let verdict = policy::explain(asked.player, offer, &others, &asked.origin, port);
+            told.push(Told {
+                master,
+                port,
+                verdict,
+            });
+        }
+    }
+    told
+}
+impl Told<'_> {
+    pub fn is_allowed(&self) -> bool {
+        matches!(self.verdict, Verdict::Allowed { .. })
+    }
+
+    /// The location that serves the policy of this port.
+    fn location<'b>(&'b self, all: &'b [Location<'b>], port: u16) -> Option<&'b Location<'b>> {
+        match self.master {
+            Some(master) if port == MASTER_PORT => Some(master),
+            _ => all.iter().find(|location| location.offer.port == port),
+        }
+    }
+
+    /// The sentence on `ports`, for which the verdict is the same.
+    pub fn headline(&self, all: &[Location], asked: &Asked, ports: &str) -> String {
+        let swf = swf(&asked.origin);
+        let Verdict::Allowed { port, grant } = self.verdict else {
+            let who = match asked.player {
+                Player::Flash => format!("the player reports {DENIED}"),
+                player => format!("{player} refuses"),
+            };
+            return format!("DENIED: {swf} may not connect to {ports}; {who}.");
+        };
+        let by = self.location(all, port).and_then(|location| {
+            if location.served.line_of(grant).is_some() {
+                return Some(location.served.grant_name(grant));
+            }
+            let xml = render_grant(location.offer.policy.grants.get(grant)?);
+            let name = location.served.source.in_words();
+            Some(format!("{} of {name}", clip(&xml)))
+        });
+        format!(
+            "ALLOWED: {swf} may connect to {ports}, by {}, served on port {port}.",
+            by.unwrap_or_default()
+        )
+    }
+
+    /// What a grant is called, by the port that serves its policy.
+    fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
+        match self.location(all, port) {
+            Some(location) => location.served.grant_name(grant),
+            None => format!("grant {}", grant + 1),
+        }
+    }
+
+    fn reasons(&self, all: &[Location]) -> Vec<String> {
+        let Verdict::Denied(reasons) = &self.verdict else {
+            return Vec::new();
+        };
+        let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
+        let reasons = reasons.iter();
+        reasons
+            .map(|reason| clip(&reason.in_words(&name)))
+            .collect()
+    }
+
+    /// The reasons as a list; where several grants refuse, each has a line of its own.
+    pub fn reason_lines(&self, all: &[Location]) -> Vec<String> {
+        let Verdict::Denied(reasons) = &self.verdict else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        for (reason, in_words) in reasons.iter().zip(self.reasons(all)) {
+            let (port, refusals) = match reason {
+                Reason::Policy {
+                    port,
+                    denial: Denial::Grants(refusals),
+                } if refusals.len() > 1 => (*port, refusals),
+                _ => {
+                    lines.push(format!("- {in_words}"));
+                    continue;
+                }
+            };
+            lines.push(format!("- the policy on port {port}:"));
+            for (index, refusal) in refusals.iter().enumerate().take(MAX_REFUSALS) {
+                let name = self.grant_name(all, port, index);
+                lines.push(clip(&format!("  - {name} is {refusal}")));
+            }
+            if refusals.len() > MAX_REFUSALS {
+                lines.push(format!("  - and {} more.", refusals.len() - MAX_REFUSALS));
+            }
+        }
+        lines
+    }
+
+    pub fn as_json(&self, all: &[Location], asked: &Asked) -> OneVerdict {
+        let by = match self.verdict {
+            Verdict::Denied(_) => None,
+            Verdict::Allowed { port, grant } => self.location(all, port).map(|l| json::By {
+                step: match port {
+                    MASTER_PORT => "master",
+                    port if port == self.port => "destination",
+                    _ => "load",
+                },
+                port,
+                grant: clip(
+                    &l.offer
+                        .policy
+                        .grants
+                        .get(grant)
+                        .map(render_grant)
+                        .unwrap_or_default(),
+                ),
+                place: l.served.line_of(grant).cloned(),
+            }),
+        };
+        OneVerdict {
+            master: self.master.map(|master| master.served.source.name()),
+            verdict: json::Verdict {
+                port: self.port,
+                allowed: self.is_allowed(),
+                uncertain: false,
+                answers: None,
+                no_answer: None,
+                error: (!self.is_allowed()).then_some(DENIED),
+                by,
+                text: self.headline(all, asked, &format!("port {}", self.port)),
+                reasons: self.reasons(all),
+            },
+        }
+    }
+}
+fn swf(origin: &Origin) -> String {
+    match origin {
+        Origin::Anywhere => "a SWF from anywhere".into(),
+        origin => format!("a SWF from {origin}"),
+    }
+}

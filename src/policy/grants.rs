@@ -1,0 +1,188 @@
+//! One `allow-access-from` element: its domain, its ports and `secure`.
+//!
+//! Judges them as section 8 of the rule book says; never stops at the first fault.
+
+use roxmltree::Node;
+
+use super::{
+    elements::Judge, findings::Code, DomainPattern, Grant, PortSet, FIRST_UNPRIVILEGED_PORT,
+    MAX_ASKED,
+};
+use crate::text::{clip, quote};
+
+impl Judge<'_> {
+    pub(super) fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
+        self.attributes(node, &["domain", "to-ports", "secure"]);
+        self.inside(node);
+        if node.attributes().len() > 3 {
+            self.note(
+                Code::GrantAttributes,
+                self.tag(node),
+                "the grant has more than three attributes; Lightspark drops the whole file over it",
+                "keep `domain`, `to-ports` and `secure` alone",
+            );
+        }
+        let domain = self.domain(node);
+        let ports = self.ports(node, for_http);
+        let secure = self.secure(node);
+        let grant = Grant {
+            domain: domain?,
+            ports: ports?,
+            secure: secure?,
+        };
+        if grant.domain == DomainPattern::ANY && grant.ports.is_everything() {
+            self.note(
+                Code::AllowsEverything,
+                self.tag(node),
+                "any content from anywhere may connect to every port of this host",
+                "name the domains and the ports, unless this is meant",
+            );
+        }
+        Some(grant)
+    }
+
+    fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
+        let cure = "write `domain=\"*.example.com\"`, one host, an IP address or `*`";
+        let (value, range) = self.required(node, "domain", Code::DomainMissing, cure)?;
+        match DomainPattern::parse(value) {
+            Err(fault) => {
+                self.fault(Code::DomainInvalid, range, fault);
+                None
+            }
+            Ok(domain) => {
+                if let Some(fault) = domain.oddity() {
+                    self.fault(Code::DomainUnmatchable, range.clone(), fault);
+                }
+                if let Some(bare) = value.strip_suffix('.') {
+                    self.note(
+                        Code::TrailingDot,
+                        range.clone(),
+                        "the domain ends in a dot; Lightspark compares it literally, so that it \
+                        matches nothing",
+                        format!("write {}", quote(bare)),
+                    );
+                }
+                if domain.is_address_like() && domain.oddity().is_none() {
+                    self.note(
+                        Code::IpDomain,
+                        range,
+                        "an IP address matches only content that was loaded by that literal \
+                        address, and there are no patterns for addresses",
+                        "write the host name by which the content is loaded",
+                    );
+                }
+                Some(domain)
+            }
+        }
+    }
+
+    fn ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
+        let cure = "add the ports it may connect to, such as `to-ports=\"2001,3000-3010\"` or \
+        `to-ports=\"*\"`";
+        if for_http {
+            self.note(
+                Code::ToPortsMissing,
+                self.tag(node),
+                "the grant names no ports; this is a policy for HTTP (crossdomain.xml), not \
+                for sockets",
+                cure,
+            );
+            return None;
+        }
+        let (value, range) = self.required(node, "to-ports", Code::ToPortsMissing, cure)?;
+        let ports = match PortSet::parse(value) {
+            Err(fault) => {
+                self.fault(Code::ToPortsInvalid, range, fault);
+                return None;
+            }
+            Ok(ports) => ports,
+        };
+        if value.contains(|c: char| c.is_ascii_whitespace()) {
+            let lightspark = if ports == PortSet::ALL {
+                "; Lightspark does not take it for every port"
+            } else {
+                ""
+            };
+            self.note(
+                Code::BlanksInPorts,
+                range.clone(),
+                format!(
+                    "there are blanks in `to-ports`, which Flash Player is reported to \
+                    dislike{lightspark}"
+                ),
+                format!("write {}", clip(&format!("`{ports}`"))),
+            );
+        }
+        if let Some(long) = ports.long_ranges().next() {
+            self.note(
+                Code::PortRange,
+                range.clone(),
+                format!(
+                    "of the range `{}-{}` Lightspark counts only the first port, and Unity Web \
+                    Player leaves out the last",
+                    long.start(),
+                    long.end()
+                ),
+                listed(&ports),
+            );
+        }
+        let mut served_from = self.served_from.iter();
+        if let Some(high) = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT) {
+            if ports.names_low_ports() {
+                self.note(
+                    Code::LowPortFromHigh,
+                    range,
+                    format!(
+                        "a policy served from port {high} grants nothing below \
+                    {FIRST_UNPRIVILEGED_PORT}"
+                    ),
+                    "serve it from port 843, or grant ports from 1024 upwards only",
+                );
+            }
+        }
+        Some(ports)
+    }
+
+    fn secure(&mut self, node: Node<'_, '_>) -> Option<bool> {
+        let Some(attribute) = node.attribute_node("secure") else {
+            return Some(false);
+        };
+        let range = self.value_range(&attribute);
+        match attribute.value() {
+            "false" => Some(false),
+            "true" => {
+                self.note(
+                    Code::SecureGrant,
+                    range,
+                    "`secure=\"true\"` is for content loaded over HTTPS only, while the socket \
+                    itself is plain",
+                    "delete it, unless this is meant",
+                );
+                Some(true)
+            }
+            other => {
+                let cause = format!("`secure` is {}", quote(other));
+                self.note(
+                    Code::SecureInvalid,
+                    range,
+                    cause,
+                    "write `true` or `false`, or delete it",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// The cure for ranges: as a list where it is not too long to be written.
+fn listed(ports: &PortSet) -> String {
+    let list: Vec<_> = ports.iter().take(MAX_ASKED + 1).collect();
+    if ports.is_everything() {
+        return "write `*`".into();
+    }
+    if list.len() > MAX_ASKED {
+        return "where these players matter, write the ports one by one, or `*`".into();
+    }
+    let list: Vec<_> = list.iter().map(u16::to_string).collect();
+    format!("write the ports one by one: `{}`", list.join(","))
+}
