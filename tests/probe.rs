@@ -417,6 +417,34 @@ fn each_player_takes_what_comes_in_its_own_way() {
 }
 
 #[test]
+fn each_player_is_told_in_its_own_words() {
+    let anywhere = fault(|s| answer(s, grant("domain='*' to-ports='*'")));
+    let nobody = free_port();
+    let probe = |player: &str| {
+        let probe = Probe::port(free_port()).timeout(1);
+        let probe = probe.with("--load", format!("127.0.0.1:{anywhere}"));
+        probe.connection("*", nobody).with("--player", player).run()
+    };
+    let told = probe("flash")
+        .says("ALLOWED, and the player reports IOError #2031, for nobody answers there");
+    told.says(format!(
+        "loadPolicyFile(\"xmlsocket://127.0.0.1:{anywhere}\")"
+    ))
+    .says("content from anywhere finds nobody at 127.0.0.1")
+    .says("a SWF from anywhere may connect");
+    let told = probe("unity").says("ALLOWED, and nobody answers there");
+    told.says(format!(
+        "Security.PrefetchSocketPolicy(\"127.0.0.1\", {anywhere})"
+    ));
+    let denied = Probe::port(fault(localhost))
+        .timeout(1)
+        .connection("a.example", nobody);
+    let told = denied.with("--player", "unity").run().exits(2);
+    told.says("(Unity Web Player)")
+        .says("DENIED, Unity Web Player refuses: ");
+}
+
+#[test]
 fn a_location_that_speaks_tls_is_named() {
     let tls = fault(|s| {
         if is_tls(s)? {
@@ -464,6 +492,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     ));
     let object = probe(open_to_a_example, game).json();
     assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
+    assert_eq!(object["addresses"][0]["verdicts"][0]["silent"], true);
     assert_eq!(object["state"], "OK");
     let told = probe(open_to_a_example, game)
         .with("--player", "lightspark")
@@ -476,7 +505,9 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     let only = |s: &mut TcpStream| {
         answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='a.example' to-ports='*'/></cross-domain-policy>\0")
     };
-    probe(only, game).run().exits(0).says_nothing_of(advice);
+    let cured = probe(only, game);
+    cured.clone().run().exits(0).says_nothing_of(advice);
+    cured.with("--player", "lightspark").run().exits(0);
     // Denied: the game is as silent for who is allowed later.
     probe(localhost, game).run().exits(2).says(advice);
     // A policy from elsewhere that is needed is not to be cut off.

@@ -52,7 +52,15 @@ struct Remark {
 struct OneAddress {
     address: String,
     steps: Vec<OneStep>,
-    verdicts: Vec<json::Verdict>,
+    verdicts: Vec<OneVerdict>,
+}
+
+#[derive(Serialize)]
+struct OneVerdict {
+    #[serde(flatten)]
+    verdict: json::Verdict,
+    silent: bool,
+    waits: bool,
 }
 
 #[derive(Serialize)]
@@ -188,9 +196,9 @@ fn one_step(step: &Step) -> OneStep {
     }
 }
 
-fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> json::Verdict {
+fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> OneVerdict {
     let to = SocketAddr::new(address.ip, verdict.port);
-    json::Verdict {
+    let shared = json::Verdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
         uncertain: verdict.doubt.is_some(),
@@ -210,5 +218,10 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> jso
         }),
         text: headline(&report.plan, to, verdict),
         reasons: verdict.reasons.clone(),
+    };
+    OneVerdict {
+        verdict: shared,
+        silent: verdict.silent,
+        waits: verdict.waits,
     }
 }

@@ -176,7 +176,7 @@ fn examine_port(
                 SILENCE.min(plan.elsewhere),
             );
             verdict.silent = exchange.is_silent();
-            verdict.hangs = verdict.silent && waits_for_silence(plan.player);
+            verdict.waits = verdict.silent && waits_for_silence(plan.player);
             verdict.reachable = Some(exchange.connected);
         } else {
             verdict.reachable = Some(connect_only(address, plan.elsewhere));

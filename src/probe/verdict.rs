@@ -33,7 +33,7 @@ pub struct PortVerdict {
     /// connection already.
     pub silent: bool,
     /// Whether this player waits there for ever: Lightspark asks the port all the same.
-    pub hangs: bool,
+    pub waits: bool,
     /// What would have to change.
     pub(super) wishes: Vec<Wish>,
 }
@@ -70,7 +70,7 @@ impl PortVerdict {
 
     /// Whether the SWF gets its connection, as far as is known.
     pub(super) fn works(&self) -> bool {
-        !self.hangs
+        !self.waits
             && self.is_allowed()
             && !matches!(self.reachable, Some(Err(_)))
             && self.doubt.is_none()
@@ -120,7 +120,7 @@ pub(super) fn judge(
         reasons,
         reachable: None,
         silent: false,
-        hangs: false,
+        waits: false,
         wishes,
         decision,
     }
@@ -270,39 +270,66 @@ fn reasons(
 
 /// A verdict in the user's words; printable, on one line.
 pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
-    let origin = plan.from.as_ref();
-    let origin = origin.map_or_else(String::new, ToString::to_string);
+    let origin = plan.from.as_ref().map_or_else(String::new, place_of);
     let doubt = verdict
         .doubt
         .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
     let Some(by) = &verdict.by else {
-        let error = "the player reports SecurityError #2048";
-        return format!("DENIED, {error}: a SWF from {origin} may not connect to {to}.{doubt}");
-    };
-    let from = match by.role {
-        Role::Master if by.port == MASTER_PORT => String::new(),
-        Role::Master => format!(", if port {} were port {MASTER_PORT}", by.port),
-        Role::Load => format!(
-            ", once it has called Security.loadPolicyFile(\"xmlsocket://{}:{}\")",
-            plan.host, by.port
-        ),
-        Role::Destination => format!(", in the policy of port {} itself", by.port),
+        let refuses = match plan.player {
+            Player::Flash => "the player reports SecurityError #2048".into(),
+            player => format!("{player} refuses"),
+        };
+        return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
     };
     let grant = &by.grant;
-    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{from}.");
-    if verdict.hangs {
+    let condition = condition(plan, by);
+    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{condition}.");
+    if verdict.waits {
         return format!(
             "ALLOWED, and {} waits without end, for it asks port {} too, which says nothing: {sentence}",
             plan.player, verdict.port
         );
     }
     match &verdict.reachable {
-        Some(Ok(after)) => format!("ALLOWED: {sentence} The port answers, in {}.{doubt}", time(*after)),
-        Some(Err(why)) => format!(
-            "ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}{doubt}",
-            no_answer(why, plan.elsewhere)
-        ),
+        Some(Ok(after)) => {
+            format!(
+                "ALLOWED: {sentence} The port answers, in {}.{doubt}",
+                time(*after)
+            )
+        }
+        Some(Err(why)) => {
+            let reports = match plan.player {
+                Player::Flash => "the player reports IOError #2031, for ",
+                Player::Lightspark | Player::Unity => "",
+            };
+            let why = no_answer(why, plan.elsewhere);
+            format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
+        }
         None => format!("ALLOWED: {sentence}{doubt}"),
+    }
+}
+
+/// An origin behind "from".
+pub(super) fn place_of(origin: &Origin) -> String {
+    match origin {
+        Origin::Anywhere => "anywhere".into(),
+        origin => origin.to_string(),
+    }
+}
+
+/// What has to come first so that the policy counts.
+fn condition(plan: &Plan, by: &By) -> String {
+    let (host, port) = (&plan.host, by.port);
+    match (by.role, plan.player) {
+        (Role::Master, _) if port == MASTER_PORT => String::new(),
+        (Role::Master, _) => format!(", if port {port} were port {MASTER_PORT}"),
+        (Role::Load, Player::Unity) => {
+            format!(", once it has called Security.PrefetchSocketPolicy(\"{host}\", {port})")
+        }
+        (Role::Load, Player::Flash | Player::Lightspark) => {
+            format!(", once it has called Security.loadPolicyFile(\"xmlsocket://{host}:{port}\")")
+        }
+        (Role::Destination, _) => format!(", in the policy of port {port} itself"),
     }
 }
 
