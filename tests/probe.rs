@@ -417,6 +417,20 @@ fn each_player_takes_what_comes_in_its_own_way() {
 }
 
 #[test]
+fn lightspark_waits_on_a_silent_port_843() {
+    let (silent, load) = (fault(hold), fault(open_to_a_example));
+    let probe = Probe::port(silent)
+        .timeout(1)
+        .connection("a.example", fault(hold));
+    let probe = probe.with("--load", format!("127.0.0.1:{load}"));
+    probe.clone().run().exits(1).says("ALLOWED: ");
+    let told = probe.with("--player", "lightspark").run().exits(2);
+    told.says(format!(
+        "ALLOWED, and Lightspark waits without end on port {silent}"
+    ));
+}
+
+#[test]
 fn each_player_is_told_in_its_own_words() {
     let anywhere = fault(|s| answer(s, grant("domain='*' to-ports='*'")));
     let nobody = free_port();
@@ -494,10 +508,14 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
     assert_eq!(object["addresses"][0]["verdicts"][0]["silent"], true);
     assert_eq!(object["state"], "OK");
-    let told = probe(open_to_a_example, game)
-        .with("--player", "lightspark")
-        .run();
-    told.exits(2).says(format!("ALLOWED, and Lightspark waits without end, for it asks port {game} too, which says nothing"));
+    let lightspark = probe(open_to_a_example, game).with("--player", "lightspark");
+    let waits = format!("ALLOWED, and Lightspark waits without end on port {game}, which it asks and which says nothing");
+    lightspark.run().exits(2).says(waits);
+    lightspark
+        .flag("--quiet")
+        .run()
+        .exits(2)
+        .says("Lightspark waits without end on 127.0.0.1, port");
     probe(open_to_a_example, speaks)
         .run()
         .exits(0)

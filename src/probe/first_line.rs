@@ -110,10 +110,11 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
             faults.push(format!("{who} {what} {ip}, {ports} ({error})"));
         }
     }
-    let waiting = address.verdicts.iter().filter(|verdict| verdict.waits);
-    let waiting: Vec<_> = waiting.map(|verdict| verdict.port).collect();
-    if !waiting.is_empty() {
-        let ports = ports_in_words(&waiting);
+    let waits = address.verdicts.iter().filter(|v| v.is_allowed());
+    let mut waits: Vec<_> = waits.filter_map(|verdict| verdict.waits_on).collect();
+    waits.dedup();
+    if !waits.is_empty() {
+        let ports = ports_in_words(&waits);
         faults.push(format!(
             "{player} waits without end on {}, {ports}",
             address.ip

@@ -222,6 +222,6 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> One
     OneVerdict {
         verdict: shared,
         silent: verdict.silent,
-        waits: verdict.waits,
+        waits: verdict.waits_on.is_some(),
     }
 }

@@ -41,8 +41,9 @@ pub(super) fn passes_over_loads(player: Player, master: &Exchange) -> bool {
     player == Player::Lightspark && master.ended_empty()
 }
 
-/// Whether the player waits without end on a destination port that says nothing, although port 843
-/// has allowed the connection.
+/// Whether the player waits without end on a port that takes the connection and says nothing:
+/// Lightspark has no time-out then. It asks the destination port, too, although port 843 has allowed
+/// the connection.
 pub(super) fn waits_for_silence(player: Player) -> bool {
     player == Player::Lightspark
 }

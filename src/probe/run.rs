@@ -168,7 +168,9 @@ fn examine_port(
             .by
             .as_ref()
             .is_some_and(|by| by.role == Role::Master);
-        if others_count && !asked && by_master && plan.looks_for_silence {
+        let waits_for_silence = waits_for_silence(plan.player);
+        let looks = plan.looks_for_silence || waits_for_silence;
+        if others_count && !asked && by_master && looks {
             let exchange = ask_briefly(
                 address,
                 REQUEST,
@@ -176,7 +178,9 @@ fn examine_port(
                 SILENCE.min(plan.elsewhere),
             );
             verdict.silent = exchange.is_silent();
-            verdict.waits = verdict.silent && waits_for_silence(plan.player);
+            if verdict.silent && waits_for_silence {
+                verdict.waits_on = Some(port);
+            }
             verdict.reachable = Some(exchange.connected);
         } else {
             verdict.reachable = Some(connect_only(address, plan.elsewhere));

@@ -8,7 +8,7 @@ use super::ask::NoConnection;
 use super::classes::Class;
 use super::classify::AnswerState;
 use super::plan::Plan;
-use super::player::{may_miss_the_rest, passes_over_loads};
+use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
@@ -32,8 +32,8 @@ pub struct PortVerdict {
     /// Whether the port took a policy request and said nothing, where port 843 had allowed the
     /// connection already.
     pub silent: bool,
-    /// Whether this player waits there for ever: Lightspark asks the port all the same.
-    pub waits: bool,
+    /// The port on which this player waits without end, because nothing comes from it.
+    pub waits_on: Option<u16>,
     /// What would have to change.
     pub(super) wishes: Vec<Wish>,
 }
@@ -70,7 +70,7 @@ impl PortVerdict {
 
     /// Whether the SWF gets its connection, as far as is known.
     pub(super) fn works(&self) -> bool {
-        !self.waits
+        self.waits_on.is_none()
             && self.is_allowed()
             && !matches!(self.reachable, Some(Err(_)))
             && self.doubt.is_none()
@@ -120,7 +120,8 @@ pub(super) fn judge(
         reasons,
         reachable: None,
         silent: false,
-        waits: false,
+        waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
+            .then_some(plan.port),
         wishes,
         decision,
     }
@@ -284,10 +285,10 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
     let grant = &by.grant;
     let condition = condition(plan, by);
     let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{condition}.");
-    if verdict.waits {
+    if let Some(port) = verdict.waits_on {
         return format!(
-            "ALLOWED, and {} waits without end, for it asks port {} too, which says nothing: {sentence}",
-            plan.player, verdict.port
+            "ALLOWED, and {} waits without end on port {port}, which it asks and which says nothing: {sentence}",
+            plan.player
         );
     }
     match &verdict.reachable {
