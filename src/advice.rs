@@ -246,7 +246,8 @@ pub fn grants<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Vec<Grant> {
 /// The line of the configuration that grants this.
 pub fn line(grant: &Grant) -> String {
     let secure = if grant.secure { " secure" } else { "" };
-    format!("allow = {} {}{secure}", grant.domain, grant.ports)
+    let ports = grant.ports.as_written_by_hand();
+    format!("allow = {} {ports}{secure}", grant.domain)
 }
 
 /// The change that grants this, by any server.

@@ -42,7 +42,7 @@ fn strict(value: &str) -> Result<Grant, Fault> {
         let cure = "write `allow = DOMAIN PORTS`".into();
         return Err(fault("the domain comes first, then the ports", cure));
     }
-    if domain.ends_with(',') {
+    if domain.contains([',', ';']) {
         let cure = "write a line for each domain".into();
         return Err(fault("one line is for one domain", cure));
     }

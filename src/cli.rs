@@ -377,6 +377,9 @@ fn not_understood<'a>(
     let mut quoted = Vec::new();
     for argument in arguments {
         let text = argument.to_string_lossy();
+        if let Some(command) = COMMANDS.iter().find(|command| **command == text) {
+            return format!("'{command}' stands first: flashpolicyd {command} [options]");
+        }
         quoted.push(format!("'{}'", shown(&text)));
         let name = text.split('=').next().unwrap_or_default();
         if name.starts_with("--") {
@@ -443,6 +446,10 @@ mod tests {
             (
                 "start",
                 "'start' is no command of this program; write: scripts/flashpolicyd.sh start",
+            ),
+            (
+                "-c x.conf check",
+                "'check' stands first: flashpolicyd check [options]",
             ),
             ("chek", "unknown command 'chek'; did you mean 'check'?"),
             ("xyz", "unknown command 'xyz'; expected serve, check, policy, explain or probe"),

@@ -18,8 +18,12 @@
 //! # Who knows what
 //! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
 //! and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
-//! knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the rooms
-//! together, a file for each command. [`probe`] is the other side: the player's.
+//! knows signals; only [`logging`] knows log files. [`commands`] puts them together, a file for
+//! each command. [`probe`] is the other side: the player's.
+//!
+//! What is found wrong anywhere is a [`diagnostic::Diagnostic`], with its place, its cause and its
+//! cure; what is to be changed so that a connection is allowed, [`advice`] says. [`text`] makes
+//! foreign text fit to be shown, and [`json`] has the types that all commands print.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -293,7 +293,7 @@ fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, Strin
         Code::SecureGrant => (
             "`secure` is for content loaded over HTTPS only, while the socket itself is plain"
                 .into(),
-            cure,
+            "delete `secure`, unless this is meant".into(),
         ),
         Code::GrantsBesideNone => (
             "the meta-policy `none` denies everything, so the `allow` lines do nothing".into(),

@@ -117,7 +117,7 @@ const CURED: [(&str, &str, &str, &str); 16] = [
     (
         "allow = a.example 80 secure",
         "secure-grant",
-        "delete it",
+        "delete `secure`",
         "allow = a.example 80",
     ),
     (

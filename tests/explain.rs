@@ -224,6 +224,16 @@ fn that_other_policies_may_count_is_said_where_they_may() {
         let (_, said) = explain(config, &["a.example", "80"]);
         assert_eq!(said.contains(note), said_so, "{config}: {said}");
     }
+    let (_, said) = explain(
+        "allow = * 80",
+        &["--player", "lightspark", "a.example", "80"],
+    );
+    assert!(
+        said.contains("waits there for ever if nothing comes"),
+        "{said}"
+    );
+    let (_, said) = explain("allow = * 80", &["--player", "unity", "a.example", "80"]);
+    assert!(!said.contains("Note: "), "{said}");
 }
 
 #[test]

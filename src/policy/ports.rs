@@ -106,6 +106,34 @@ impl PortSet {
         PortSet(Ports::Listed(listed))
     }
 
+    /// The same ports in the same order, neighbours in the list joined to ranges.
+    pub(super) fn joined(&self) -> Vec<RangeInclusive<u16>> {
+        let mut joined: Vec<RangeInclusive<u16>> = Vec::new();
+        for range in self.ranges().unwrap_or_default() {
+            match joined.last_mut() {
+                Some(last) if u32::from(*range.start()) == u32::from(*last.end()) + 1 => {
+                    *last = *last.start()..=*range.end();
+                }
+                _ => joined.push(range.clone()),
+            }
+        }
+        joined
+    }
+
+    /// The same set as somebody would write it in the configuration: three neighbours or more are a
+    /// range.
+    pub fn as_written_by_hand(&self) -> PortSet {
+        if self.ranges().is_none() {
+            return PortSet::ALL;
+        }
+        let ranges = self.joined().into_iter();
+        let ranges = ranges.flat_map(|range| match range.len() {
+            2 => range.map(|port| port..=port).collect(),
+            _ => vec![range],
+        });
+        PortSet(Ports::Listed(ranges.collect()))
+    }
+
     /// The ranges with more than one port, as written; none for `*`.
     pub fn long_ranges(&self) -> impl Iterator<Item = &RangeInclusive<u16>> {
         let ranges = self.ranges().unwrap_or_default().iter();
@@ -319,6 +347,19 @@ mod tests {
                 low,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn neighbours_are_written_as_a_range() {
+        for (set, written) in [
+            ("5000,5001,5002,9339", "5000-5002,9339"),
+            ("80,81,90", "80,81,90"),
+            ("9339,5000-5010,5011", "9339,5000-5011"),
+            ("*", "*"),
+        ] {
+            let set = PortSet::parse(set).unwrap();
+            assert_eq!(set.as_written_by_hand().to_string(), written);
         }
     }
 

@@ -53,18 +53,10 @@ pub fn grant_in_words(grant: &Grant) -> String {
 
 /// `any port`, `port 80`, `ports 2001 and 3000 to 3010`: neighbours in a list are told as a range.
 pub fn ports_in_words(ports: &PortSet) -> String {
-    let Some(ranges) = ports.ranges() else {
+    if ports.ranges().is_none() {
         return "any port".into();
-    };
-    let mut told: Vec<RangeInclusive<u16>> = Vec::new();
-    for range in ranges {
-        match told.last_mut() {
-            Some(last) if u32::from(*range.start()) == u32::from(*last.end()) + 1 => {
-                *last = *last.start()..=*range.end();
-            }
-            _ => told.push(range.clone()),
-        }
     }
+    let told = ports.joined();
     match told.as_slice() {
         [one] if one.start() == one.end() => format!("port {}", one.start()),
         told => {

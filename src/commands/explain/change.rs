@@ -6,7 +6,7 @@ use crate::advice;
 use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
-use crate::policy::{self, others_count, Host, Origin, PortSet, Sample, MASTER_PORT};
+use crate::policy::{self, others_count, Host, Origin, Player, PortSet, Sample, MASTER_PORT};
 use crate::served::Source;
 use crate::text::quote;
 
@@ -110,11 +110,18 @@ pub(super) fn notes(
         rules.asks_destination && others_count(asked.player, Some(master.offer.policy))
     };
     if masters.any(open) {
-        notes.push(
-            "a policy on the destination port itself might count as well; `meta_policy = \
-             master-only` rules that out, and spares the player that question."
-                .into(),
-        );
+        let more = match asked.player {
+            Player::Lightspark => {
+                "Lightspark asks the destination port for a policy, too, also where port 843 \
+                 allows it, and waits there for ever if nothing comes; `meta_policy = \
+                 master-only` spares it that."
+            }
+            _ => {
+                "a policy on the destination port itself might count as well; `meta_policy = \
+                 master-only` rules that out, and spares the player that question."
+            }
+        };
+        notes.push(more.into());
     }
     if let Some(loopback) = inspect::loopback_only(config) {
         if !config.ignore.has("loopback-only") {
