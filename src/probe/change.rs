@@ -2,8 +2,10 @@
 //! says.
 
 use super::classes::Class;
-use super::story::MAX_FINDINGS;
-use super::{Address, PortVerdict, Remark, Report, Step};
+use super::classify::Remark;
+use super::report::{Address, Report, MAX_FINDINGS};
+use super::step::Step;
+use super::verdict::PortVerdict;
 use crate::advice;
 use crate::json::Change;
 use crate::policy::{Severity, FIRST_UNPRIVILEGED_PORT, MASTER_PORT};

@@ -5,6 +5,7 @@
 //! Whatever came, what goes into a message is printable ASCII or was made so by `policy`.
 
 use super::ask::{End, Exchange, NoConnection};
+use super::bytes::contains;
 use super::classes::Class;
 use super::service::other_service;
 use crate::policy::{self, Code, Finding, Policy, Reading, Severity};
@@ -13,9 +14,6 @@ use crate::text::{count, time};
 /// A policy that comes in one piece where a network allows no more than this in a packet: the
 /// smallest that IPv6 promises, without headers. What is longer may come in pieces.
 const ONE_PACKET: usize = 1_200;
-
-/// How much of what is no policy is shown, in bytes.
-const SHOWN: usize = 48;
 
 /// One thing found about an exchange.
 #[derive(Clone, Debug)]
@@ -329,18 +327,6 @@ impl Classifier<'_> {
             );
         }
     }
-}
-
-/// Whether the bytes hold this piece.
-pub(super) fn contains(bytes: &[u8], piece: &[u8]) -> bool {
-    bytes.windows(piece.len()).any(|window| window == piece)
-}
-
-/// The beginning of some bytes, escaped: printable ASCII, whatever they are.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
-    let shown = bytes.get(..SHOWN).unwrap_or(bytes).escape_ascii();
-    let dots = if bytes.len() > SHOWN { "..." } else { "" };
-    format!("\"{shown}{dots}\"")
 }
 
 #[cfg(test)]

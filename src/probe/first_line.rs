@@ -1,7 +1,11 @@
 //! The first line of a report, which is a monitoring plugin's. It finds out nothing.
 
-use super::{Address, AnswerState, Level, Report, Role};
+use super::classify::AnswerState;
+use super::level::Level;
+use super::report::{Address, Report};
+use super::step::Role;
 use crate::advice::ports_in_words;
+use crate::policy::{Origin, Player};
 use crate::text::{clip, time};
 
 /// The line that a monitoring plugin prints, without a line end.
@@ -45,7 +49,15 @@ fn allowed(report: &Report) -> Option<String> {
     } else {
         ports_in_words(&sample.ports)
     };
-    Some(format!("{origin} may connect to {ports}"))
+    Some(format!("{} may connect to {ports}", content(origin)))
+}
+
+/// Content from there, as short as it can be said.
+fn content(origin: &Origin) -> String {
+    match origin {
+        Origin::Anywhere => "content from anywhere".into(),
+        origin => origin.to_string(),
+    }
 }
 
 /// `127.0.0.1:843 answered in 0.4 ms`, by the first policy of this address.
@@ -80,6 +92,7 @@ fn warnings(address: &Address) -> Option<String> {
 /// What the player would say, and what is wrong with the answers.
 fn faults(report: &Report, address: &Address) -> Vec<String> {
     let mut faults = Vec::new();
+    let player = report.plan.player;
     let failures = [
         ("may not connect to", "SecurityError #2048"),
         ("finds nobody at", "IOError #2031"),
@@ -89,14 +102,19 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
         let failing = failing.filter(|verdict| verdict.error() == Some(error));
         let ports: Vec<_> = failing.map(|verdict| verdict.port).collect();
         if let (Some(origin), false) = (&report.plan.from, ports.is_empty()) {
-            let (ip, ports) = (address.ip, ports_in_words(&ports));
-            faults.push(format!("{origin} {what} {ip}, {ports} ({error})"));
+            let (who, ip, ports) = (content(origin), address.ip, ports_in_words(&ports));
+            let error = match player {
+                Player::Flash => error.into(),
+                player => player.to_string(),
+            };
+            faults.push(format!("{who} {what} {ip}, {ports} ({error})"));
         }
     }
-    let hanging = address.verdicts.iter().filter(|verdict| verdict.hangs);
-    let hanging: Vec<_> = hanging.map(|verdict| verdict.port).collect();
-    if !hanging.is_empty() {
-        let (player, ports) = (report.plan.player, ports_in_words(&hanging));
+    let waits = address.verdicts.iter().filter(|v| v.is_allowed());
+    let mut waits: Vec<_> = waits.filter_map(|verdict| verdict.waits_on).collect();
+    waits.dedup();
+    if !waits.is_empty() {
+        let ports = ports_in_words(&waits);
         faults.push(format!(
             "{player} waits without end on {}, {ports}",
             address.ip

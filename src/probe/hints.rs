@@ -1,7 +1,11 @@
 //! What is good to know beside the verdict: what costs some players time, and who asks for no
 //! policy at all. Nothing here is wrong, so nothing here changes how bad a report is.
 
-use super::{Address, AnswerState, Level, PortVerdict, Report, Role};
+use super::classify::AnswerState;
+use super::level::Level;
+use super::report::{Address, Report};
+use super::step::Role;
+use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::json::Change;
 use crate::policy::{others_count, Player, MASTER_PORT};

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::ask::{End, NoConnection};
 use super::change::changes;
+use super::classify::AnswerState;
 use super::first_line::first_line;
 use super::hints::hints;
-use super::story::MAX_FINDINGS;
-use super::verdict::headline;
-use super::{Address, AnswerState, PortVerdict, Report, Step};
+use super::report::{Address, Report, MAX_FINDINGS};
+use super::step::Step;
+use super::verdict::{headline, PortVerdict};
 use crate::diagnostic::Diagnostic;
 use crate::exit::ProbeExit;
 use crate::json::{self, Change};
@@ -51,7 +52,15 @@ struct Remark {
 struct OneAddress {
     address: String,
     steps: Vec<OneStep>,
-    verdicts: Vec<json::Verdict>,
+    verdicts: Vec<OneVerdict>,
+}
+
+#[derive(Serialize)]
+struct OneVerdict {
+    #[serde(flatten)]
+    verdict: json::Verdict,
+    silent: bool,
+    waits: bool,
 }
 
 #[derive(Serialize)]
@@ -121,7 +130,7 @@ fn asked_ports(report: &Report) -> Vec<u16> {
     ports
 }
 
-fn remarks(remarks: &[super::Remark]) -> Vec<Remark> {
+fn remarks(remarks: &[super::classify::Remark]) -> Vec<Remark> {
     let shown = remarks.iter().map(|remark| Remark {
         class: remark.class.as_str(),
         severity: remark.class.severity().as_str(),
@@ -187,9 +196,9 @@ fn one_step(step: &Step) -> OneStep {
     }
 }
 
-fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> json::Verdict {
+fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> OneVerdict {
     let to = SocketAddr::new(address.ip, verdict.port);
-    json::Verdict {
+    let shared = json::Verdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
         uncertain: verdict.doubt.is_some(),
@@ -209,5 +218,10 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> jso
         }),
         text: headline(&report.plan, to, verdict),
         reasons: verdict.reasons.clone(),
+    };
+    OneVerdict {
+        verdict: shared,
+        silent: verdict.silent,
+        waits: verdict.waits_on.is_some(),
     }
 }

@@ -1,6 +1,10 @@
 //! How bad a report is, as a monitoring plugin says it. It finds out nothing.
 
-use super::{Address, Answer, AnswerState, Class, PortVerdict, Report, Role};
+use super::classes::Class;
+use super::classify::{Answer, AnswerState};
+use super::report::{Address, Report};
+use super::step::Role;
+use super::verdict::PortVerdict;
 use crate::exit::ProbeExit;
 
 /// How bad it is: a monitoring plugin's states.
@@ -113,6 +117,17 @@ impl Address {
                     Level::Warning
                 }
             }
+        }
+    }
+}
+
+impl PortVerdict {
+    /// How bad it is for the SWF.
+    fn level(&self) -> Level {
+        if self.works() {
+            Level::Fine
+        } else {
+            Level::Critical
         }
     }
 }

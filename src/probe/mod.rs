@@ -7,6 +7,7 @@
 //! byte that a server sends reaches a message unescaped, and no rule of policies is known here.
 
 pub mod ask;
+mod bytes;
 mod change;
 pub mod classes;
 pub mod classify;
@@ -22,6 +23,7 @@ mod resolve;
 mod run;
 mod second_look;
 mod service;
+mod step;
 mod story;
 mod tls;
 mod verdict;
@@ -32,7 +34,8 @@ pub use first_line::first_line;
 pub use json::json;
 pub use level::Level;
 pub use plan::{Arguments, Location, Plan};
-pub use report::{report_of, Address, Report, Role, Step};
-pub use run::run;
+pub use report::{Address, Report};
+pub use run::{report_of, run};
+pub use step::{Role, Step};
 pub use story::story;
 pub use verdict::{By, Doubt, PortVerdict};

@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Class, Step};
+use super::classes::Class;
+use super::step::Step;
 use crate::config;
 use crate::ignore::Ignored;
 use crate::policy::{Host, Origin, Player, PortSet, MASTER_PORT};

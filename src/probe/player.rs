@@ -3,7 +3,9 @@
 //!
 //! Source: rule book section 7.
 
-use super::{Answer, Class, Step};
+use super::ask::Exchange;
+use super::classes::Class;
+use super::classify::Answer;
 use crate::policy::{Code, Player, Policy, Severity};
 
 /// The policy that the player takes from this answer, if it takes one.
@@ -35,12 +37,13 @@ fn is_no_error(player: Player, answer: &Answer, class: Class) -> bool {
 
 /// Whether the player asks the destination port alone: Lightspark does where port 843 ends the
 /// connection without a byte.
-pub(super) fn passes_over_loads(player: Player, master: &Step) -> bool {
-    player == Player::Lightspark && master.exchange.ended_empty()
+pub(super) fn passes_over_loads(player: Player, master: &Exchange) -> bool {
+    player == Player::Lightspark && master.ended_empty()
 }
 
-/// Whether the player waits without end on a destination port that says nothing, although port 843
-/// has allowed the connection.
+/// Whether the player waits without end on a port that takes the connection and says nothing:
+/// Lightspark has no time-out then. It asks the destination port, too, although port 843 has allowed
+/// the connection.
 pub(super) fn waits_for_silence(player: Player) -> bool {
     player == Player::Lightspark
 }

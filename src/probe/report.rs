@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::ask::{Exchange, NoConnection};
-use super::classify::{classify, Answer, Remark};
-use super::player::policy_for;
-use super::verdict::{judge, PortVerdict};
-use super::Plan;
-use crate::policy::{Finding, Offer, Player, Policy, Severity, MASTER_PORT};
+use super::ask::NoConnection;
+use super::classify::{Answer, Remark};
+use super::plan::Plan;
+use super::step::Step;
+use super::verdict::PortVerdict;
+use crate::policy::{Finding, Severity};
+
+/// The most findings of one policy that are told.
+pub(super) const MAX_FINDINGS: usize = 10;
 
 /// Everything that a probe found out.
 #[derive(Clone, Debug)]
@@ -79,74 +82,6 @@ pub struct Address {
     pub verdicts: Vec<PortVerdict>,
 }
 
-/// One exchange and what it amounts to.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// Why this port was asked.
-    pub role: Role,
-    /// What was seen.
-    pub exchange: Exchange,
-    /// What that is.
-    pub answer: Answer,
-}
-
-/// Why the player asks a port for a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It is port 843, where the master policy is.
-    Master,
-    /// The SWF names it with `loadPolicyFile`.
-    Load,
-    /// It is the destination port itself.
-    Destination,
-}
-
-impl Role {
-    /// A stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Master => "master",
-            Role::Load => "load",
-            Role::Destination => "destination",
-        }
-    }
-}
-
-impl Step {
-    /// The port that the policy counts as served from.
-    fn served_from(&self) -> u16 {
-        match self.role {
-            Role::Master => MASTER_PORT,
-            Role::Load | Role::Destination => self.exchange.address.port(),
-        }
-    }
-
-    /// The policy that the player takes from the answer, if it takes one.
-    pub(super) fn policy(&self, player: Player) -> Option<&Policy> {
-        policy_for(player, &self.answer)
-    }
-
-    /// The same as `policy` decides by it.
-    pub(super) fn offer(&self, player: Player) -> Option<Offer<'_>> {
-        let dropped = self
-            .answer
-            .reading
-            .as_ref()?
-            .dropped_by_lightspark
-            .as_deref();
-        Some(Offer {
-            dropped_by_lightspark: dropped,
-            ..Offer::new(self.served_from(), self.policy(player)?)
-        })
-    }
-
-    /// The policy as it would be if nothing were wrong with how it came.
-    pub(super) fn intended_offer(&self) -> Option<Offer<'_>> {
-        let intended = self.answer.intended.as_ref()?;
-        Some(Offer::new(self.served_from(), intended))
-    }
-}
-
 impl Address {
     /// Every exchange with this address, in the player's order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
@@ -163,39 +98,4 @@ impl Address {
             Err(NoConnection::NoRoute(_))
         )
     }
-}
-
-/// The report on one exchange with port 843 where nothing else answers: it asks nobody, so
-/// fuzzing and benchmarks can use it without a network.
-pub fn report_of(plan: Plan, master: Exchange) -> Report {
-    let answer = classify(&master, MASTER_PORT);
-    let ip = master.address.ip();
-    let master = Step {
-        role: Role::Master,
-        exchange: master,
-        answer,
-    };
-    let verdicts = match &plan.from {
-        Some(origin) => plan
-            .sample(std::slice::from_ref(&master))
-            .into_iter()
-            .map(|port| judge(&plan, origin, &master, &[], None, port))
-            .collect(),
-        None => Vec::new(),
-    };
-    let address = Address {
-        ip,
-        master,
-        loads: Vec::new(),
-        own: Vec::new(),
-        verdicts,
-    };
-    Report {
-        plan,
-        remarks: Vec::new(),
-        addresses: vec![address],
-        left_out: 0,
-        ignored: 0,
-    }
-    .without_ignored()
 }

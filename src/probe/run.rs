@@ -4,15 +4,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ask::{ask, ask_briefly, connect_only, Limits, REQUEST};
+use super::ask::{ask, ask_briefly, connect_only, Exchange, Limits, REQUEST};
+use super::classes::Class;
 use super::classify::{classify, AnswerState, Remark};
 use super::parallel::at_once;
-use super::plan::{ELSEWHERE, PLAYERS_PATIENCE};
+use super::plan::{Plan, ELSEWHERE, PLAYERS_PATIENCE};
 use super::player::waits_for_silence;
+use super::report::{Address, Report};
 use super::resolve::resolve;
 use super::second_look::look_again;
+use super::step::{Role, Step};
 use super::verdict::judge;
-use super::{Address, Class, Plan, PortVerdict, Report, Role, Step};
+use super::verdict::PortVerdict;
 use crate::policy::{others_count, Origin, MASTER_PORT};
 use crate::text::list;
 
@@ -165,7 +168,9 @@ fn examine_port(
             .by
             .as_ref()
             .is_some_and(|by| by.role == Role::Master);
-        if others_count && !asked && by_master && plan.looks_for_silence {
+        let waits_for_silence = waits_for_silence(plan.player);
+        let looks = plan.looks_for_silence || waits_for_silence;
+        if others_count && !asked && by_master && looks {
             let exchange = ask_briefly(
                 address,
                 REQUEST,
@@ -173,7 +178,9 @@ fn examine_port(
                 SILENCE.min(plan.elsewhere),
             );
             verdict.silent = exchange.is_silent();
-            verdict.hangs = verdict.silent && waits_for_silence(plan.player);
+            if verdict.silent && waits_for_silence {
+                verdict.waits_on = Some(port);
+            }
             verdict.reachable = Some(exchange.connected);
         } else {
             verdict.reachable = Some(connect_only(address, plan.elsewhere));
@@ -190,4 +197,39 @@ fn step(role: Role, address: SocketAddr, served_from: u16, limits: Limits) -> St
         exchange,
         answer,
     }
+}
+
+/// The report on one exchange with port 843 where nothing else answers: it asks nobody, so
+/// fuzzing and benchmarks can use it without a network.
+pub fn report_of(plan: Plan, master: Exchange) -> Report {
+    let answer = classify(&master, MASTER_PORT);
+    let ip = master.address.ip();
+    let master = Step {
+        role: Role::Master,
+        exchange: master,
+        answer,
+    };
+    let verdicts = match &plan.from {
+        Some(origin) => plan
+            .sample(std::slice::from_ref(&master))
+            .into_iter()
+            .map(|port| judge(&plan, origin, &master, &[], None, port))
+            .collect(),
+        None => Vec::new(),
+    };
+    let address = Address {
+        ip,
+        master,
+        loads: Vec::new(),
+        own: Vec::new(),
+        verdicts,
+    };
+    Report {
+        plan,
+        remarks: Vec::new(),
+        addresses: vec![address],
+        left_out: 0,
+        ignored: 0,
+    }
+    .without_ignored()
 }

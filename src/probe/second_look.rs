@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::{ask, End, Exchange, Limits, NoConnection, REQUEST};
-use super::classify::{contains, Remark};
+use super::bytes::contains;
+use super::classes::Class;
+use super::classify::Remark;
 use super::parallel::at_once;
-use super::{tls, Class, Plan, Role, Step};
+use super::plan::Plan;
+use super::step::{Role, Step};
+use super::tls;
 use crate::text::time;
 
 /// How long a second look takes: no player waits for it. Where the way is long, it may take four

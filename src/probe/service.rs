@@ -2,8 +2,8 @@
 //! sockets; what it says is printable ASCII.
 
 use super::ask::REQUEST;
+use super::bytes::{contains, excerpt};
 use super::classes::Class;
-use super::classify::{contains, excerpt};
 use crate::text::count;
 
 /// The byte-order marks, which are `policy`'s to name.

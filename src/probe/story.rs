@@ -7,15 +7,15 @@ use std::net::SocketAddr;
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::change::changes;
+use super::classify::Remark;
 use super::first_line::first_line;
 use super::hints::hints;
-use super::verdict::headline;
-use super::{Address, Level, PortVerdict, Remark, Report, Role, Step};
+use super::level::Level;
+use super::report::{Address, Report, MAX_FINDINGS};
+use super::step::{Role, Step};
+use super::verdict::{headline, PortVerdict};
 use crate::policy::{self, Player, Severity, MASTER_PORT};
 use crate::text::{clip, count, time, Colour, Style};
-
-/// The most findings of one policy that are told.
-pub(super) const MAX_FINDINGS: usize = 10;
 
 /// The most sentences on what one policy means.
 const MAX_SENTENCES: usize = 10;

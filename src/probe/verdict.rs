@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::NoConnection;
-use super::player::{may_miss_the_rest, passes_over_loads};
-use super::{AnswerState, Class, Level, Plan, Role, Step};
+use super::classes::Class;
+use super::classify::AnswerState;
+use super::plan::Plan;
+use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
+use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
 use crate::text::{clip, time};
@@ -29,8 +32,8 @@ pub struct PortVerdict {
     /// Whether the port took a policy request and said nothing, where port 843 had allowed the
     /// connection already.
     pub silent: bool,
-    /// Whether this player waits there for ever: Lightspark asks the port all the same.
-    pub hangs: bool,
+    /// The port on which this player waits without end, because nothing comes from it.
+    pub waits_on: Option<u16>,
     /// What would have to change.
     pub(super) wishes: Vec<Wish>,
 }
@@ -67,19 +70,10 @@ impl PortVerdict {
 
     /// Whether the SWF gets its connection, as far as is known.
     pub(super) fn works(&self) -> bool {
-        !self.hangs
+        self.waits_on.is_none()
             && self.is_allowed()
             && !matches!(self.reachable, Some(Err(_)))
             && self.doubt.is_none()
-    }
-
-    /// How bad it is for the SWF.
-    pub(super) fn level(&self) -> Level {
-        if self.works() {
-            Level::Fine
-        } else {
-            Level::Critical
-        }
     }
 
     /// The error that the SWF gets.
@@ -101,7 +95,7 @@ pub(super) fn judge(
     own: Option<&Step>,
     port: u16,
 ) -> PortVerdict {
-    let loads = if passes_over_loads(plan.player, master) {
+    let loads = if passes_over_loads(plan.player, &master.exchange) {
         &[]
     } else {
         loads
@@ -126,7 +120,8 @@ pub(super) fn judge(
         reasons,
         reachable: None,
         silent: false,
-        hangs: false,
+        waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
+            .then_some(plan.port),
         wishes,
         decision,
     }
@@ -211,7 +206,7 @@ fn reasons(
         error.unwrap_or("no policy").to_string()
     };
     let mut lines = Vec::new();
-    if passes_over_loads(plan.player, master) && !plan.loads.is_empty() {
+    if passes_over_loads(plan.player, &master.exchange) && !plan.loads.is_empty() {
         lines.push(format!(
             "port {} ended the connection without a byte: {} then asks the destination port alone, \
              and passes over loadPolicyFile",
@@ -276,39 +271,66 @@ fn reasons(
 
 /// A verdict in the user's words; printable, on one line.
 pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
-    let origin = plan.from.as_ref();
-    let origin = origin.map_or_else(String::new, ToString::to_string);
+    let origin = plan.from.as_ref().map_or_else(String::new, place_of);
     let doubt = verdict
         .doubt
         .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
     let Some(by) = &verdict.by else {
-        let error = "the player reports SecurityError #2048";
-        return format!("DENIED, {error}: a SWF from {origin} may not connect to {to}.{doubt}");
-    };
-    let from = match by.role {
-        Role::Master if by.port == MASTER_PORT => String::new(),
-        Role::Master => format!(", if port {} were port {MASTER_PORT}", by.port),
-        Role::Load => format!(
-            ", once it has called Security.loadPolicyFile(\"xmlsocket://{}:{}\")",
-            plan.host, by.port
-        ),
-        Role::Destination => format!(", in the policy of port {} itself", by.port),
+        let refuses = match plan.player {
+            Player::Flash => "the player reports SecurityError #2048".into(),
+            player => format!("{player} refuses"),
+        };
+        return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
     };
     let grant = &by.grant;
-    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{from}.");
-    if verdict.hangs {
+    let condition = condition(plan, by);
+    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{condition}.");
+    if let Some(port) = verdict.waits_on {
         return format!(
-            "ALLOWED, and {} waits without end, for it asks port {} too, which says nothing: {sentence}",
-            plan.player, verdict.port
+            "ALLOWED, and {} waits without end on port {port}, which it asks and which says nothing: {sentence}",
+            plan.player
         );
     }
     match &verdict.reachable {
-        Some(Ok(after)) => format!("ALLOWED: {sentence} The port answers, in {}.{doubt}", time(*after)),
-        Some(Err(why)) => format!(
-            "ALLOWED, and the player reports IOError #2031, for nobody answers there ({}): {sentence}{doubt}",
-            no_answer(why, plan.elsewhere)
-        ),
+        Some(Ok(after)) => {
+            format!(
+                "ALLOWED: {sentence} The port answers, in {}.{doubt}",
+                time(*after)
+            )
+        }
+        Some(Err(why)) => {
+            let reports = match plan.player {
+                Player::Flash => "the player reports IOError #2031, for ",
+                Player::Lightspark | Player::Unity => "",
+            };
+            let why = no_answer(why, plan.elsewhere);
+            format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
+        }
         None => format!("ALLOWED: {sentence}{doubt}"),
+    }
+}
+
+/// An origin behind "from".
+pub(super) fn place_of(origin: &Origin) -> String {
+    match origin {
+        Origin::Anywhere => "anywhere".into(),
+        origin => origin.to_string(),
+    }
+}
+
+/// What has to come first so that the policy counts.
+fn condition(plan: &Plan, by: &By) -> String {
+    let (host, port) = (&plan.host, by.port);
+    match (by.role, plan.player) {
+        (Role::Master, _) if port == MASTER_PORT => String::new(),
+        (Role::Master, _) => format!(", if port {port} were port {MASTER_PORT}"),
+        (Role::Load, Player::Unity) => {
+            format!(", once it has called Security.PrefetchSocketPolicy(\"{host}\", {port})")
+        }
+        (Role::Load, Player::Flash | Player::Lightspark) => {
+            format!(", once it has called Security.loadPolicyFile(\"xmlsocket://{host}:{port}\")")
+        }
+        (Role::Destination, _) => format!(", in the policy of port {port} itself"),
     }
 }
 

@@ -80,6 +80,22 @@ pub fn grant(attributes: &str) -> Vec<u8> {
     ))
 }
 
+/// What a TLS server says of a client hello that it does not like.
+pub const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
+
+/// Whether this client speaks TLS, by the whole of its client hello.
+pub fn is_tls(stream: &mut TcpStream) -> io::Result<bool> {
+    let hello = hear(stream)?;
+    let length = hello.get(3..5).map_or(0, |length| {
+        usize::from(length[0]) << 8 | usize::from(length[1])
+    });
+    Ok(hello.starts_with(b"\x16\x03") && hello.len() == 5 + length)
+}
+
+pub fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
 /// A probe to be run.
 #[derive(Clone)]
 pub struct Probe {

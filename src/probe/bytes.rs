@@ -1,0 +1,17 @@
+//! Bytes that a server sent: what they hold, and how they are shown. Whatever they are, what goes
+//! into a message is printable ASCII.
+
+/// How much of what is no policy is shown, in bytes.
+const SHOWN: usize = 48;
+
+/// Whether the bytes hold this piece.
+pub(super) fn contains(bytes: &[u8], piece: &[u8]) -> bool {
+    bytes.windows(piece.len()).any(|window| window == piece)
+}
+
+/// The beginning of some bytes, escaped: printable ASCII, whatever they are.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    let shown = bytes.get(..SHOWN).unwrap_or(bytes).escape_ascii();
+    let dots = if bytes.len() > SHOWN { "..." } else { "" };
+    format!("\"{shown}{dots}\"")
+}

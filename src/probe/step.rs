@@ -1,0 +1,75 @@
+//! One exchange in the player's order, and the policy that a player takes from it. It fetches
+//! nothing.
+
+use super::ask::Exchange;
+use super::classify::Answer;
+use super::player::policy_for;
+use crate::policy::{Offer, Player, Policy, MASTER_PORT};
+
+/// One exchange and what it amounts to.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Why this port was asked.
+    pub role: Role,
+    /// What was seen.
+    pub exchange: Exchange,
+    /// What that is.
+    pub answer: Answer,
+}
+
+/// Why the player asks a port for a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is port 843, where the master policy is.
+    Master,
+    /// The SWF names it with `loadPolicyFile`.
+    Load,
+    /// It is the destination port itself.
+    Destination,
+}
+
+impl Role {
+    /// A stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Master => "master",
+            Role::Load => "load",
+            Role::Destination => "destination",
+        }
+    }
+}
+
+impl Step {
+    /// The port that the policy counts as served from.
+    fn served_from(&self) -> u16 {
+        match self.role {
+            Role::Master => MASTER_PORT,
+            Role::Load | Role::Destination => self.exchange.address.port(),
+        }
+    }
+
+    /// The policy that the player takes from the answer, if it takes one.
+    pub(super) fn policy(&self, player: Player) -> Option<&Policy> {
+        policy_for(player, &self.answer)
+    }
+
+    /// The same as `policy` decides by it.
+    pub(super) fn offer(&self, player: Player) -> Option<Offer<'_>> {
+        let dropped = self
+            .answer
+            .reading
+            .as_ref()?
+            .dropped_by_lightspark
+            .as_deref();
+        Some(Offer {
+            dropped_by_lightspark: dropped,
+            ..Offer::new(self.served_from(), self.policy(player)?)
+        })
+    }
+
+    /// The policy as it would be if nothing were wrong with how it came.
+    pub(super) fn intended_offer(&self) -> Option<Offer<'_>> {
+        let intended = self.answer.intended.as_ref()?;
+        Some(Offer::new(self.served_from(), intended))
+    }
+}
