@@ -24,11 +24,12 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
   -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
   --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
   --policy FILE          policy to serve
-  --workers N            threads that talk to clients (256)
+  --workers N            threads that talk to clients (auto: as the processors)
   --timeout SECONDS      time that a client has for its request (3)
   --log-file FILE        the log, or 'none' (flashpolicy.log)
   --log-level LEVEL      error, warn, info or debug (info)
   --pid-file FILE        where to write the process id
+  --takeover             take the ports over from the server of the pid file
   -h, --help; -V, --version
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root
@@ -63,7 +64,12 @@ Exit codes: 0 fine; 1 warnings; 2 denied, unreachable or invalid; 3 usage
 #[derive(Debug)]
 pub enum Command {
     /// Serve policies.
-    Serve(Configured),
+    Serve {
+        /// The configuration.
+        configured: Configured,
+        /// In place of the server that runs.
+        takeover: bool,
+    },
     /// Find mistakes.
     Check {
         /// The configuration to check, when no files are named.
@@ -158,9 +164,13 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
         None | Some("serve") => {
+            let takeover = arguments.contains("--takeover");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments)?;
-            Ok(Command::Serve(configured))
+            Ok(Command::Serve {
+                configured,
+                takeover,
+            })
         }
         Some("check") => {
             let strict = arguments.contains("--strict");
@@ -305,18 +315,22 @@ mod tests {
     #[test]
     fn serve_is_the_command_when_none_is_named() {
         for line in ["", "serve", "serve -c x.conf", "--config=x.conf"] {
-            assert!(matches!(parsed(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(parsed(line), Ok(Command::Serve { .. })), "{line}");
         }
     }
 
     #[test]
     fn options_become_overrides_of_their_keys() {
         let line = "--listen 127.0.0.1:1 --workers=4 --listen [::1]:2 --policy p.xml";
-        let Ok(Command::Serve(Configured {
-            file: None,
-            overrides,
-            ..
-        })) = parsed(line)
+        let Ok(Command::Serve {
+            configured:
+                Configured {
+                    file: None,
+                    overrides,
+                    ..
+                },
+            takeover: false,
+        }) = parsed(line)
         else {
             panic!("not a serve command");
         };

@@ -118,6 +118,30 @@ impl PidFile {
         )))
     }
 
+    /// Takes the path over from another process, which may hold its file: this process's file is
+    /// made beside it, locked and filled, and then takes its name. So the path always leads to a
+    /// file that a live process holds.
+    ///
+    /// # Errors
+    /// When no file can be made in this folder, or it cannot get this name.
+    pub fn replace(path: &Path) -> Result<PidFile, PidFileError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        // What an earlier process of this number left behind.
+        let _ = fs::remove_file(&beside);
+        let mut pid_file = PidFile::write(&beside)?;
+        fs::rename(&beside, path).map_err(|error| {
+            PidFileError::Failed(format!(
+                "cannot take over the pid file {}: {}",
+                path.display(),
+                reason(&error)
+            ))
+        })?;
+        pid_file.path = path.to_owned();
+        Ok(pid_file)
+    }
+
     /// Puts the process id in the place of the one of an earlier run.
     fn fill(&mut self) -> io::Result<()> {
         let mut content = Vec::new();
@@ -323,6 +347,19 @@ mod tests {
             assert!(path(name).symlink_metadata().is_ok(), "{name}");
         }
         assert_eq!(fs::read_to_string(path("victim")).unwrap(), "1");
+    }
+
+    #[test]
+    fn a_file_that_is_taken_over_has_one_name_and_its_former_holder_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.pid");
+        let before = PidFile::write(&file).unwrap();
+        let after = PidFile::replace(&file).unwrap();
+        drop(before);
+        assert!(leads_to(&file, &after.locked));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(after);
+        assert!(!file.exists());
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub struct Identity {
     gid: Option<u32>,
 }
 
+impl Identity {
+    /// The user to become; none: no change.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
+}
+
 /// Gives away what the configuration says, in the order in which each step is still allowed.
 ///
 /// # Errors

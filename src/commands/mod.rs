@@ -17,7 +17,10 @@ use crate::served::{self, Served};
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
     let exit = match command {
-        Command::Serve(configured) => serve::run(&configured),
+        Command::Serve {
+            configured,
+            takeover,
+        } => serve::run(&configured, takeover),
         Command::Check {
             configured,
             files,

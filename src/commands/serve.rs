@@ -4,11 +4,12 @@
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 
 use super::{complain, complain_of, load};
 use crate::cli::Configured;
 use crate::config::{Config, Console, Loaded, SEARCH_PATH};
-use crate::control;
+use crate::control::{self, Control};
 use crate::exit::Exit;
 use crate::logging::{self, Logging, Rotation};
 use crate::notify;
@@ -16,8 +17,10 @@ use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
-use crate::server::{Ended, Inherited, Server};
-use crate::upkeep::Housekeeper;
+use crate::server::{Ended, Inherited, Server, Sharing};
+use crate::supervisor;
+use crate::takeover::Predecessor;
+use crate::upkeep::Upkeep;
 
 /// Why serving ended early.
 struct Failure {
@@ -35,10 +38,15 @@ impl Failure {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(configured: &Configured) -> Exit {
+pub(super) fn run(configured: &Configured, takeover: bool) -> Exit {
     // Before any file is opened: it could get the number of a descriptor that is not there.
     let inherited = match Inherited::take() {
         Ok(inherited) => inherited,
+        Err(message) => return fail(&Failure::new(Exit::Failed, message)),
+    };
+    // Before anything that takes time: a signal must not find this process unprepared.
+    let control = match control::listen() {
+        Ok(control) => control,
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
     let configured = &Configured {
@@ -60,12 +68,25 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Ok(identity) => identity,
         Err(error) => return fail(&Failure::new(Exit::Usage, error)),
     };
+    let predecessor = match find_predecessor(&loaded.config, &identity, takeover) {
+        Ok(predecessor) => predecessor,
+        Err(failure) => return fail(&failure),
+    };
     let logging = match start_logging(&loaded.config) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(&loaded, inherited, reloader, &all, &identity, &logging) {
+    let start = Start {
+        loaded: &loaded,
+        inherited,
+        predecessor,
+        reloader,
+        all: &all,
+        identity: &identity,
+        logging: &logging,
+    };
+    let exit = match start.serve(&control) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -91,52 +112,89 @@ fn fail(failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn serve(
-    loaded: &Loaded,
-    inherited: Inherited,
-    reloader: Reloader,
-    all: &[Served],
+/// The server to take over from, where that is asked for and there is one.
+fn find_predecessor(
+    config: &Config,
     identity: &Identity,
-    logging: &Logging,
-) -> Result<Ended, Failure> {
-    let Loaded { config, file } = loaded;
-    let failed = |message: String| Failure::new(Exit::Failed, message);
-    log::info!("Starting server...");
-    match file {
-        Some(file) => log::info!("Configuration: {}.", file.display()),
-        None => log::info!(
-            "Configuration: built-in defaults (there is no {}).",
-            SEARCH_PATH.join(" and no ")
-        ),
+    takeover: bool,
+) -> Result<Option<Predecessor>, Failure> {
+    if !takeover {
+        return Ok(None);
     }
-    reload::log_warnings(all);
-    // Before the pid file: a signal to the process it names must not find it unprepared.
-    let control = control::listen().map_err(failed)?;
-    for address in inherited.addresses() {
-        log::info!("The socket of {address} is inherited.");
+    let pid_file = config.pid_file.as_deref().ok_or_else(|| {
+        let message = "--takeover finds the running server by its pid file; set 'pid_file'";
+        Failure::new(Exit::Usage, message)
+    })?;
+    Predecessor::find(pid_file, identity.uid())
+        .map_err(|message| Failure::new(Exit::Failed, message))
+}
+
+/// What a start needs, once all files are read.
+struct Start<'a> {
+    loaded: &'a Loaded,
+    inherited: Inherited,
+    predecessor: Option<Predecessor>,
+    reloader: Reloader,
+    all: &'a [Served],
+    identity: &'a Identity,
+    logging: &'a Logging,
+}
+
+impl Start<'_> {
+    /// From the ports to the last client.
+    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+        let Loaded { config, file } = self.loaded;
+        let failed = |message: String| Failure::new(Exit::Failed, message);
+        log::info!("Starting server...");
+        match file {
+            Some(file) => log::info!("Configuration: {}.", file.display()),
+            None => log::info!(
+                "Configuration: built-in defaults (there is no {}).",
+                SEARCH_PATH.join(" and no ")
+            ),
+        }
+        reload::log_warnings(self.all);
+        for address in self.inherited.addresses() {
+            log::info!("The socket of {address} is inherited.");
+        }
+        let sharing = match &self.predecessor {
+            Some(predecessor) => {
+                log::info!("Taking over from process {}.", predecessor.pid());
+                Sharing::Takeover
+            }
+            None => Sharing::Exclusive,
+        };
+        let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
+            .map_err(|error| failed(error.to_string()))?;
+        // From here to the opening nothing is left that usually fails: a predecessor loses its pid
+        // file in this step.
+        let pid_file = match &config.pid_file {
+            Some(path) if self.predecessor.is_some() => Some(PidFile::replace(path)),
+            Some(path) => Some(PidFile::write(path)),
+            None => None,
+        };
+        let pid_file = pid_file
+            .transpose()
+            .map_err(|error| failed(error.to_string()))?;
+        if let Some(file) = &pid_file {
+            privileges::give_pid_file(file, self.identity).map_err(failed)?;
+        }
+        privileges::give_away(config, self.identity).map_err(failed)?;
+        for address in server.addresses() {
+            log::info!("Listening on {address}");
+        }
+        log::logger().flush();
+        let server = server.open();
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.stop(config.timeout);
+        }
+        notify::ready();
+        let upkeep =
+            Upkeep::start(self.reloader, server.handle(), self.logging.clone()).map_err(failed)?;
+        let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
+        drop(pid_file);
+        Ok(ended)
     }
-    let server = Server::start(config, inherited, reloader.serving())
-        .map_err(|error| failed(error.to_string()))?;
-    let pid_file = config
-        .pid_file
-        .as_deref()
-        .map(PidFile::write)
-        .transpose()
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(file) = &pid_file {
-        privileges::give_pid_file(file, identity).map_err(failed)?;
-    }
-    privileges::give_away(config, identity).map_err(failed)?;
-    for address in server.addresses() {
-        log::info!("Listening on {address}");
-    }
-    log::logger().flush();
-    let server = server.open().map_err(|error| failed(error.to_string()))?;
-    notify::ready();
-    let mut housekeeper = Housekeeper::new(reloader, logging.clone());
-    let ended = server.run(&control, &mut housekeeper);
-    drop(pid_file);
-    Ok(ended)
 }
 
 fn start_logging(config: &Config) -> Result<Logging, Failure> {
