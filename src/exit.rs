@@ -16,6 +16,13 @@ pub enum Exit {
     Usage = 2,
 }
 
+impl Exit {
+    /// As `exit` takes it.
+    pub fn code(self) -> i32 {
+        self as i32
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

@@ -115,6 +115,34 @@ impl PidFile {
         )))
     }
 
+    /// Takes the path over from another process, which may hold its file: this process's file is
+    /// made beside it, locked and filled, and then takes its name. So the path always leads to a
+    /// file that a live process holds.
+    ///
+    /// # Errors
+    /// When no file can be made in this folder, or it cannot get this name.
+    pub fn replace(path: &Path) -> Result<PidFile, PidFileError> {
+        let replaced = Place::of(path).and_then(|place| {
+            place.require_replaceable()?;
+            let beside = place.beside(&format!(".{}", std::process::id()));
+            let mut pid_file = PidFile {
+                path: path.to_owned(),
+                locked: place.create_over(&beside, OFlag::O_RDWR)?,
+                place,
+                created: true,
+                keeps: false,
+            };
+            let named = lock(&pid_file.locked)
+                .and_then(|_| pid_file.fill())
+                .and_then(|()| pid_file.place.rename(&beside, pid_file.place.name()));
+            if named.is_err() {
+                pid_file.place.remove(&beside);
+            }
+            named.map(|()| pid_file)
+        });
+        replaced.map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
+    }
+
     /// Puts the process id in the place of the one of an earlier run.
     fn fill(&mut self) -> io::Result<()> {
         let mut content = Vec::new();
@@ -273,6 +301,19 @@ mod tests {
             assert!(path(name).symlink_metadata().is_ok(), "{name}");
         }
         assert_eq!(fs::read_to_string(path("victim")).unwrap(), "1");
+    }
+
+    #[test]
+    fn a_file_that_is_taken_over_has_one_name_and_its_former_holder_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.pid");
+        let before = PidFile::write(&file).unwrap();
+        let after = PidFile::replace(&file).unwrap();
+        drop(before);
+        assert!(leads_to(&file, &after.locked));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(after);
+        assert!(!file.exists());
     }
 
     #[test]

@@ -24,6 +24,11 @@ impl Identity {
         let changes = uid.is_some() || gid.is_some();
         (changes && Uid::effective().is_root()).then_some(Owner { uid, gid })
     }
+
+    /// The user to become; none: no change.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
 }
 
 /// Becomes what the configuration says, for good.

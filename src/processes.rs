@@ -43,8 +43,7 @@ impl State {
         }
     }
 
-    /// Why a process in this state does not react, and what to do; empty where it should.
-    pub fn excuse(self, pid: u32) -> String {
+    fn excuse(self, pid: u32) -> String {
         match self {
             State::Stopped => {
                 format!(": it is stopped (state T); 'kill -CONT {pid}' has it go on")
@@ -66,6 +65,12 @@ pub fn look(pid: u32) -> Option<Process> {
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let process = parse(pid, &stat, &status)?;
     (process.state != State::Ended).then_some(process)
+}
+
+/// Why this process does not react, and what to do, as the end of a sentence; empty where the system
+/// does not tell.
+pub fn excuse(pid: u32) -> String {
+    look(pid).map_or_else(String::new, |process| process.state.excuse(pid))
 }
 
 /// The name in `stat` may hold blanks and parentheses: what follows the last one counts.

@@ -10,6 +10,7 @@ use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
+use crate::processes;
 use crate::status::Status;
 use crate::text::{printable, reason};
 
@@ -130,7 +131,7 @@ fn ask(server: Server) -> Answer {
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),
         Ok(Reply::Reload(_)) => unclear("it answered something else than was asked"),
         Err(error) => {
-            let excuse = pid.map_or_else(String::new, super::running::excuse);
+            let excuse = pid.map_or_else(String::new, processes::excuse);
             let time = ANSWER_TIME.as_secs_f64();
             unclear(&match error.kind() {
                 std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {

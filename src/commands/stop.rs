@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-use super::running::{excuse, Found, Place, Server};
+use super::running::{Found, Place, Server};
 use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
@@ -88,7 +88,7 @@ fn stop(place: &Place, server: &Server) -> Result<ServiceExit, ServiceExit> {
             complain(&format!(
                 "process {pid} is still there after two SIGTERM{}; the last resort is \
                  'kill -KILL {pid}'",
-                excuse(pid)
+                processes::excuse(pid)
             ));
             return Err(ServiceExit::Failed);
         }
