@@ -862,6 +862,22 @@ fn who_is_not_root_has_a_pid_file_at_home_and_needs_a_home() {
 }
 
 #[test]
+fn a_port_that_needs_root_has_the_exit_code_for_that() {
+    let allowed = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if !support::is_root() || allowed.unwrap_or_default().trim() != "1024" {
+        return;
+    }
+    let mut service = Service::new().for_everybody();
+    chown(service.folder.path(), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    service.user = Some(SOMEBODY);
+    let said = service.bare(&["start", "--listen", "127.0.0.1:1"]);
+    said.assert_error(4, "cannot listen on 127.0.0.1:1: Permission denied");
+    // The server in the foreground has its own codes.
+    let said = service.bare(&["serve", "--listen", "127.0.0.1:1"]);
+    said.assert_error(1, "cannot listen on 127.0.0.1:1: Permission denied");
+}
+
+#[test]
 fn a_plain_serve_writes_no_pid_file_that_nobody_configured() {
     let service = Service::new();
     let listen = service.address.to_string();

@@ -18,7 +18,7 @@ use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
-use crate::server::{Ended, Inherited, Server, Sharing};
+use crate::server::{Ended, Inherited, Server, Sharing, StartError};
 use crate::status::Running;
 use crate::supervisor;
 use crate::takeover::Predecessor;
@@ -171,8 +171,9 @@ impl Start<'_> {
             }
             None => Sharing::Exclusive,
         };
+        let detached = self.starter.is_some();
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
         let own_files = OwnFiles::make(config, self.identity, self.predecessor.is_some());
         let OwnFiles {
             pid_file,
@@ -212,6 +213,18 @@ impl Start<'_> {
         drop(control_socket);
         drop(pid_file);
         Ok(ended)
+    }
+}
+
+/// In the background the exit codes are those of an init script.
+fn exit_of(error: &StartError, detached: bool) -> Exit {
+    match error {
+        StartError::Bind(error)
+            if detached && error.cause.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Denied
+        }
+        _ => Exit::Failed,
     }
 }
 
