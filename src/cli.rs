@@ -1,12 +1,11 @@
 //! The command line becomes a [`Command`]. It prints nothing.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pico_args::Arguments;
 
-use crate::config::{self, Loaded, Mistake, Override};
+use crate::config::{Configured, Override};
 use crate::probe::Arguments as ProbeArguments;
 
 /// What `--help` prints; it fits one screen.
@@ -110,27 +109,6 @@ pub struct Probe {
     pub json: bool,
     /// The first line alone.
     pub quiet: bool,
-}
-
-/// Which configuration a command is about.
-#[derive(Clone, Debug)]
-pub struct Configured {
-    /// The file that was named.
-    pub file: Option<PathBuf>,
-    /// Options that win over the file.
-    pub overrides: Vec<Override>,
-    /// Where sockets listen that were inherited; the command line knows none.
-    pub inherited: Vec<SocketAddr>,
-}
-
-impl Configured {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Every mistake.
-    pub fn load(&self) -> Result<Loaded, Vec<Mistake>> {
-        config::load(self.file.as_deref(), &self.overrides, &self.inherited)
-    }
 }
 
 /// The options that set a key of the configuration.

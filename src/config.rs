@@ -3,16 +3,17 @@
 //! configuration file and no other; it binds nothing and logs nothing.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
+use nix::unistd::Uid;
 
+use crate::files::{self, Caller};
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
-use crate::root;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -130,8 +131,6 @@ pub struct Config {
     pub user: Option<String>,
     /// The group to become; none: the user's own.
     pub group: Option<String>,
-    /// The folder that becomes the root folder once the ports are bound; none: no change.
-    pub chroot: Option<PathBuf>,
     /// How often the statistics are logged; zero: only at the end.
     pub stats_interval: Duration,
     /// Where the statistics are written for Prometheus; none: nowhere.
@@ -157,7 +156,6 @@ impl Default for Config {
             pid_file: None,
             user: None,
             group: None,
-            chroot: None,
             stats_interval: DEFAULT_STATS_INTERVAL,
             stats_file: None,
         }
@@ -399,17 +397,6 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
-        name: "chroot",
-        expects: "the path of a folder, or 'none'",
-        repeatable: false,
-        same: |a, b| a.chroot == b.chroot,
-        reloads: false,
-        set: |config, value, folder| {
-            config.chroot = path_or_none(value, folder);
-            Ok(())
-        },
-    },
-    Key {
         name: "stats_interval",
         expects: "a time such as 30m, 90s or 1h, or 0 for never",
         repeatable: false,
@@ -434,6 +421,20 @@ const KEYS: &[Key] = &[
             Ok(())
         },
     },
+];
+
+/// Keys of earlier versions, each with what takes its place.
+const REMOVED_KEYS: &[(&str, &str)] = &[
+    (
+        "chroot",
+        "systemd's RootDirectory=, a container, or 'user' alone keep the server away from other \
+         files; remove the line",
+    ),
+    (
+        "max_pending",
+        "no connection waits for a worker; remove the line, or set 'max_connections', the \
+         connections that may be here at once",
+    ),
 ];
 
 impl Config {
@@ -491,6 +492,27 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
 }
 
+/// Which configuration a command is about.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The file that was named.
+    pub file: Option<PathBuf>,
+    /// Options that win over the file.
+    pub overrides: Vec<Override>,
+    /// Where sockets listen that were inherited; the command line knows none.
+    pub inherited: Vec<SocketAddr>,
+}
+
+impl Configured {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn load(&self) -> Result<Loaded, Vec<Mistake>> {
+        load(self.file.as_deref(), &self.overrides, &self.inherited)
+    }
+}
+
 /// Reads the configuration: the named file, else the first of [`SEARCH_PATH`] that exists, else the
 /// built-in defaults; then the command line's values on top, and the addresses of inherited sockets.
 ///
@@ -507,10 +529,10 @@ pub fn load(
         None => SEARCH_PATH
             .iter()
             .map(PathBuf::from)
-            .find(|path| root::here(path).symlink_metadata().is_ok()),
+            .find(|path| path.symlink_metadata().is_ok()),
     };
     let text = match &file {
-        Some(path) => read(path).map_err(|mistake| vec![mistake])?,
+        Some(path) => read(path, named.is_none()).map_err(|mistake| vec![mistake])?,
         None => String::new(),
     };
     let path = file.as_deref().unwrap_or(Path::new(""));
@@ -518,21 +540,35 @@ pub fn load(
     Ok(Loaded { config, file })
 }
 
-fn read(path: &Path) -> Result<String, Mistake> {
+/// Reads the text of a configuration file; one that was found, and not named, has to be one that
+/// root may take.
+fn read(path: &Path, found: bool) -> Result<String, Mistake> {
     let mistake = |message: String| Mistake {
         place: path.display().to_string(),
         message,
     };
+    let cannot_read = |error: io::Error| {
+        mistake(format!(
+            "cannot read the configuration file: {}; expected a text file like the \
+             flashpolicy.conf that comes with flashpolicyd",
+            reason(&error)
+        ))
+    };
+    let (file, metadata) = files::open(path).map_err(cannot_read)?;
+    if found && path.is_relative() && Uid::effective().is_root() {
+        let folder = Path::new(".").metadata().map_err(cannot_read)?;
+        if let Some(why) = planted(&metadata, &folder) {
+            return Err(mistake(format!(
+                "root does not take the configuration of the current folder where another user \
+                 may have put it there: {why}; to take it all the same: --config ./{}",
+                path.display()
+            )));
+        }
+    }
     let mut bytes = Vec::new();
-    File::open(root::here(path))
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
-            mistake(format!(
-                "cannot read the configuration file: {}; expected a text file like the \
-                 flashpolicy.conf that comes with flashpolicyd",
-                reason(&error)
-            ))
-        })?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot_read)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(mistake(
             "larger than 1 MiB: this is no configuration file".into(),
@@ -546,6 +582,16 @@ fn read(path: &Path) -> Result<String, Mistake> {
             message: "not UTF-8 text; save the file as UTF-8".into(),
         }
     })
+}
+
+/// Whether somebody else than root, or than the user who called `sudo`, may have written this file
+/// or put it into this folder; says who.
+fn planted(file: &Metadata, folder: &Metadata) -> Option<String> {
+    let caller = Caller::of_sudo();
+    let of = |what: &str, metadata| {
+        files::others_may_write(metadata, caller).map(|why| format!("the {what}: {why}"))
+    };
+    of("file", file).or_else(|| of("folder", folder))
 }
 
 /// Parses the text of a configuration file, then applies the command line's values.
@@ -723,16 +769,9 @@ impl Draft {
     }
 }
 
-/// Keys that earlier versions had, and what to do about them.
-const REMOVED_KEYS: &[(&str, &str)] = &[(
-    "max_pending",
-    "no connection waits for a worker any more; remove the line, or set 'max_connections', the \
-     connections that may be here at once",
-)];
-
 fn unknown_key(name: &str) -> String {
-    if let Some((_, instead)) = REMOVED_KEYS.iter().find(|(key, _)| *key == name) {
-        return format!("key '{name}' was removed: {instead}");
+    if let Some((key, instead)) = REMOVED_KEYS.iter().find(|(key, _)| *key == name) {
+        return format!("the key '{key}' does not exist any more: {instead}");
     }
     let nearest = KEYS
         .iter()
@@ -974,7 +1013,7 @@ mod tests {
             meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
             timeout = 2.5\nmax_connections = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
             stats_interval = 90s\nstats_file = fp.prom\n\
-            pid_file = /run/x.pid\nuser = nobody\ngroup = 7\nchroot = jail";
+            pid_file = /run/x.pid\nuser = nobody\ngroup = 7";
         let expected = Config {
             listen: vec![
                 listen("127.0.0.1:843"),
@@ -1008,7 +1047,6 @@ mod tests {
             pid_file: Some("/run/x.pid".into()),
             user: Some("nobody".into()),
             group: Some("7".into()),
-            chroot: Some("/etc/jail".into()),
             stats_interval: Duration::from_secs(90),
             stats_file: Some("/etc/fp.prom".into()),
         };
@@ -1043,9 +1081,9 @@ mod tests {
             ("\nworker = 3", "/etc/x.conf:2: unknown key 'worker'; did you mean 'workers'?"),
             (
                 "max_pending = 3",
-                "/etc/x.conf:1: key 'max_pending' was removed: no connection waits for a worker any \
-                 more; remove the line, or set 'max_connections', the connections that may be here \
-                 at once",
+                "/etc/x.conf:1: the key 'max_pending' does not exist any more: no connection waits \
+                 for a worker; remove the line, or set 'max_connections', the connections that may \
+                 be here at once",
             ),
             ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
             (
@@ -1084,6 +1122,12 @@ mod tests {
                 "log_file =",
                 "/etc/x.conf:1: log_file = : the value is missing; \
                  expected the path of the log file, or 'none'",
+            ),
+            (
+                "chroot = /srv",
+                "/etc/x.conf:1: the key 'chroot' does not exist any more: systemd's \
+                 RootDirectory=, a container, or 'user' alone keep the server away from other \
+                 files; remove the line",
             ),
             (
                 "log_level = \u{1b}[2J",

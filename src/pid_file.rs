@@ -3,10 +3,11 @@
 //! record lock: the system tells which process holds it, so nobody has to trust the number in the
 //! file. Nothing here follows a link, waits, or empties a file that holds something else.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -14,6 +15,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
 use crate::config::reason;
+use crate::files::{give_away, whole_file, Owner, Place};
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
@@ -28,10 +30,13 @@ const ATTEMPTS: usize = 50;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
+    place: Place,
     /// Holds the lock until the end of the process.
     locked: File,
     /// There was no such file before.
     created: bool,
+    /// It stays when this is dropped.
+    keeps: bool,
 }
 
 /// Why there is no pid file.
@@ -77,17 +82,10 @@ impl PidFile {
     /// When a live process holds the file, or it cannot be written: it is a link or no regular
     /// file, it has further names, or it holds something else than a process id.
     pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
-        let failed = |error: io::Error| {
-            PidFileError::Failed(format!(
-                "cannot write the pid file {}: {}; set another 'pid_file'",
-                path.display(),
-                reason(&error)
-            ))
-        };
+        let failed = |error: io::Error| PidFileError::Failed(cannot_write(path, &error));
         for _ in 0..ATTEMPTS {
-            let Some((file, created)) = open(path).map_err(failed)? else {
-                continue;
-            };
+            let place = Place::of(path).map_err(failed)?;
+            let (file, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
             if !lock(&file).map_err(failed)? {
                 let pid = holder_of(&file).map_err(failed)?;
                 return Err(PidFileError::Held {
@@ -102,13 +100,13 @@ impl PidFile {
             }
             let mut pid_file = PidFile {
                 path: path.to_owned(),
+                place,
                 locked: file,
                 created,
+                keeps: false,
             };
             if let Err(error) = pid_file.fill() {
-                if !created {
-                    pid_file.keep();
-                }
+                pid_file.keeps = !created;
                 return Err(failed(error));
             }
             return Ok(pid_file);
@@ -118,28 +116,51 @@ impl PidFile {
         )))
     }
 
-    /// Takes the path over from another process, which may hold its file: this process's file is
+    /// Takes the path over from the process `from`, which holds its file: this process's file is
     /// made beside it, locked and filled, and then takes its name. So the path always leads to a
     /// file that a live process holds.
     ///
     /// # Errors
-    /// When no file can be made in this folder, or it cannot get this name.
-    pub fn replace(path: &Path) -> Result<PidFile, PidFileError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        // What an earlier process of this number left behind.
-        let _ = fs::remove_file(&beside);
-        let mut pid_file = PidFile::write(&beside)?;
-        fs::rename(&beside, path).map_err(|error| {
-            PidFileError::Failed(format!(
-                "cannot take over the pid file {}: {}",
-                path.display(),
-                reason(&error)
-            ))
-        })?;
-        pid_file.path = path.to_owned();
-        Ok(pid_file)
+    /// When another process has taken it over meanwhile or is about to, or no file can be made in
+    /// this folder.
+    pub fn replace(path: &Path, from: u32) -> Result<PidFile, PidFileError> {
+        let replaced = || {
+            let place = Place::of(path)?;
+            let beside = place.beside(".new");
+            let locked = create_locked(&place, &beside)?;
+            let mut pid_file = PidFile {
+                path: path.to_owned(),
+                place,
+                locked,
+                created: true,
+                keeps: false,
+            };
+            // As long as the file beside it is there, nobody else takes the path over.
+            let named = pid_file
+                .fill()
+                .and_then(|()| pid_file.require_holder(from))
+                .and_then(|()| {
+                    let place = &pid_file.place;
+                    place.rename(&beside, place.name())
+                });
+            if named.is_err() {
+                pid_file.place.remove(&beside);
+            }
+            named.map(|()| pid_file)
+        };
+        replaced().map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
+    }
+
+    fn require_holder(&self, process: u32) -> io::Result<()> {
+        match holder(&self.path)? {
+            Some(found) if found == process => Ok(()),
+            Some(other) => Err(io::Error::other(format!(
+                "process {other} has taken it over meanwhile"
+            ))),
+            None => Err(io::Error::other(format!(
+                "process {process} has ended meanwhile; start the server as usual"
+            ))),
+        }
     }
 
     /// Puts the process id in the place of the one of an earlier run.
@@ -160,33 +181,73 @@ impl PidFile {
         writeln!(self.locked, "{}", std::process::id())
     }
 
-    /// Leaves the file where it is when this is dropped.
-    fn keep(&mut self) {
-        self.path = PathBuf::new();
+    /// Removes the file, unless another server has its own one there by now.
+    pub fn remove(&self) {
+        if leads_to(&self.path, &self.locked) {
+            self.place.remove(self.place.name());
+        }
     }
 
-    /// Gives the file to another user and group; none leaves that one as it is. Done on the open
-    /// file, and only where it has one name and was made here or belongs to root or that user.
+    /// Whether the path leads to another file by now: a new server has taken over.
+    pub fn was_taken_over(&self) -> bool {
+        self.path.exists() && !leads_to(&self.path, &self.locked)
+    }
+
+    /// Gives the file to another user and group; none leaves that one as it is. One that somebody
+    /// else may have put there keeps its owner: that changes nothing for this process.
     ///
     /// # Errors
     /// What the system says.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let file = self.locked.metadata()?;
-        let ours = self.created || file.uid() == 0 || Some(file.uid()) == uid;
-        if file.nlink() == 1 && ours {
-            fchown(&self.locked, uid, gid)?;
-        }
+        give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
         Ok(())
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Another server may have its own file there by now.
-        if leads_to(&self.path, &self.locked) {
-            let _ = fs::remove_file(&self.path);
+        if !self.keeps {
+            self.remove();
         }
     }
+}
+
+/// Whether a pid file at this path could be written, without making one.
+///
+/// # Errors
+/// A sentence for why not.
+pub fn can_write(path: &Path) -> Result<(), String> {
+    Place::of(path)
+        .and_then(|place| place.could_write(false))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+/// Makes a file that is not there yet and locks it. One that nobody holds was left behind.
+fn create_locked(place: &Place, name: &OsStr) -> io::Result<File> {
+    let file = match place.create(name, OFlag::O_RDWR) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let left_behind = place.open(name, OFlag::O_RDWR, false)?;
+            if holder_of(&left_behind)?.is_some() {
+                return Err(io::Error::other("another server is about to take it over"));
+            }
+            place.remove(name);
+            place.create(name, OFlag::O_RDWR)?
+        }
+        made => made?,
+    };
+    if lock(&file)? {
+        Ok(file)
+    } else {
+        Err(io::Error::other("another process holds the new one"))
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!(
+        "cannot write the pid file {}: {}; set another 'pid_file'",
+        path.display(),
+        reason(error)
+    )
 }
 
 /// The process that holds the pid file at `path`: none where nobody does or there is no such file,
@@ -197,68 +258,11 @@ impl Drop for PidFile {
 /// # Errors
 /// When the file cannot be read, or is none.
 pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-    let opened = options().read(true).open(path);
+    let opened = Place::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
     match opened {
-        Ok(file) => {
-            regular(&file)?;
-            holder_of(&file)
-        }
+        Ok(file) => holder_of(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(explained(error)),
-    }
-}
-
-/// Never through a link, never waiting for the other end of a FIFO.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits());
-    options
-}
-
-/// Opens the file, or makes it; the flag says which. None where it vanished in between.
-fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
-    match options().read(true).write(true).open(path) {
-        Ok(file) => {
-            regular(&file)?;
-            match file.metadata()?.nlink() {
-                0 => Ok(None),
-                1 => Ok(Some((file, false))),
-                names => Err(io::Error::other(format!(
-                    "the file has {names} names (hard links), and is left as it is"
-                ))),
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(path);
-            match made {
-                Ok(file) => Ok(Some((file, true))),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-                Err(error) => Err(error),
-            }
-        }
-        Err(error) => Err(explained(error)),
-    }
-}
-
-fn regular(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
-}
-
-/// What the system says of a link or of a FIFO misleads.
-fn explained(error: io::Error) -> io::Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
-        Some(Errno::ENXIO) => io::Error::other("it is no regular file"),
-        _ => error,
+        Err(error) => Err(error),
     }
 }
 
@@ -270,20 +274,9 @@ fn leads_to(path: &Path, file: &File) -> bool {
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
-/// A write lock of the whole file.
-fn whole_file() -> libc::flock {
-    libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
-}
-
 /// False where another process has it.
 fn lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
         Err(error) => Err(error.into()),
@@ -291,7 +284,7 @@ fn lock(file: &File) -> io::Result<bool> {
 }
 
 fn holder_of(file: &File) -> io::Result<Option<u32>> {
-    let mut found = whole_file();
+    let mut found = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut found))?;
     if found.l_type == libc::F_UNLCK as libc::c_short {
         return Ok(None);
@@ -302,6 +295,7 @@ fn holder_of(file: &File) -> io::Result<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_that_holds_no_process_id_is_refused_and_left_as_it_is() {
@@ -339,27 +333,14 @@ mod tests {
         for (name, expected) in [
             ("link", "it is a symbolic link"),
             ("hard", "the file has 2 names"),
-            ("folder", "Is a directory"),
-            ("fifo", "it is no regular file"),
+            ("folder", "it is a folder"),
+            ("fifo", "it is a FIFO"),
         ] {
             let error = PidFile::write(&path(name)).unwrap_err().to_string();
             assert!(error.contains(expected), "{name}: {error}");
             assert!(path(name).symlink_metadata().is_ok(), "{name}");
         }
         assert_eq!(fs::read_to_string(path("victim")).unwrap(), "1");
-    }
-
-    #[test]
-    fn a_file_that_is_taken_over_has_one_name_and_its_former_holder_leaves_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.pid");
-        let before = PidFile::write(&file).unwrap();
-        let after = PidFile::replace(&file).unwrap();
-        drop(before);
-        assert!(leads_to(&file, &after.locked));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        drop(after);
-        assert!(!file.exists());
     }
 
     #[test]

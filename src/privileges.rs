@@ -1,19 +1,17 @@
-//! User, group and chroot: what was needed to bind the ports is given away once they are bound.
-//! Users and groups are looked up in `/etc/passwd` and `/etc/group` themselves: the C library's
-//! look-up loads other libraries, which a static binary cannot. It opens nothing else.
+//! User and group: what was needed to bind the ports is given away once they are bound. Users and
+//! groups are looked up in `/etc/passwd` and `/etc/group` themselves: the C library's look-up loads
+//! other libraries, which a static binary cannot. It makes and changes no file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::fchown;
+use std::fs;
 use std::path::Path;
 
-use nix::unistd::{chdir, chroot, setgid, setgroups, setuid, Gid, Uid};
+use nix::unistd::{getgroups, setegid, seteuid, setgid, setgroups, setuid, Gid, Uid};
 
-use crate::config::{reason, Config};
-use crate::pid_file::PidFile;
-use crate::root;
+use crate::config::Config;
+use crate::files::{self, Owner};
 
 /// What the process will be.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     uid: Option<u32>,
     gid: Option<u32>,
@@ -24,20 +22,20 @@ impl Identity {
     pub fn uid(&self) -> Option<u32> {
         self.uid
     }
+
+    /// Whom the files belong to that the server goes on writing; none where that does not change.
+    pub fn owner(&self) -> Option<Owner> {
+        let Identity { uid, gid } = *self;
+        let changes = uid.is_some() || gid.is_some();
+        (changes && Uid::effective().is_root()).then_some(Owner { uid, gid })
+    }
 }
 
-/// Gives away what the configuration says, in the order in which each step is still allowed.
+/// Becomes what the configuration says, for good.
 ///
 /// # Errors
 /// What could not be done, and what to do about it.
-pub fn give_away(config: &Config, identity: &Identity) -> Result<(), String> {
-    if let Some(file) = &config.log_file {
-        hand_over(file, identity)
-            .map_err(|error| format!("cannot give {} away: {}", file.display(), reason(&error)))?;
-    }
-    if let Some(folder) = &config.chroot {
-        enter(folder)?;
-    }
+pub fn give_away(identity: &Identity) -> Result<(), String> {
     become_it(identity).map_err(|error| {
         format!(
             "cannot become the configured user and group: {error}; start as root, or remove \
@@ -50,58 +48,77 @@ pub fn give_away(config: &Config, identity: &Identity) -> Result<(), String> {
     if Uid::effective().is_root() {
         log::warn!("Running as root. Set 'user' (such as 'user = nobody') to change that.");
     }
-    for file in unreadable(config) {
-        log::warn!("{file} cannot be read any more as this user: a reload will fail.");
-    }
     Ok(())
 }
 
-/// Gives the pid file to the future user.
+/// Does something with the rights of the future user, and takes root's back; only for a process
+/// with one thread. Without the right to change, it is done as this user.
 ///
 /// # Errors
-/// What the system says.
-pub fn give_pid_file(file: &PidFile, identity: &Identity) -> Result<(), String> {
-    if identity.uid.is_none() && identity.gid.is_none() || !Uid::effective().is_root() {
-        return Ok(());
-    }
-    file.give_to(identity.uid, identity.gid)
-        .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))
+/// When the rights could not be changed or taken back.
+pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(owner) = identity.owner() else {
+        return Ok(act());
+    };
+    let failed = |error: nix::Error| {
+        format!(
+            "cannot try what the configured user may do: {}",
+            error.desc()
+        )
+    };
+    let (uid, gid, groups) = (
+        Uid::effective(),
+        Gid::effective(),
+        getgroups().map_err(failed)?,
+    );
+    let future = owner.gid.map_or(gid, Gid::from_raw);
+    setgroups(&[future])
+        .and_then(|()| setegid(future))
+        .and_then(|()| seteuid(owner.uid.map_or(uid, Uid::from_raw)))
+        .map_err(failed)?;
+    let outcome = act();
+    seteuid(uid)
+        .and_then(|()| setegid(gid))
+        .and_then(|()| setgroups(&groups))
+        .map_err(failed)?;
+    Ok(outcome)
 }
 
-/// Looks the configured user and group up, and at the folder for the chroot.
+/// Looks the configured user and group up.
 ///
 /// # Errors
 /// What is not there.
 pub fn look_up(config: &Config) -> Result<Identity, String> {
-    if let Some(folder) = config.chroot.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(format!(
-            "chroot = {}: there is no such folder; make it, or set another",
-            folder.display()
-        ));
-    }
-    let mut identity = Identity {
-        uid: None,
-        gid: None,
-    };
+    let mut identity = Identity::default();
     if let Some(user) = &config.user {
-        let [uid, gid] = entry("/etc/passwd", user, [2, 3])
-            .or_else(|| {
-                let uid = user.parse().ok()?;
-                Some([uid, uid])
-            })
-            .ok_or_else(|| {
-                format!(
+        let number = user.parse().ok();
+        let known = find("/etc/passwd", [2, 3], |name, _| name == user)
+            .or_else(|| find("/etc/passwd", [2, 3], |_, [uid, _]| Some(uid) == number));
+        identity = match (known, number, &config.group) {
+            (Some([uid, gid]), _, _) => Identity {
+                uid: Some(uid),
+                gid: Some(gid),
+            },
+            (None, Some(_), Some(_)) => Identity {
+                uid: number,
+                gid: None,
+            },
+            (None, Some(_), None) => {
+                return Err(format!(
+                    "user = {user}: /etc/passwd knows no user with this number, and so no group; \
+                     set 'group' too"
+                ))
+            }
+            (None, None, _) => {
+                return Err(format!(
                     "user = {user}: there is no such user in /etc/passwd; expected one that is, \
                      or a number"
-                )
-            })?;
-        identity = Identity {
-            uid: Some(uid),
-            gid: Some(gid),
+                ))
+            }
         };
     }
     if let Some(group) = &config.group {
-        let [gid] = entry("/etc/group", group, [2])
+        let [gid] = find("/etc/group", [2], |name, _| name == group)
             .or_else(|| group.parse().ok().map(|gid| [gid]))
             .ok_or_else(|| {
                 format!(
@@ -114,48 +131,21 @@ pub fn look_up(config: &Config) -> Result<Identity, String> {
     Ok(identity)
 }
 
-/// The numbers in these columns of the line of `name`.
-fn entry<const N: usize>(file: &str, name: &str, columns: [usize; N]) -> Option<[u32; N]> {
+/// The numbers in these columns of the first line that is wanted.
+fn find<const N: usize>(
+    file: &str,
+    columns: [usize; N],
+    wanted: impl Fn(&str, [u32; N]) -> bool,
+) -> Option<[u32; N]> {
     let text = fs::read_to_string(file).ok()?;
-    let fields = text
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&name))?;
-    let mut numbers = [0; N];
-    for (number, column) in numbers.iter_mut().zip(columns) {
-        *number = fields.get(column)?.parse().ok()?;
-    }
-    Some(numbers)
-}
-
-/// Lets the future user open the file anew.
-fn hand_over(file: &Path, identity: &Identity) -> io::Result<()> {
-    if identity.uid.is_none() && identity.gid.is_none() || !Uid::effective().is_root() {
-        return Ok(());
-    }
-    fchown(
-        OpenOptions::new().append(true).open(file)?,
-        identity.uid,
-        identity.gid,
-    )
-}
-
-fn enter(folder: &Path) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        format!(
-            "cannot make {} the root folder: {error}; it has to exist, and the server to be \
-             started as root",
-            folder.display()
-        )
-    };
-    let (before, root) = std::env::current_dir()
-        .and_then(|before| Ok((before, std::path::absolute(folder)?)))
-        .map_err(|error| failed(&reason(&error)))?;
-    chroot(folder)
-        .and_then(|()| chdir("/"))
-        .map_err(|error| failed(&error.desc()))?;
-    root::changed(&root, &before);
-    Ok(())
+    text.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        let mut numbers = [0; N];
+        for (number, column) in numbers.iter_mut().zip(columns) {
+            *number = fields.get(column)?.parse().ok()?;
+        }
+        wanted(fields.first()?, numbers).then_some(numbers)
+    })
 }
 
 /// Supplementary groups first, the user last: after that nothing else is allowed.
@@ -179,53 +169,55 @@ fn become_it(identity: &Identity) -> Result<(), &'static str> {
         .map_err(nix::Error::desc)
 }
 
-/// Files that a reload reads and this user may not.
-fn unreadable(config: &Config) -> Vec<String> {
-    let files = config.policy_files();
-    let readable =
-        |file: &Path| File::open(root::here(file)).and_then(|mut file| file.read(&mut [0]));
+/// What a reload will fail with: files that it reads and this user may not. `file` is the
+/// configuration.
+pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let files = file.into_iter().chain(config.policy_files());
     files
-        .into_iter()
-        .filter(|file| readable(file).is_err())
-        .map(|file| file.display().to_string())
-        .collect()
-}
-
-/// The files of this configuration that a chroot puts out of reach, each with what that means.
-pub fn out_of_reach(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let (Some(root), Ok(folder)) = (&config.chroot, std::env::current_dir()) else {
-        return Vec::new();
-    };
-    let root = folder.join(root);
-    let reload = "a reload will fail";
-    let policies = config.policy_files().into_iter().map(|path| (path, reload));
-    let others = [
-        (file, reload),
-        (
-            config.log_file.as_deref(),
-            "it cannot be opened anew when it was moved away, and is emptied when it is full",
-        ),
-        (
-            config.stats_file.as_deref(),
-            "the statistics cannot be written",
-        ),
-        (
-            config.pid_file.as_deref(),
-            "it cannot be removed at the end",
-        ),
-    ];
-    let others = others
-        .into_iter()
-        .filter_map(|(path, what)| Some((path?, what)));
-    policies
-        .chain(others)
-        .filter(|(path, _)| root::below(&root, &folder.join(path)).is_none())
-        .map(|(path, what)| {
+        .filter(|file| files::open(file).is_err())
+        .map(|file| {
             format!(
-                "{} lies outside of the chroot {}: {what}",
-                path.display(),
-                root.display()
+                "{} cannot be read as the configured user: a reload will fail",
+                file.display()
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked_up(user: &str, group: Option<&str>) -> Result<Identity, String> {
+        look_up(&Config {
+            user: Some(user.into()),
+            group: group.map(String::from),
+            ..Config::default()
+        })
+    }
+
+    #[test]
+    fn a_number_has_the_group_that_the_password_file_gives_it() {
+        // games:x:5:60 on Debian; any line with two numbers will do.
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        let other = passwd.lines().find_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            let both = (fields[2].parse::<u32>().ok()?, fields[3].parse().ok()?);
+            (both.0 != both.1).then_some(both)
+        });
+        let Some((uid, gid)) = other else {
+            println!("skipped: every user has the group of its number");
+            return;
+        };
+        let identity = looked_up(&uid.to_string(), None).unwrap();
+        assert_eq!((identity.uid, identity.gid), (Some(uid), Some(gid)));
+    }
+
+    #[test]
+    fn a_number_without_a_line_needs_a_group() {
+        let error = looked_up("3999999", None).unwrap_err();
+        assert!(error.contains("set 'group' too"), "{error}");
+        let identity = looked_up("3999999", Some("77")).unwrap();
+        assert_eq!((identity.uid, identity.gid), (Some(3_999_999), Some(77)));
+    }
 }

@@ -9,11 +9,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cli::Configured;
-use crate::config::{self, Config, Loaded};
-use crate::root;
+use crate::config::{self, Config, Configured, Loaded};
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
+
+/// So many findings of one policy, or of the configuration, go into the log: a file can hold
+/// thousands of them, and each reload or change would write them all.
+const MOST_FINDINGS: usize = 20;
+
+/// What a reload took over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The policies, one for each listener; none where they are the same as before.
+    pub policies: Option<Policies>,
+    /// What the log warned of.
+    pub warnings: Vec<String>,
+    /// The sentence that the log has about it.
+    pub outcome: String,
+}
 
 /// Knows the configuration that is in force and where it came from.
 pub struct Reloader {
@@ -31,8 +44,8 @@ struct Watched {
     path: PathBuf,
     /// The state that is served, or that was complained about.
     settled: State,
-    /// A state with errors, seen once: the file may be half written.
-    doubtful: Option<State>,
+    /// A new state, seen by the last look: the file may be half written.
+    seen: Option<State>,
 }
 
 /// Everything about a file that changes when its content does; none: there is no such file.
@@ -43,13 +56,13 @@ impl Watched {
         Watched {
             path: path.to_owned(),
             settled: state_of(path),
-            doubtful: None,
+            seen: None,
         }
     }
 }
 
 fn state_of(path: &Path) -> State {
-    let file = fs::metadata(root::here(path)).ok()?;
+    let file = fs::metadata(path).ok()?;
     Some((
         file.dev(),
         file.ino(),
@@ -84,18 +97,24 @@ fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
 
 /// Logs what was found in policies that are served.
 pub fn log_warnings(all: &[Served]) {
-    for served in all {
+    for line in warnings_of(all) {
+        log::warn!("{line}");
+    }
+}
+
+fn warnings_of(all: &[Served]) -> Vec<String> {
+    let warnings = all.iter().map(|served| {
         if served.source == Source::BuiltIn {
-            log::warn!(
+            vec![
                 "No policy is configured: the built-in one lets content from anywhere connect to \
                  every port of this host. Set 'allow' or 'policy_file' to change that."
-            );
+                    .into(),
+            ]
         } else {
-            for line in served.lines() {
-                log::warn!("{line}");
-            }
+            first(served.lines())
         }
-    }
+    });
+    warnings.flatten().collect()
 }
 
 impl Reloader {
@@ -153,7 +172,7 @@ impl Reloader {
     fn settle(&mut self, states: &[State]) {
         for (watched, state) in self.watched.iter_mut().zip(states) {
             watched.settled = *state;
-            watched.doubtful = None;
+            watched.seen = None;
         }
     }
 }
@@ -167,58 +186,71 @@ impl Reloader {
         }
     }
 
-    /// Reads the configuration and its policies anew. Comes back with the policies when all of it
-    /// is free of errors.
-    pub fn reload(&mut self) -> Option<Policies> {
+    /// Reads the configuration and its policies anew, and takes them over when all of it is free of
+    /// errors. The log has the outcome.
+    ///
+    /// # Errors
+    /// The lines that the log has about it; the last good state goes on.
+    pub fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
         log::info!("Reloading...");
-        let Loaded { mut config, file } = match self.configured.load() {
-            Ok(loaded) => loaded,
-            Err(mistakes) => {
-                log::error!("Reload failed; the last good configuration goes on:");
-                for mistake in mistakes {
-                    log::error!("{mistake}");
+        let reloaded = self.read_anew();
+        match &reloaded {
+            Ok(Reloaded {
+                warnings, outcome, ..
+            }) => {
+                for warning in warnings {
+                    log::warn!("{warning}");
                 }
-                return None;
+                log::info!("{outcome}");
             }
-        };
+            Err(lines) => {
+                for line in lines {
+                    log::error!("{line}");
+                }
+            }
+        }
+        reloaded
+    }
+
+    fn read_anew(&mut self) -> Result<Reloaded, Vec<String>> {
+        let Loaded { mut config, file } = self.configured.load().map_err(|mistakes| {
+            let mistakes = mistakes.iter().map(ToString::to_string).collect();
+            let mut lines = first(mistakes);
+            lines.insert(
+                0,
+                "Reload failed; the last good configuration goes on:".into(),
+            );
+            lines
+        })?;
+        let name = file.map(|file| file.display().to_string());
         let restart = self.config.needs_restart(&config);
         // The ports stay bound; what can change is what they serve.
         config.listen = self.listeners(&config);
         let watched = watch_list(&config);
-        let (all, policies) = match policies(&config) {
-            Ok(good) => good,
-            Err(bad) => {
-                log::error!("Reload failed; the last good policies go on:");
-                log_all(&bad);
-                return None;
-            }
-        };
+        let (all, policies) = policies(&config).map_err(|bad| {
+            let mut lines = vec!["Reload failed; the last good policies go on:".to_string()];
+            lines.extend(findings(&bad));
+            lines
+        })?;
         if is_built_in(&config) && !is_built_in(&self.config) {
-            log::error!(
+            return Err(vec![format!(
                 "Reload failed; the last good policies go on: {} does not say any more whose \
                  content may connect, as if it was half written. Only a restart takes that over.",
-                file.map_or("the configuration".into(), |file| file
-                    .display()
-                    .to_string())
-            );
-            return None;
+                name.as_deref().unwrap_or("the configuration")
+            )]);
         }
         log::set_max_level(config.log_level);
         let changed = policies != self.serving;
+        let mut warnings = Vec::new();
         if changed {
-            log_warnings(&all);
+            warnings.extend(warnings_of(&all));
         }
         if !restart.is_empty() {
-            log::warn!(
+            warnings.push(format!(
                 "These changes take effect only with a restart: {}.",
                 restart.join(", ")
-            );
+            ));
         }
-        log::info!(
-            "Reloaded {}; the policies {}.",
-            file.map_or("the defaults".into(), |file| file.display().to_string()),
-            if changed { "changed" } else { "are the same" }
-        );
         self.config = Config {
             policy_watch: config.policy_watch,
             stats_interval: config.stats_interval,
@@ -232,62 +264,85 @@ impl Reloader {
         self.watched = watched;
         self.complained = false;
         self.serving.clone_from(&policies);
-        Some(policies)
+        Ok(Reloaded {
+            policies: changed.then_some(policies),
+            warnings,
+            outcome: format!(
+                "Reloaded {}; the policies {}.",
+                name.as_deref().unwrap_or("the defaults"),
+                if changed { "changed" } else { "are the same" }
+            ),
+        })
     }
 
-    /// Looks at the policy files, when it is time. Comes back with the policies when a file changed
-    /// and all of them are free of errors.
+    /// Looks at the policy files, when it is time. Gives the policies when a file changed and all
+    /// of them are free of errors. A changed file counts once two looks in a row saw the same of
+    /// it, and reading it did not overlap with a change: before that it may be half written.
     pub fn look(&mut self) -> Option<Policies> {
         let watch = self.config.policy_watch;
         if watch.is_zero() || self.last_look.elapsed() < watch {
             return None;
         }
         self.last_look = Instant::now();
-        let states: Vec<State> = self.watched.iter().map(|w| state_of(&w.path)).collect();
-        let both = self.watched.iter().zip(&states);
-        let changed: Vec<_> = both
-            .filter(|(watched, state)| watched.settled != **state)
-            .map(|(watched, _)| watched.path.display().to_string())
-            .collect();
-        if changed.is_empty() {
-            for watched in &mut self.watched {
-                watched.doubtful = None;
-            }
+        let states = self.states();
+        let changed = self.changed(&states);
+        let rests = |(watched, state): (&Watched, &State)| {
+            watched.settled == *state || watched.seen.as_ref() == Some(state)
+        };
+        let at_rest = self.watched.iter().zip(&states).all(rests);
+        for (watched, state) in self.watched.iter_mut().zip(&states) {
+            watched.seen = (watched.settled != *state).then_some(*state);
+        }
+        if changed.is_empty() || !at_rest {
             return None;
         }
-        match policies(&self.config) {
-            Ok((all, policies)) => {
-                self.settle(&states);
-                let complained = std::mem::take(&mut self.complained);
-                if policies == self.serving {
-                    if complained {
-                        log::info!("The policy files are free of errors again.");
-                    }
-                    return None;
-                }
-                log::info!("Changed: {}. The new policy is served.", changed.join(", "));
-                log_warnings(&all);
-                self.serving.clone_from(&policies);
-                Some(policies)
-            }
+        let read = policies(&self.config);
+        if self.states() != states {
+            return None;
+        }
+        self.settle(&states);
+        match read {
+            Ok((all, policies)) => self.take_over(&changed, &all, policies),
             Err(bad) => {
-                let doubtful = self.watched.iter().zip(&states);
-                let again = doubtful
-                    .filter(|(watched, state)| watched.settled != **state)
-                    .all(|(watched, state)| watched.doubtful.as_ref() == Some(state));
-                if again {
-                    self.settle(&states);
-                    self.complained = true;
-                    log::error!("A policy file changed and has errors; the last good one goes on:");
-                    log_all(&bad);
-                } else {
-                    for (watched, state) in self.watched.iter_mut().zip(states) {
-                        watched.doubtful = Some(state);
-                    }
+                self.complained = true;
+                log::error!("A policy file changed and has errors; the last good one goes on:");
+                for line in findings(&bad) {
+                    log::error!("{line}");
                 }
                 None
             }
         }
+    }
+
+    fn take_over(
+        &mut self,
+        changed: &[String],
+        all: &[Served],
+        policies: Policies,
+    ) -> Option<Policies> {
+        let complained = std::mem::take(&mut self.complained);
+        if policies == self.serving {
+            if complained {
+                log::info!("The policy files are free of errors again.");
+            }
+            return None;
+        }
+        log::info!("Changed: {}. The new policy is served.", changed.join(", "));
+        log_warnings(all);
+        self.serving.clone_from(&policies);
+        Some(policies)
+    }
+
+    fn states(&self) -> Vec<State> {
+        self.watched.iter().map(|w| state_of(&w.path)).collect()
+    }
+
+    /// The files that are not as they were.
+    fn changed(&self, states: &[State]) -> Vec<String> {
+        let both = self.watched.iter().zip(states);
+        both.filter(|(watched, state)| watched.settled != **state)
+            .map(|(watched, _)| watched.path.display().to_string())
+            .collect()
     }
 }
 
@@ -297,10 +352,21 @@ fn is_built_in(config: &Config) -> bool {
     sources.into_iter().any(|source| source == Source::BuiltIn)
 }
 
-fn log_all(all: &[Served]) {
-    for line in all.iter().flat_map(Served::lines) {
-        log::error!("{line}");
+/// What was found in policies, with an end to each one's list.
+fn findings(all: &[Served]) -> Vec<String> {
+    all.iter()
+        .flat_map(|served| first(served.lines()))
+        .collect()
+}
+
+/// The first findings, and how many more there are.
+fn first(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MOST_FINDINGS);
+    if more > 0 {
+        lines.truncate(MOST_FINDINGS);
+        lines.push(format!("and {more} more; 'flashpolicyd check' shows all"));
     }
+    lines
 }
 
 /// To be made before the files are read: a change after that is seen by the next look.
@@ -310,4 +376,47 @@ fn watch_list(config: &Config) -> Vec<Watched> {
         .into_iter()
         .map(Watched::new)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_gives_its_outcome_to_the_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.conf");
+        let configure = |text: &str| fs::write(&file, text).unwrap();
+        configure("allow = a.example 1");
+        let configured = Configured {
+            file: Some(file.clone()),
+            overrides: Vec::new(),
+            inherited: Vec::new(),
+        };
+        let loaded = configured.load().unwrap();
+        let (mut reloader, _) = Reloader::start(&configured, &loaded).ok().unwrap();
+        let name = file.display();
+
+        let same = reloader.reload().unwrap();
+        assert_eq!(same.policies, None);
+        let outcome = format!("Reloaded {name}; the policies are the same.");
+        assert_eq!(same.outcome, outcome);
+
+        configure("allow = a.example 2\nworkers = 3");
+        let changed = reloader.reload().unwrap();
+        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+        let restart = "These changes take effect only with a restart: workers.".to_string();
+        assert!(changed.warnings.contains(&restart), "{changed:?}");
+
+        configure("worker = 3");
+        let lines = reloader.reload().unwrap_err();
+        assert_eq!(
+            lines,
+            [
+                "Reload failed; the last good configuration goes on:".to_string(),
+                format!("{name}:1: unknown key 'worker'; did you mean 'workers'?"),
+            ]
+        );
+        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+    }
 }

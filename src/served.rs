@@ -2,14 +2,12 @@
 //! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this room. It
 //! opens policy files; it serves nothing and decides nothing.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{reason, Config, Listen, DEFAULT_ALLOW};
+use crate::files;
 use crate::policy::{self, Policy, Reading, MAX_POLICY_BYTES};
-use crate::root;
 
 /// One policy and where it is served.
 pub struct Served {
@@ -163,17 +161,10 @@ pub fn source_of(listen: &Listen, config: &Config) -> Source {
 /// # Errors
 /// A sentence for why it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(root::here(path))
-        .and_then(|file| {
-            file.take(MAX_POLICY_BYTES as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
-        .map_err(|error: io::Error| {
-            format!(
-                "cannot read the policy: {}; check the path and the right to read it",
-                reason(&error)
-            )
-        })?;
-    Ok(bytes)
+    files::read(path, MAX_POLICY_BYTES as u64).map_err(|error| {
+        format!(
+            "cannot read the policy: {}; check the path and the right to read it",
+            reason(&error)
+        )
+    })
 }

@@ -2,14 +2,16 @@
 //! line of the log and as a file for Prometheus. They only count: what happened is decided
 //! elsewhere.
 
-use std::fmt::{self, Write};
-use std::fs;
-use std::io;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::root;
+use nix::fcntl::OFlag;
+
+use crate::config::reason;
+use crate::files::Place;
 
 /// One event counter, shared by all threads.
 #[derive(Debug, Default)]
@@ -249,15 +251,37 @@ impl Snapshot<'_> {
     /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says; also when something else than a regular file is in its place, or in
+    /// that of the new one beside it.
     pub fn write_file(&self, path: &Path) -> io::Result<()> {
+        let place = Place::of(path)?;
+        place.require_replaceable()?;
         // node_exporter takes files that end in .prom; this one does not.
-        let path = root::here(path);
-        let mut new = path.as_os_str().to_owned();
-        new.push(".new");
-        fs::write(&new, self.prometheus())?;
-        fs::rename(&new, &path)
+        let new = place.beside(".new");
+        let mut file = place.create_over(&new, OFlag::O_WRONLY)?;
+        let written = file.write_all(self.prometheus().as_bytes());
+        let replaced = written.and_then(|()| place.rename(&new, place.name()));
+        if replaced.is_err() {
+            place.remove(&new);
+        }
+        replaced
     }
+}
+
+/// Whether this user could replace a statistics file at this path; where not, a sentence for why.
+pub fn cannot_write(path: &Path) -> Option<String> {
+    let place = Place::of(path).and_then(|place| {
+        place.require_replaceable()?;
+        place.could_rename().then_some(()).ok_or_else(|| {
+            io::Error::other("its folder does not allow it to be replaced; give it to that user")
+        })
+    });
+    let error = place.err()?;
+    Some(format!(
+        "stats_file {}: the statistics cannot be written: {}",
+        path.display(),
+        reason(&error)
+    ))
 }
 
 /// Prometheus' text format, line by line.

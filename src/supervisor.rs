@@ -44,6 +44,7 @@ pub fn run(
         }
     }
     log::info!("Stopping server...");
+    upkeep.stopping();
     notify::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
     log::info!("Totals: {}.", figures());

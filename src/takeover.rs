@@ -67,8 +67,8 @@ impl Predecessor {
     }
 
     /// Its process.
-    pub fn pid(&self) -> i32 {
-        self.pid.as_raw()
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
     }
 
     /// Asks it to stop. It serves those who are with it, `timeout` long at the most.

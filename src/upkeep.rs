@@ -3,13 +3,15 @@
 //! stop or a client.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::reason;
 use crate::logging::Logging;
 use crate::notify;
-use crate::reload::Reloader;
+use crate::pid_file::PidFile;
+use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
 use crate::stats::Snapshot;
 
@@ -26,10 +28,11 @@ const LAST_FILE: Duration = Duration::from_secs(2);
 enum Task {
     Reload(Option<Sender<Outcome>>),
     WriteStatistics(Option<Sender<()>>),
+    Stopping,
 }
 
-/// What came of a reload: a sentence, or the lines that say what is wrong.
-pub type Outcome = Result<String, Vec<String>>;
+/// What came of a reload, or the lines that say what is wrong.
+pub type Outcome = Result<Reloaded, Vec<String>>;
 
 /// Asks the thread for something.
 #[derive(Clone)]
@@ -40,12 +43,18 @@ impl Upkeep {
     ///
     /// # Errors
     /// When the system refuses it; the text says so.
-    pub fn start(reloader: Reloader, server: Handle, logging: Logging) -> Result<Upkeep, String> {
+    pub fn start(
+        reloader: Reloader,
+        server: Handle,
+        logging: Logging,
+        pid_file: Option<Arc<PidFile>>,
+    ) -> Result<Upkeep, String> {
         let (sender, tasks) = mpsc::channel();
         let keeper = Keeper {
             reloader,
             server,
             logging,
+            pid_file,
             line_written: Instant::now(),
             file_written: None,
             file_failed: false,
@@ -70,6 +79,11 @@ impl Upkeep {
         receiver.recv_timeout(time).ok()
     }
 
+    /// The server begins to stop.
+    pub fn stopping(&self) {
+        let _ = self.0.send(Task::Stopping);
+    }
+
     /// Asks for the file with the statistics, and does not wait for it.
     pub fn write_statistics(&self) {
         let _ = self.0.send(Task::WriteStatistics(None));
@@ -90,6 +104,7 @@ struct Keeper {
     reloader: Reloader,
     server: Handle,
     logging: Logging,
+    pid_file: Option<Arc<PidFile>>,
     line_written: Instant,
     file_written: Option<Instant>,
     file_failed: bool,
@@ -112,6 +127,11 @@ impl Keeper {
                     if let Some(asked) = asked {
                         let _ = asked.send(());
                     }
+                }
+                // The new server rotates the log that both write.
+                Ok(Task::Stopping) => {
+                    let taken_over = self.pid_file.as_ref().is_some_and(|f| f.was_taken_over());
+                    self.logging.rotate_from_now(!taken_over);
                 }
                 Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -136,23 +156,23 @@ impl Keeper {
             self.write_file();
         }
         if let Some(policies) = self.reloader.look() {
-            self.server.set_policies(policies);
+            self.server.set_policies(&policies);
         }
     }
 
     fn reload(&mut self) -> Outcome {
         self.logging.look();
         notify::reloading();
-        let policies = self.reloader.reload();
-        let outcome = match policies {
-            Some(policies) => {
-                self.server.set_policies(policies);
-                Ok("reloaded".into())
-            }
-            None => Err(Vec::new()),
-        };
+        let reloaded = self.reloader.reload();
+        if let Ok(Reloaded {
+            policies: Some(policies),
+            ..
+        }) = &reloaded
+        {
+            self.server.set_policies(policies);
+        }
         notify::ready();
-        outcome
+        reloaded
     }
 
     fn snapshot(&self) -> Snapshot<'_> {

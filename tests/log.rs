@@ -271,3 +271,138 @@ fn a_moved_log_is_followed_by_a_new_one_and_no_line_is_lost() {
     assert_eq!(old.matches("Policy sent.").count(), 1);
     assert_eq!(server.log().matches("Policy sent.").count(), 1);
 }
+
+/// The lines of the log and of all its old ones.
+fn all_lines(server: &Server) -> Vec<String> {
+    let folder = server.log.parent().unwrap();
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let logs = entries.filter(|path| path.to_string_lossy().contains("flashpolicy.log"));
+    let texts = logs.map(|path| fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| text.lines().map(String::from).collect::<Vec<_>>())
+        .collect()
+}
+
+/// How many lines the totals say were lost.
+fn lost(server: &Server) -> usize {
+    let log = server.log();
+    let totals = log.lines().last().unwrap();
+    let before = totals.split(" log lines lost").next().unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Connects clients, then has `fail` make rotation impossible, lets them all ask, and asserts that
+/// no line is lost that is not counted.
+fn assert_nothing_is_lost_uncounted(mut server: Server, fail: impl FnOnce(&Server)) {
+    // Enough for the file to reach twice its size.
+    const CLIENTS: usize = 250;
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    wait_for("all of them to be accepted", || {
+        let lines = all_lines(&server);
+        let accepted = lines.iter().filter(|l| l.contains("Connection accepted."));
+        (accepted.count() == CLIENTS).then_some(())
+    });
+    fail(&server);
+    for client in &mut clients {
+        client.send(REQUEST);
+        assert_eq!(client.rest(), BUILT_IN);
+    }
+    assert!(server.stop().success());
+    let lines = all_lines(&server);
+    let there = |text: &str| lines.iter().filter(|l| l.contains(text)).count();
+    let clients_lines = there("Connection accepted.") + there("Policy sent.");
+    // Other lines may be among the lost ones, too.
+    assert!(
+        clients_lines + lost(&server) >= 2 * CLIENTS,
+        "{clients_lines} lines and {} lost",
+        lost(&server)
+    );
+    assert!(clients_lines + lost(&server) < 2 * CLIENTS + 30);
+    // Said once; that line may be among the oldest ones.
+    assert!(there("Cannot rotate the log") <= 1, "{lines:#?}");
+    assert!(there("oldest lines of") > 0, "{lines:#?}");
+    assert!(there("Policy sent.") > 100, "{lines:#?}");
+}
+
+#[test]
+fn rotation_without_a_free_descriptor_loses_no_line_that_is_not_counted() {
+    if !support::have("prlimit") {
+        return;
+    }
+    let server = Setup::new()
+        .line("log_max_size = 10K")
+        .line("timeout = 30")
+        .start();
+    assert_nothing_is_lost_uncounted(server, |server| {
+        let limited = std::process::Command::new("prlimit")
+            .args(["--nofile=8:4096", "--pid", &server.child.id().to_string()])
+            .status();
+        assert!(limited.unwrap().success());
+    });
+}
+
+#[test]
+fn rotation_on_a_file_system_that_takes_no_more_files_loses_no_line_that_is_not_counted() {
+    let Some(disk) = support::Disk::of(4 * 1024 * 1024) else {
+        return;
+    };
+    let server = Setup::new()
+        .log_file(disk.path("flashpolicy.log"))
+        .line("log_max_size = 10K")
+        .line("timeout = 30")
+        .start();
+    assert_nothing_is_lost_uncounted(server, |_| disk.take_no_more_files());
+}
+
+#[test]
+fn a_line_that_is_longer_than_the_log_may_be_is_written_and_costs_nothing() {
+    let mut server = Setup::new().line("log_max_size = 10K").start();
+    assert_eq!(server.ask(), BUILT_IN);
+    let long = "x".repeat(12_000);
+    let config = format!("listen = {}\npolicy_file = {long}\n", server.address());
+    fs::write(server.path("flashpolicy.conf"), config).unwrap();
+    server.signal("HUP");
+    wait_for("the long line", || {
+        let lines = all_lines(&server);
+        lines.iter().any(|l| l.contains(&long)).then_some(())
+    });
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("Policy sent.");
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
+    let ticks: Vec<u64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // The fields 14 and 15 of all, in hundredths of a second; the first letter is no number.
+    assert!(ticks[10] + ticks[11] < 100, "{stat}");
+    assert!(server.stop().success());
+    assert_eq!(lost(&server), 0);
+    let lines = all_lines(&server);
+    for text in ["Starting server...", "Reload failed", "Totals: 2 accepted"] {
+        assert!(lines.iter().any(|line| line.contains(text)), "{text}");
+    }
+}
+
+#[test]
+fn a_policy_with_thousands_of_findings_leaves_twenty_of_them_in_the_log() {
+    let policy = format!(
+        "<cross-domain-policy>{}<allow-access-from domain=\"a.example\" to-ports=\"1\"/>\
+         </cross-domain-policy>",
+        "<a/>".repeat(3_000)
+    );
+    let server = Setup::new()
+        .file("p.xml", &policy)
+        .line("policy_file = p.xml")
+        .start();
+    let found = |text: &str| server.log().matches(text).count();
+    assert_eq!(found("[WARN] p.xml:"), 20);
+    server.logged("more; 'flashpolicyd check' shows all");
+    let mistakes = format!("listen = {}\n{}", server.address(), "x = 1\n".repeat(500));
+    fs::write(server.path("flashpolicy.conf"), mistakes).unwrap();
+    server.signal("HUP");
+    server.logged("and 480 more; 'flashpolicyd check' shows all");
+    assert_eq!(found("[ERROR] flashpolicy.conf:"), 20);
+}

@@ -81,6 +81,45 @@ fn a_broken_policy_file_is_complained_about_once_and_the_last_good_one_goes_on()
 }
 
 #[test]
+fn a_file_that_is_rewritten_in_place_is_never_served_half_written() {
+    use std::os::unix::fs::FileExt;
+    let two = |port: u16| {
+        let grant = format!("<allow-access-from domain=\"a.example\" to-ports=\"{port}\"/>");
+        format!("<cross-domain-policy>{grant}{grant}</cross-domain-policy>")
+    };
+    let server = Setup::new()
+        .file("p.xml", two(1))
+        .line("policy_file = p.xml")
+        .line("policy_watch = 1")
+        .start();
+    let file = fs::File::options()
+        .write(true)
+        .open(server.path("p.xml"))
+        .unwrap();
+    for port in [2, 1] {
+        let (old, new) = (two(3 - port), two(port));
+        let half = new.len() / 2;
+        file.write_all_at(&new.as_bytes()[..half], 0).unwrap();
+        // The writer pauses until one look has seen the half, and the next one has not: the last
+        // change was taken over by a look just now.
+        let pause = std::time::Instant::now() + Duration::from_millis(1100);
+        while std::time::Instant::now() < pause {
+            assert_eq!(server.ask(), format!("{old}\0").as_bytes());
+        }
+        file.write_all_at(&new.as_bytes()[half..], half as u64)
+            .unwrap();
+        wait_for("the new policy", || {
+            let answer = server.ask();
+            if answer == format!("{new}\0").as_bytes() {
+                return Some(());
+            }
+            assert_eq!(answer, format!("{old}\0").as_bytes());
+            None
+        });
+    }
+}
+
+#[test]
 fn sighup_takes_over_policies_and_the_log_level_and_names_what_needs_a_restart() {
     let server = Setup::new().line("workers = 3").start();
     assert_eq!(server.ask(), BUILT_IN);

@@ -67,7 +67,7 @@ fn a_mistake_on_the_command_line_names_the_option() {
         ),
         (
             &["-c", "."],
-            ".: cannot read the configuration file: Is a directory",
+            ".: cannot read the configuration file: it is a folder, and no regular file",
         ),
         (
             &["--policy", "missing.xml"],
@@ -79,7 +79,7 @@ fn a_mistake_on_the_command_line_names_the_option() {
         ),
         (
             &["--log-file", "."],
-            "log_file .: cannot open the log for appending: Is a directory",
+            "log_file .: cannot open the log for appending (in /",
         ),
     ] {
         let output = run_in(folder.path(), arguments);

@@ -4,14 +4,15 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use super::print;
-use crate::cli::Configured;
-use crate::config::Mistake;
+use super::{print, unfit_for_user};
+use crate::config::{Configured, Loaded, Mistake};
 use crate::exit::Exit;
 use crate::logging;
+use crate::pid_file;
 use crate::policy;
 use crate::privileges;
 use crate::served::{self, count};
+use crate::stats;
 
 /// Everything found so far, as it will be shown.
 #[derive(Default)]
@@ -69,15 +70,7 @@ fn check_configuration(configured: &Configured, colour: bool, findings: &mut Fin
             return "The configuration".into();
         }
     };
-    if let Err(error) = privileges::look_up(&loaded.config) {
-        findings.add(&format!("error: {error}"), (1, 0));
-    }
-    if let Some(Err(error)) = loaded.config.log_file.as_deref().map(logging::can_append) {
-        findings.add(&format!("error: {error}"), (1, 0));
-    }
-    for warning in privileges::out_of_reach(&loaded.config, loaded.file.as_deref()) {
-        findings.add(&format!("warning: {warning}"), (0, 1));
-    }
+    check_own_files(&loaded, findings);
     let all = served::read_all(&loaded.config);
     for served in &all {
         findings.add(&served.report(colour), served.count());
@@ -86,6 +79,36 @@ fn check_configuration(configured: &Configured, colour: bool, findings: &mut Fin
         file.display().to_string()
     });
     format!("{file} and {}", plural(all.len(), "policy"))
+}
+
+/// The user, and the files that the server writes or will read again.
+fn check_own_files(Loaded { config, file }: &Loaded, findings: &mut Findings) {
+    let log = config.log_file.as_deref().map(logging::can_append);
+    let pid_file = config.pid_file.as_deref().map(pid_file::can_write);
+    for error in [log, pid_file]
+        .into_iter()
+        .flatten()
+        .filter_map(Result::err)
+    {
+        findings.add(&format!("error: {error}"), (1, 0));
+    }
+    let unfit = privileges::look_up(config).and_then(|identity| {
+        // A server that runs tells by itself that it cannot write its statistics.
+        let unfit = || {
+            let mut warnings = unfit_for_user(config, file.as_deref());
+            warnings.extend(config.stats_file.as_deref().and_then(stats::cannot_write));
+            warnings
+        };
+        privileges::as_future_user(&identity, unfit)
+    });
+    match unfit {
+        Ok(warnings) => {
+            for warning in warnings {
+                findings.add(&format!("warning: {warning}"), (0, 1));
+            }
+        }
+        Err(error) => findings.add(&format!("error: {error}"), (1, 0)),
+    }
 }
 
 fn check_files(files: &[PathBuf], colour: bool, findings: &mut Findings) -> String {

@@ -2,8 +2,7 @@
 //! configuration, not a server.
 
 use super::{load, print, read_policies, usage};
-use crate::cli::Configured;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
 use crate::policy::{self, render_grant, Offer, Origin, Policy, Verdict, MASTER_PORT};
 use crate::served::Served;

@@ -7,11 +7,14 @@ mod probe;
 mod serve;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Command, Configured, HELP, PROBE_HELP};
-use crate::config::{Config, Loaded};
+use crate::cli::{Command, HELP, PROBE_HELP};
+use crate::config::{Config, Configured, Loaded};
 use crate::exit::Exit;
+use crate::logging::{self, Rotation};
+use crate::privileges;
 use crate::served::{self, Served};
 
 /// Runs a command to its end.
@@ -79,6 +82,23 @@ fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
     }
     unfit.into_iter().for_each(complain_of);
     Err(Exit::Usage)
+}
+
+/// When the log of this configuration is rotated.
+fn rotation_of(config: &Config) -> Rotation {
+    Rotation {
+        max_size: config.log_max_size,
+        keep: config.log_keep,
+    }
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log. `file` is the configuration.
+fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.log_file.as_deref();
+    let mut warnings = privileges::unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
+    warnings
 }
 
 /// Shows on standard error what was found in a policy.

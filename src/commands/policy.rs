@@ -3,8 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::{load, print, read_policies};
-use crate::cli::Configured;
-use crate::config::Config;
+use crate::config::{Config, Configured};
 use crate::exit::Exit;
 use crate::policy;
 use crate::served::{Served, Source};

@@ -5,13 +5,13 @@ use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
+use std::sync::Arc;
 
-use super::{complain, complain_of, load};
-use crate::cli::Configured;
-use crate::config::{Config, Console, Loaded, SEARCH_PATH};
+use super::{complain, complain_of, load, unfit_for_user};
+use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
 use crate::control::{self, Control};
 use crate::exit::Exit;
-use crate::logging::{self, Logging, Rotation};
+use crate::logging::{self, Logging};
 use crate::notify;
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Identity};
@@ -72,7 +72,8 @@ pub(super) fn run(configured: &Configured, takeover: bool) -> Exit {
         Ok(predecessor) => predecessor,
         Err(failure) => return fail(&failure),
     };
-    let logging = match start_logging(&loaded.config) {
+    // Of two servers with one log, the one that is about to stop rotates it.
+    let logging = match start_logging(&loaded.config, &identity, predecessor.is_none()) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -168,18 +169,22 @@ impl Start<'_> {
             .map_err(|error| failed(error.to_string()))?;
         // From here to the opening nothing is left that usually fails: a predecessor loses its pid
         // file in this step.
-        let pid_file = match &config.pid_file {
-            Some(path) if self.predecessor.is_some() => Some(PidFile::replace(path)),
-            Some(path) => Some(PidFile::write(path)),
-            None => None,
+        let pid_file = match (&config.pid_file, &self.predecessor) {
+            (Some(path), Some(predecessor)) => Some(PidFile::replace(path, predecessor.pid())),
+            (Some(path), None) => Some(PidFile::write(path)),
+            (None, _) => None,
         };
         let pid_file = pid_file
             .transpose()
             .map_err(|error| failed(error.to_string()))?;
-        if let Some(file) = &pid_file {
-            privileges::give_pid_file(file, self.identity).map_err(failed)?;
+        if let (Some(file), Some(owner)) = (&pid_file, self.identity.owner()) {
+            file.give_to(owner.uid, owner.gid)
+                .map_err(|error| failed(format!("cannot give the pid file away: {error}")))?;
         }
-        privileges::give_away(config, self.identity).map_err(failed)?;
+        privileges::give_away(self.identity).map_err(failed)?;
+        for warning in unfit_for_user(config, file.as_deref()) {
+            log::warn!("{warning}.");
+        }
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
@@ -187,17 +192,27 @@ impl Start<'_> {
         let server = server.open();
         if let Some(predecessor) = &mut self.predecessor {
             predecessor.stop(config.timeout);
+            self.logging.rotate_from_now(true);
         }
         notify::ready();
-        let upkeep =
-            Upkeep::start(self.reloader, server.handle(), self.logging.clone()).map_err(failed)?;
+        let pid_file = pid_file.map(Arc::new);
+        let upkeep = Upkeep::start(
+            self.reloader,
+            server.handle(),
+            self.logging.clone(),
+            pid_file.clone(),
+        );
+        let upkeep = upkeep.map_err(failed)?;
         let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
-        drop(pid_file);
+        // The upkeep's thread may hang at a file, and with it the other holder.
+        if let Some(file) = pid_file {
+            file.remove();
+        }
         Ok(ended)
     }
 }
 
-fn start_logging(config: &Config) -> Result<Logging, Failure> {
+fn start_logging(config: &Config, identity: &Identity, rotates: bool) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
         Console::Yes => true,
@@ -205,10 +220,9 @@ fn start_logging(config: &Config) -> Result<Logging, Failure> {
     };
     Logging::start(&logging::Settings {
         file: config.log_file.as_deref(),
-        rotation: Rotation {
-            max_size: config.log_max_size,
-            keep: config.log_keep,
-        },
+        rotation: super::rotation_of(config),
+        rotates,
+        owner: identity.owner(),
         console,
         level: config.log_level,
     })
@@ -221,7 +235,12 @@ fn start_logging(config: &Config) -> Result<Logging, Failure> {
 /// A panic becomes one line of the log, and nothing on standard error.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         let place = panic
             .location()
             .map_or_else(String::new, |place| format!(" at {place}"));

@@ -1,25 +1,30 @@
-//! The log: simplelog's formatting in front of outlets that never make a worker wait.
-//! Only this room knows log files and terminals; it never decides what is worth a line.
+//! The log: simplelog's formatting, then a queue and a writer for each place that the log goes to,
+//! so that no worker ever waits for one. Only this module knows log files and terminals; it never
+//! decides what is worth a line.
 
 mod clock;
-mod outlet;
-mod target;
+mod console;
+mod disk;
+mod file;
+mod queue;
+mod writer;
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use nix::unistd::{access, AccessFlags};
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::config::reason;
+use crate::files::{Owner, Place};
 use clock::Clock;
-use outlet::Outlet;
-use target::{ConsoleTarget, FileTarget};
+use console::{Console, Stream};
+use file::LogFile;
+use queue::Queue;
+use writer::Writer;
 
 /// How long the end of the process waits for the last lines to be written. A stalled terminal or
 /// file system costs this much and no more.
@@ -27,10 +32,15 @@ const LAST_FLUSH: Duration = Duration::from_secs(2);
 
 /// Where the log goes and how much of it.
 pub struct Settings<'a> {
-    /// The shared log file, appended to; none: no file.
+    /// The shared log file, appended to; none: no file. `/dev/stdout` and `/dev/stderr` are the
+    /// open descriptors.
     pub file: Option<&'a Path>,
     /// When the file is rotated, and how many old ones are kept.
     pub rotation: Rotation,
+    /// Whether it is rotated from the start; see [`Logging::rotate_from_now`].
+    pub rotates: bool,
+    /// The user that the log file is given to; none: it stays as it is.
+    pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
     pub console: bool,
     /// The least important level that is logged.
@@ -42,22 +52,42 @@ pub struct Settings<'a> {
 /// # Errors
 /// A sentence for why not.
 pub fn can_append(path: &Path) -> Result<(), String> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let usable = if path.exists() {
-        OpenOptions::new().append(true).open(path).map(|_| ())
-    } else {
-        access(folder, AccessFlags::W_OK).map_err(io::Error::from)
-    };
-    usable.map_err(|error| cannot_append(path, &error))
+    if Stream::named(path).is_some() {
+        return Ok(());
+    }
+    Place::of(path)
+        .and_then(|place| place.could_write(true))
+        .map_err(|error| cannot_append(path, &error))
 }
 
-/// Why the log cannot be written, and what to do.
+/// Whether this user could rotate a log file at this path; where not, a sentence for what happens
+/// in its place.
+pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
+    if rotation.max_size.is_none() || rotation.keep == 0 || Stream::named(path).is_some() {
+        return None;
+    }
+    let place = Place::of(path).ok()?;
+    if place.is_device() || place.could_rename() {
+        return None;
+    }
+    Some(format!(
+        "the log {} cannot be rotated, since its folder does not allow it to be renamed: its oldest \
+         lines are dropped when it is full, and there are no old logs. Give the folder to the user \
+         that the server runs as, or set 'log_max_size = 0' and use logrotate",
+        path.display()
+    ))
+}
+
+/// Why the log cannot be written, and what to do. A relative path is the current folder's, which the
+/// text names.
 pub fn cannot_append(path: &Path, error: &io::Error) -> String {
+    let folder = match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => format!(" (in {})", folder.display()),
+        _ => String::new(),
+    };
     format!(
-        "log_file {}: cannot open the log for appending: {}; set another 'log_file', or 'none'",
+        "log_file {}: cannot open the log for appending{folder}: {}; set another 'log_file', or \
+         'none'",
         path.display(),
         reason(error)
     )
@@ -68,14 +98,16 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
 pub struct Rotation {
     /// The most bytes in one file; none: it grows without end.
     pub max_size: Option<u64>,
-    /// How many old files are kept, as `FILE.1` (the newest) and so on.
+    /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file loses its
+    /// oldest lines.
     pub keep: usize,
 }
 
 /// The running log. The process has one.
 #[derive(Clone)]
 pub struct Logging {
-    outlets: Arc<[Arc<Outlet>]>,
+    queues: Arc<[Arc<Queue>]>,
+    rotates: Arc<AtomicBool>,
     console: bool,
 }
 
@@ -86,17 +118,25 @@ impl Logging {
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
     pub fn start(settings: &Settings<'_>) -> io::Result<Logging> {
-        let mut outlets = Vec::new();
-        if let Some(path) = settings.file {
-            outlets.push(Outlet::start(Box::new(FileTarget::open(
-                path,
-                settings.rotation,
-            )?))?);
+        let rotates = Arc::new(AtomicBool::new(settings.rotates));
+        let mut streams = Vec::new();
+        let mut queues = Vec::new();
+        match settings.file.map(|path| (path, Stream::named(path))) {
+            Some((_, Some(stream))) => streams.push(stream),
+            Some((path, None)) => {
+                let rotates = Arc::clone(&rotates);
+                let file = LogFile::open(path, settings.rotation, rotates, settings.owner)?;
+                queues.push(Writer::start(Box::new(file))?);
+            }
+            None => {}
         }
-        if settings.console {
-            outlets.push(Outlet::start(Box::new(ConsoleTarget::open()?))?);
+        if settings.console && !streams.contains(&Stream::Output) {
+            streams.push(Stream::Output);
         }
-        let outlets: Arc<[Arc<Outlet>]> = outlets.into();
+        for &stream in &streams {
+            queues.push(Writer::start(Box::new(Console::open(stream)?))?);
+        }
+        let queues: Arc<[Arc<Queue>]> = queues.into();
         let config = ConfigBuilder::new()
             // The time alone was a third of a line's cost, the level is allocated for each: they are
             // added around simplelog's part, in the same form.
@@ -109,19 +149,20 @@ impl Logging {
         let sink = LineSink {
             clock: Clock::default(),
             line: Vec::new(),
-            outlets: Arc::clone(&outlets),
+            queues: Arc::clone(&queues),
         };
         // simplelog formats every level; `log`'s own maximum, which can be changed while the
         // process runs, decides which ones get that far.
         let logger = Logger {
             formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
-            outlets: Arc::clone(&outlets),
+            queues: Arc::clone(&queues),
         };
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
         Ok(Logging {
-            outlets,
-            console: settings.console,
+            queues,
+            rotates,
+            console: streams.contains(&Stream::Output),
         })
     }
 
@@ -130,26 +171,33 @@ impl Logging {
         self.console
     }
 
-    /// Log lines that were dropped since the start, over all outlets.
+    /// Says whether this process rotates the log file from now on. Where two servers write the same
+    /// file while one takes over from the other, only one may, and not before the other has stopped
+    /// to; the one that may not only appends, and follows the file.
+    pub fn rotate_from_now(&self, rotates: bool) {
+        self.rotates.store(rotates, Relaxed);
+    }
+
+    /// Log lines that were dropped since the start, over all places that the log goes to.
     pub fn lost_lines(&self) -> u64 {
-        self.outlets.iter().map(|outlet| outlet.lost_lines()).sum()
+        self.queues.iter().map(|queue| queue.lost_lines()).sum()
     }
 
     /// Has the log file looked at soon: where it was moved away or deleted, a new one is made.
     pub fn look(&self) {
-        for outlet in self.outlets.iter() {
-            outlet.look();
+        for queue in self.queues.iter() {
+            queue.look();
         }
     }
 
-    /// Writes what is left, waiting two seconds at most, and closes the outlets.
+    /// Writes what is left, waiting two seconds at most, and ends the writers.
     pub fn finish(&self) {
         let deadline = Instant::now() + LAST_FLUSH;
-        for outlet in self.outlets.iter() {
-            outlet.close();
+        for queue in self.queues.iter() {
+            queue.close();
         }
-        for outlet in self.outlets.iter() {
-            outlet.wait_until_closed(deadline);
+        for queue in self.queues.iter() {
+            queue.wait_until_closed(deadline);
         }
     }
 }
@@ -157,7 +205,7 @@ impl Logging {
 /// What `log`'s macros call.
 struct Logger {
     formatter: WriteLogger<LineSink>,
-    outlets: Arc<[Arc<Outlet>]>,
+    queues: Arc<[Arc<Queue>]>,
 }
 
 impl Log for Logger {
@@ -180,18 +228,18 @@ impl Log for Logger {
 
     /// Has the lines so far written at once, without waiting for it.
     fn flush(&self) {
-        for outlet in self.outlets.iter() {
-            outlet.hurry();
+        for queue in self.queues.iter() {
+            queue.hurry();
         }
     }
 }
 
 /// Puts simplelog's pieces together to whole lines, each with its time, and hands them to every
-/// outlet.
+/// queue.
 struct LineSink {
     clock: Clock,
     line: Vec<u8>,
-    outlets: Arc<[Arc<Outlet>]>,
+    queues: Arc<[Arc<Queue>]>,
 }
 
 impl Write for LineSink {
@@ -201,8 +249,8 @@ impl Write for LineSink {
         }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
-            for outlet in self.outlets.iter() {
-                outlet.push(&self.line);
+            for queue in self.queues.iter() {
+                queue.push(&self.line);
             }
             self.line.clear();
         }
@@ -211,19 +259,5 @@ impl Write for LineSink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Lines lost by an outlet; its own type so that it is never mixed up with bytes.
-#[derive(Debug, Default)]
-struct LostLines(AtomicU64);
-
-impl LostLines {
-    fn add(&self, lines: usize) {
-        self.0.fetch_add(lines as u64, Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }

@@ -533,6 +533,17 @@ impl Disk {
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
+
+    /// There are as many files as there may be from now on.
+    pub fn take_no_more_files(&self) {
+        let used = nix::sys::statvfs::statvfs(self.0.path()).unwrap();
+        let used = used.files() - used.files_free();
+        let remounted = Command::new("mount")
+            .args(["-o", &format!("remount,nr_inodes={used}")])
+            .arg(self.0.path())
+            .status();
+        assert!(remounted.unwrap().success());
+    }
 }
 
 impl Drop for Disk {

@@ -1,0 +1,83 @@
+//! Whether a file that is found, and not named, may be believed: root takes no configuration from
+//! a folder in which somebody else may put one. It looks at owners and rights only.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// The user on whose behalf root acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    uid: u32,
+    /// The group that is this user's alone, as distributions make it.
+    own_group: Option<u32>,
+}
+
+impl Caller {
+    /// Who called `sudo`, by the variables that it sets.
+    pub fn of_sudo() -> Option<Caller> {
+        let number = |name| std::env::var(name).ok()?.parse().ok();
+        let uid = number("SUDO_UID")?;
+        Some(Caller {
+            uid,
+            own_group: number("SUDO_GID").filter(|gid| *gid == uid),
+        })
+    }
+}
+
+/// Says who else than root and `caller` may write to a file or folder; none where nobody may.
+pub fn others_may_write(file: &Metadata, caller: Option<Caller>) -> Option<String> {
+    let mode = file.permissions().mode();
+    let own_group = caller.and_then(|caller| caller.own_group);
+    if file.uid() != 0 && Some(file.uid()) != caller.map(|caller| caller.uid) {
+        Some(format!("user {} owns it", file.uid()))
+    } else if mode & OTHERS_WRITE != 0 {
+        Some("every user may write it".into())
+    } else if mode & GROUP_WRITES != 0 && file.gid() != 0 && Some(file.gid()) != own_group {
+        Some(format!("group {} may write it", file.gid()))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The test's own file, with the group that the folder gives it.
+    #[test]
+    fn the_owner_and_the_rights_decide() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x");
+        fs::write(&file, "").unwrap();
+        let metadata = |mode| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            fs::metadata(&file).unwrap()
+        };
+        let own = metadata(0o644);
+        let caller = Some(Caller {
+            uid: own.uid(),
+            own_group: Some(own.gid()),
+        });
+        assert_eq!(others_may_write(&own, caller), None);
+        assert_eq!(others_may_write(&metadata(0o664), caller), None);
+        let all = others_may_write(&metadata(0o666), caller);
+        assert_eq!(all.as_deref(), Some("every user may write it"));
+        if own.uid() != 0 {
+            let found = others_may_write(&metadata(0o644), None);
+            assert_eq!(found, Some(format!("user {} owns it", own.uid())));
+        } else {
+            std::os::unix::fs::chown(&file, Some(7), Some(8)).unwrap();
+            let caller = |uid, own_group| Some(Caller { uid, own_group });
+            let seven = metadata(0o664);
+            assert_eq!(others_may_write(&seven, caller(7, Some(8))), None);
+            let group = others_may_write(&seven, caller(7, None));
+            assert_eq!(group.as_deref(), Some("group 8 may write it"));
+            let owner = others_may_write(&seven, caller(9, None));
+            assert_eq!(owner.as_deref(), Some("user 7 owns it"));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What the log file asks of the file system, step by step, so that tests can have each step fail.
+//! It decides nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::libc;
+
+use crate::files::{give_away, whole_file, Owner, Place};
+
+/// How long another server that writes the same file is waited for. One that holds the lock for
+/// longer is stopped, and this one does not wait for it.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The files of a log, by what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// The one that the configuration names.
+    Log,
+    /// The one that is about to become the log.
+    Next,
+    /// An old one; 1 is the newest.
+    Old(usize),
+}
+
+/// What is known of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileState {
+    /// Device and inode.
+    pub(super) inode: (u64, u64),
+    /// How many names it has.
+    pub(super) names: u64,
+    /// Bytes; none: it is a device.
+    pub(super) length: Option<u64>,
+}
+
+/// The file system as the log file sees it.
+pub(super) trait Disk: Send {
+    /// Opens the log for appending, or makes it.
+    fn open(&self) -> io::Result<File>;
+    /// Makes the file that will be the next log, open for appending.
+    fn make_next(&self) -> io::Result<File>;
+    /// Removes it again.
+    fn remove_next(&self);
+    /// Whether there is anything of this name.
+    fn exists(&self, name: Name) -> bool;
+    /// The inode that the log's name leads to; none where there is nothing.
+    fn named(&self) -> Option<(u64, u64)>;
+    /// Renames; what had the new name is gone.
+    fn rename(&self, from: Name, to: Name) -> io::Result<()>;
+    /// Renames to the log's name, where nothing has it.
+    fn rename_to_log(&self, from: Name) -> io::Result<()>;
+    /// What is known of an open file.
+    fn state(&self, file: &File) -> io::Result<FileState>;
+    /// Writes the beginning of `bytes` at the end of the file.
+    fn append(&self, file: &File, bytes: &[u8]) -> io::Result<usize>;
+    /// Fills `bytes` from this place of the file on.
+    fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> io::Result<()>;
+    /// Puts `bytes` over what is at this place of the file.
+    fn overwrite(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// Cuts the file off behind this many bytes.
+    fn cut(&self, file: &File, length: u64) -> io::Result<()>;
+}
+
+/// The real one.
+pub(super) struct RealDisk {
+    path: PathBuf,
+    owner: Option<Owner>,
+}
+
+impl RealDisk {
+    /// Files that are made are given to `owner`, and so is a file that is known to be ours.
+    pub(super) fn new(path: &Path, owner: Option<Owner>) -> RealDisk {
+        RealDisk {
+            path: path.to_owned(),
+            owner,
+        }
+    }
+
+    /// What is put behind the log's name.
+    fn suffix(name: Name) -> String {
+        match name {
+            Name::Log => String::new(),
+            Name::Next => ".new".into(),
+            Name::Old(number) => format!(".{number}"),
+        }
+    }
+
+    fn path_of(&self, name: Name) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(RealDisk::suffix(name));
+        path.into()
+    }
+
+    /// Gives the file to the user that the server will be; false where it is nobody's to give.
+    fn give(&self, file: &File, made_here: bool, place: &Place) -> io::Result<bool> {
+        match self.owner {
+            Some(owner) => give_away(file, made_here, place, owner),
+            None => Ok(true),
+        }
+    }
+
+    /// Opens the log for appending, or makes it; false where it could not be given away.
+    pub(super) fn open_and_give(&self) -> io::Result<(File, bool)> {
+        let place = Place::of(&self.path)?;
+        let opened = match self.open_or_make(&place, OFlag::O_RDWR | OFlag::O_APPEND) {
+            // A system that lets logs be appended to only.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.open_or_make(&place, OFlag::O_WRONLY | OFlag::O_APPEND)
+            }
+            opened => opened,
+        };
+        let (file, made) = opened?;
+        let given = self.give(&file, made, &place)?;
+        Ok((file, given))
+    }
+
+    /// While another server rotates, nothing has the log's name for a moment; a file that was made
+    /// then would be in the way of the next log, which is there before the name goes. So one is made
+    /// only after neither was there twice in a row.
+    fn open_or_make(&self, place: &Place, flags: OFlag) -> io::Result<(File, bool)> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        let mut missing = 0;
+        loop {
+            match place.open(place.name(), flags, true) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return Ok((opened?, false)),
+            }
+            if self.exists(Name::Next) && Instant::now() < until {
+                missing = 0;
+                thread::sleep(LOOK_AGAIN);
+                continue;
+            }
+            missing += 1;
+            if missing > 1 {
+                return place.open_or_create(flags, true);
+            }
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self) -> io::Result<File> {
+        Ok(self.open_and_give()?.0)
+    }
+
+    fn make_next(&self) -> io::Result<File> {
+        let place = Place::of(&self.path)?;
+        let name = place.beside(&RealDisk::suffix(Name::Next));
+        let flags = OFlag::O_RDWR | OFlag::O_APPEND;
+        let made = match place.create(&name, flags) {
+            // Left behind by a process that was ended in between: nothing was written to it.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && place.stat(&name).is_ok_and(|stat| stat.st_size == 0) =>
+            {
+                place.remove(&name);
+                place.create(&name, flags)
+            }
+            made => made,
+        };
+        let made = made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::Error::other(format!(
+                "{} is in the way; remove it",
+                self.path_of(Name::Next).display()
+            )),
+            _ => error,
+        })?;
+        self.give(&made, true, &place)?;
+        Ok(made)
+    }
+
+    fn remove_next(&self) {
+        if let Ok(place) = Place::of(&self.path) {
+            place.remove(&place.beside(&RealDisk::suffix(Name::Next)));
+        }
+    }
+
+    fn exists(&self, name: Name) -> bool {
+        self.path_of(name).symlink_metadata().is_ok()
+    }
+
+    fn named(&self) -> Option<(u64, u64)> {
+        let found = fs::symlink_metadata(&self.path).ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    fn rename(&self, from: Name, to: Name) -> io::Result<()> {
+        let place = Place::of(&self.path)?;
+        let [from, to] = [from, to].map(|name| place.beside(&RealDisk::suffix(name)));
+        place.rename(&from, &to)
+    }
+
+    fn rename_to_log(&self, from: Name) -> io::Result<()> {
+        let place = Place::of(&self.path)?;
+        place.rename_new(&place.beside(&RealDisk::suffix(from)), place.name())
+    }
+
+    fn state(&self, file: &File) -> io::Result<FileState> {
+        let metadata = file.metadata()?;
+        Ok(FileState {
+            inode: (metadata.dev(), metadata.ino()),
+            names: metadata.nlink(),
+            length: metadata.is_file().then_some(metadata.len()),
+        })
+    }
+
+    fn append(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return written,
+            }
+        }
+    }
+
+    fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        file.read_exact_at(bytes, at)
+    }
+
+    fn overwrite(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        // As long as a file is for appending, the system appends whatever is written to it.
+        let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
+        fcntl(file, FcntlArg::F_SETFL(flags & !OFlag::O_APPEND))?;
+        let written = file.write_all_at(bytes, at);
+        fcntl(file, FcntlArg::F_SETFL(flags))?;
+        written
+    }
+
+    fn cut(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+}
+
+/// Takes the lock that servers with one log file have for writing to it and for rotating it. A
+/// file that cannot be locked, and one that another process holds for too long, is used without.
+///
+/// The lock belongs to the open file and ends with it. Only who may write the file can take it.
+pub(super) fn lock(file: &File) {
+    let until = Instant::now() + LOCK_PATIENCE;
+    while let Err(Errno::EAGAIN | Errno::EACCES) = set_lock(file, libc::F_WRLCK) {
+        if Instant::now() >= until {
+            return;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Gives the lock back.
+pub(super) fn unlock(file: &File) {
+    let _ = set_lock(file, libc::F_UNLCK);
+}
+
+fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))).map(drop)
+}

@@ -1,0 +1,422 @@
+//! The log file: appended to, followed when it is moved away, rotated before it grows too large.
+//! Whatever step of that fails, the lines go on into the file that is open. It never empties a
+//! file, and counts each line that it has to drop.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
+
+use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
+use super::writer::{start_of_line, Destination, News, Written};
+use super::Rotation;
+use crate::config::reason;
+use crate::files::Owner;
+
+/// How much is copied at once where the oldest lines are dropped.
+const PIECE: usize = 64 * 1024;
+
+/// How often the file may be replaced by others before the next lines are written to it.
+const FOLLOWED: usize = 5;
+
+/// The shared log file.
+pub(super) struct LogFile<D> {
+    disk: D,
+    name: String,
+    file: File,
+    rotation: Rotation,
+    /// Off while another server that writes the same file does it.
+    rotates: Arc<AtomicBool>,
+    news: News,
+    /// What failed last, and was told.
+    follow_failed: bool,
+    rotation_failed: bool,
+    /// The oldest lines could not be dropped, and some of them may be gone.
+    drop_failed: bool,
+}
+
+/// How the open file stands to the log's name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Followed {
+    /// It is another one than before.
+    another: bool,
+    /// The name leads to it, and nobody else rotates it now.
+    is_log: bool,
+    /// Others rotate faster than they can be followed. Their files are not to be touched.
+    is_behind: bool,
+}
+
+/// What the open file has room for.
+struct Room {
+    /// It is another one than before.
+    another: bool,
+    /// Its bytes.
+    length: u64,
+    /// How many it may have.
+    limit: u64,
+}
+
+impl LogFile<RealDisk> {
+    /// Opens or makes the file, and gives it to the user that the server will be.
+    pub(super) fn open(
+        path: &Path,
+        rotation: Rotation,
+        rotates: Arc<AtomicBool>,
+        owner: Option<Owner>,
+    ) -> io::Result<LogFile<RealDisk>> {
+        let disk = RealDisk::new(path, owner);
+        let (file, given) = disk.open_and_give()?;
+        let mut log = LogFile::new(disk, &path.display().to_string(), file, rotation, rotates);
+        if !given && log.disk.state(&log.file)?.length.is_some() {
+            log.warn(format!(
+                "The log {} keeps its owner: another user may have put it there. Give it to the \
+                 configured user, or remove it.",
+                log.name
+            ));
+        }
+        Ok(log)
+    }
+}
+
+impl<D: Disk> LogFile<D> {
+    fn new(
+        disk: D,
+        name: &str,
+        file: File,
+        rotation: Rotation,
+        rotates: Arc<AtomicBool>,
+    ) -> LogFile<D> {
+        LogFile {
+            disk,
+            name: name.into(),
+            file,
+            rotation,
+            rotates,
+            news: News::default(),
+            follow_failed: false,
+            rotation_failed: false,
+            drop_failed: false,
+        }
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.news.warnings.push(warning);
+    }
+
+    /// Opens the file anew where its name leads elsewhere by now. True when it did.
+    fn follow(&mut self) -> io::Result<bool> {
+        let open = self.disk.state(&self.file)?;
+        if self.disk.named() == Some(open.inode) {
+            self.follow_failed = false;
+            return Ok(false);
+        }
+        match self.disk.open() {
+            Ok(file) => {
+                self.file = file;
+                (self.follow_failed, self.drop_failed) = (false, false);
+                Ok(true)
+            }
+            // The file was moved, and the lines go on into it: nothing is lost.
+            Err(error) if open.names > 0 => {
+                if !std::mem::replace(&mut self.follow_failed, true) {
+                    self.warn(format!(
+                        "The log {} was moved away and cannot be opened anew: {}. The lines go on \
+                         into the file that was moved.",
+                        self.name,
+                        reason(&error)
+                    ));
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Follows the file, and holds its lock; another server may rotate it in between.
+    fn follow_and_lock(&mut self) -> io::Result<Followed> {
+        lock(&self.file);
+        for round in 0..FOLLOWED {
+            // Opening another file ends the lock of the one before.
+            if !self.follow()? {
+                return Ok(Followed {
+                    another: round > 0,
+                    is_log: !self.follow_failed,
+                    ..Followed::default()
+                });
+            }
+            lock(&self.file);
+        }
+        Ok(Followed {
+            another: true,
+            is_behind: true,
+            ..Followed::default()
+        })
+    }
+
+    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> Written {
+        let first = first_line(&batch[from..]) as u64;
+        let room = self
+            .follow_and_lock()
+            .and_then(|followed| self.make_room(followed, first));
+        let Room {
+            another,
+            length,
+            limit,
+        } = match room {
+            Ok(room) => room,
+            Err(error) => {
+                return Written {
+                    next: from,
+                    error: Some(error),
+                }
+            }
+        };
+        if another {
+            // A line that was cut short stands in the old file; the new one gets it whole.
+            from = start_of_line(batch, from);
+        }
+        let end = from + whole_lines(&batch[from..], limit.saturating_sub(length));
+        self.append(&batch[..end], from, length)
+    }
+
+    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
+    fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
+        let FileState { length, .. } = self.disk.state(&self.file)?;
+        let room = |length, limit| Room {
+            another: followed.another,
+            length,
+            limit,
+        };
+        let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
+            return Ok(room(0, u64::MAX));
+        };
+        if followed.is_behind || !self.rotates.load(Relaxed) {
+            return Ok(room(length, u64::MAX));
+        }
+        // A line that is longer than a file may be has one of its own.
+        if length == 0 || length + line <= most {
+            return Ok(room(length, most));
+        }
+        if self.rotation.keep == 0 {
+            return Ok(room(self.drop_oldest(length, most, line)?.1, most));
+        }
+        let rotated = if followed.is_log {
+            self.rotate()
+        } else {
+            Err(io::Error::other("it was moved away"))
+        };
+        let Err(error) = rotated else {
+            (self.rotation_failed, self.drop_failed) = (false, false);
+            let FileState { length, .. } = self.disk.state(&self.file)?;
+            return Ok(Room {
+                another: true,
+                length: length.unwrap_or(0),
+                limit: most,
+            });
+        };
+        // There may be no end to what is in the way, but there is one to the disk.
+        let limit = if is_forbidden(&error) { most } else { 2 * most };
+        self.tell_that_rotation_failed(&error, limit);
+        if length + line <= limit {
+            return Ok(room(length, limit));
+        }
+        let (dropped, left) = self.drop_oldest(length, limit, line)?;
+        self.news.dropped += dropped;
+        self.warn(format!(
+            "The {dropped} oldest lines of {} were dropped: it may not grow any further, and \
+             cannot be rotated.",
+            self.name
+        ));
+        Ok(room(left, limit))
+    }
+
+    fn tell_that_rotation_failed(&mut self, error: &io::Error, limit: u64) {
+        if std::mem::replace(&mut self.rotation_failed, true) {
+            return;
+        }
+        let advice = if is_forbidden(error) {
+            " Give its folder to the user that the server runs as."
+        } else {
+            ""
+        };
+        self.warn(format!(
+            "Cannot rotate the log {}: {}. The file goes on; before it is larger than {limit} \
+             bytes its oldest lines are dropped and counted.{advice}",
+            self.name,
+            reason(error)
+        ));
+    }
+
+    /// Opens the next file, then moves the full one to `FILE.1` and those before it one further.
+    /// After an error the open file is the one before.
+    fn rotate(&mut self) -> io::Result<()> {
+        let next = self.disk.make_next()?;
+        let moved = self
+            .free_first_place()
+            .and_then(|()| self.disk.rename(Name::Log, Name::Old(1)));
+        if let Err(error) = moved {
+            self.disk.remove_next();
+            return Err(error);
+        }
+        if let Err(error) = self.disk.rename_to_log(Name::Next) {
+            // Nothing has the log's name, unless another program was faster: then that file is the
+            // log, and is found by its name.
+            let _ = self.disk.rename_to_log(Name::Old(1));
+            self.disk.remove_next();
+            return Err(error);
+        }
+        self.file = next;
+        // Another server that does not know of this rotation may have put its own file there.
+        self.follow_and_lock().map(drop)
+    }
+
+    /// Moves old files one further, so that none has the number 1. The oldest goes only where no
+    /// number is free.
+    fn free_first_place(&self) -> io::Result<()> {
+        let keep = self.rotation.keep;
+        let free = (1..=keep).find(|&number| !self.disk.exists(Name::Old(number)));
+        for number in (1..free.unwrap_or(keep)).rev() {
+            self.disk.rename(Name::Old(number), Name::Old(number + 1))?;
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest lines, so that at least half of what is allowed is free, and room for this
+    /// line. Gives the number of lines that went and the bytes that are left. What is kept is
+    /// copied over what goes, never over itself: a failure in between loses none of it.
+    fn drop_oldest(&mut self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
+        let mut keep = (most / 2).min(length / 2);
+        if line <= most {
+            keep = keep.min(most - line);
+        }
+        let (dropped, from) = self.lines_before(length - keep, length)?;
+        let moved = self.move_to_front(from, length);
+        if moved.is_err() && !self.drop_failed && self.rotation.keep > 0 {
+            self.news.dropped += dropped;
+        }
+        self.drop_failed = moved.is_err();
+        moved?;
+        Ok((dropped, length - from))
+    }
+
+    /// Copies what begins at `from` to the beginning of the file, and cuts off what is behind it.
+    fn move_to_front(&self, from: u64, length: u64) -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        let mut at = from;
+        while at < length {
+            let bytes = &mut piece[..PIECE.min((length - at) as usize)];
+            self.disk.read(&self.file, bytes, at)?;
+            self.disk.overwrite(&self.file, bytes, at - from)?;
+            at += bytes.len() as u64;
+        }
+        self.disk.cut(&self.file, length - from)
+    }
+
+    /// Where the first line begins that begins at `place` or later, and how many lines are before
+    /// it.
+    fn lines_before(&self, place: u64, length: u64) -> io::Result<(u64, u64)> {
+        let mut piece = vec![0; PIECE];
+        let (mut lines, mut at) = (0, 0);
+        while at < length {
+            let bytes = &mut piece[..PIECE.min((length - at) as usize)];
+            self.disk.read(&self.file, bytes, at)?;
+            for (index, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+                lines += 1;
+                let next = at + index as u64 + 1;
+                if next >= place {
+                    return Ok((lines, next));
+                }
+            }
+            at += bytes.len() as u64;
+        }
+        Ok((lines, length))
+    }
+
+    /// Appends what is in `lines` from the byte `from` on, to a file of this length. Half a line is
+    /// taken back where that is possible: another server's line would stand in the middle of it.
+    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> Written {
+        let mut next = from;
+        while next < lines.len() {
+            let error = match self.disk.append(&self.file, &lines[next..]) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(bytes) => {
+                    next += bytes;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let whole = start_of_line(lines, next).max(from);
+            let is = self
+                .disk
+                .state(&self.file)
+                .ok()
+                .and_then(|state| state.length);
+            if whole < next
+                && is == Some(length + (next - from) as u64)
+                && self
+                    .disk
+                    .cut(&self.file, length + (whole - from) as u64)
+                    .is_ok()
+            {
+                next = whole;
+            }
+            return Written {
+                next,
+                error: Some(error),
+            };
+        }
+        Written { next, error: None }
+    }
+}
+
+/// Whether this user may not rename here, which will not change by itself.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// How long the first line is, with its end.
+fn first_line(lines: &[u8]) -> usize {
+    let end = lines.iter().position(|&byte| byte == b'\n');
+    end.map_or(lines.len(), |end| end + 1)
+}
+
+/// How many bytes are whole lines that fit into `room`; at least the first line.
+fn whole_lines(lines: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    match lines.get(..room) {
+        None => lines.len(),
+        Some(fitting) => match start_of_line(fitting, fitting.len()) {
+            0 => first_line(lines),
+            whole => whole,
+        },
+    }
+}
+
+impl<D: Disk> Destination for LogFile<D> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn look(&mut self) {
+        // A failure is for the next write to find, and to say.
+        let _ = self.follow();
+    }
+
+    fn write(&mut self, batch: &[u8], from: usize) -> Written {
+        let written = self.write_locked(batch, from);
+        unlock(&self.file);
+        written
+    }
+
+    fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+//! The bounded buffer between the threads that log and the one that writes. Handing it a line never
+//! waits: what does not fit is dropped and counted. It knows nothing of files.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most that is kept in memory for one destination, in bytes; the batch being written comes on
+/// top.
+pub(super) const BUFFER_BYTES: usize = 512 * 1024;
+
+/// How late a line may be written, so that many go out in one system call.
+const LATENCY: Duration = Duration::from_millis(200);
+
+/// Whole lines on their way to one destination.
+#[derive(Default)]
+pub(super) struct Queue {
+    buffer: Mutex<Buffer>,
+    changed: Condvar,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Buffer {
+    lines: Vec<u8>,
+    hurry: bool,
+    look: bool,
+    closing: bool,
+    closed: bool,
+}
+
+/// What the writer has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Write the batch.
+    Write,
+    /// Look at the destination: nothing is to be written.
+    Look,
+    /// End: nothing will come any more.
+    End,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        buffer: MutexGuard<'a, Buffer>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, Buffer> {
+        self.changed
+            .wait_timeout(buffer, at_most)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Buffer)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Takes a whole line, or counts it as lost.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut buffer = self.lock();
+        if buffer.closed || buffer.lines.len() + line.len() > BUFFER_BYTES {
+            drop(buffer);
+            self.count_lost(1);
+            return;
+        }
+        let before = buffer.lines.len();
+        buffer.lines.extend_from_slice(line);
+        let half = BUFFER_BYTES / 2;
+        // The writer sleeps until there is a first line, and then until its latency is over.
+        let wake = before == 0 || (before < half && buffer.lines.len() >= half);
+        drop(buffer);
+        if wake {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has what is buffered written now.
+    pub(super) fn hurry(&self) {
+        self.tell(|buffer| buffer.hurry = true);
+    }
+
+    /// Has the destination looked at, also when there is nothing to write.
+    pub(super) fn look(&self) {
+        self.tell(|buffer| buffer.look = true);
+    }
+
+    /// Has what is buffered written now, as far as the destination still takes it, and ends the
+    /// writer.
+    pub(super) fn close(&self) {
+        self.tell(|buffer| buffer.closing = true);
+    }
+
+    /// The writer has ended; lines that come now are lost.
+    pub(super) fn closed(&self) {
+        self.tell(|buffer| buffer.closed = true);
+    }
+
+    /// Waits for the end of the writer, but not past `deadline`.
+    pub(super) fn wait_until_closed(&self, deadline: Instant) {
+        let mut buffer = self.lock();
+        while !buffer.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            buffer = self.wait(buffer, left);
+        }
+    }
+
+    /// Counts lines that are in no log.
+    pub(super) fn count_lost(&self, lines: u64) {
+        self.lost.fetch_add(lines, Relaxed);
+    }
+
+    /// Lines that are in no log, since the start.
+    pub(super) fn lost_lines(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    /// Waits for something to do; swaps the next batch into `batch`, which is empty.
+    pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> Task {
+        let mut buffer = self.lock();
+        while buffer.lines.is_empty() && !buffer.closing {
+            buffer.hurry = false;
+            if std::mem::take(&mut buffer.look) {
+                return Task::Look;
+            }
+            buffer = self
+                .changed
+                .wait(buffer)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let since = Instant::now();
+        while !buffer.hurry && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2 {
+            let left = LATENCY.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            buffer = self.wait(buffer, left);
+        }
+        buffer.hurry = false;
+        std::mem::swap(&mut buffer.lines, batch);
+        if batch.is_empty() {
+            Task::End
+        } else {
+            Task::Write
+        }
+    }
+
+    /// Whether a line about the log itself finds room now.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().lines.len() < BUFFER_BYTES / 2
+    }
+
+    /// Leaves a failing destination alone for this long; true, and sooner, when the process is
+    /// ending.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut buffer = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if buffer.closing || left.is_zero() {
+                return buffer.closing;
+            }
+            buffer = self.wait(buffer, left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_the_rest_stays_in_order() {
+        let queue = Queue::default();
+        let line = [b'x'; 1023];
+        let line = [&line[..], b"\n"].concat();
+        for _ in 0..BUFFER_BYTES / 1024 + 7 {
+            queue.push(&line);
+        }
+        assert_eq!(queue.lost_lines(), 7);
+        assert!(!queue.has_room());
+        let mut batch = Vec::new();
+        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(batch.len(), BUFFER_BYTES);
+        assert!(queue.has_room());
+        queue.push(b"next\n");
+        queue.hurry();
+        batch.clear();
+        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(batch, b"next\n");
+        assert_eq!(queue.lost_lines(), 7);
+    }
+
+    #[test]
+    fn a_line_in_a_hurry_does_not_wait_for_others() {
+        let queue = Queue::default();
+        queue.push(b"a\n");
+        let since = Instant::now();
+        let mut batch = Vec::new();
+        queue.next_task(&mut batch);
+        assert!(since.elapsed() >= LATENCY);
+        batch.clear();
+        queue.push(b"b\n");
+        queue.hurry();
+        let since = Instant::now();
+        queue.next_task(&mut batch);
+        assert!(since.elapsed() < LATENCY);
+    }
+
+    #[test]
+    fn a_look_comes_without_lines_and_the_end_after_the_last_ones() {
+        let queue = Queue::default();
+        let mut batch = Vec::new();
+        queue.look();
+        assert_eq!(queue.next_task(&mut batch), Task::Look);
+        queue.push(b"last\n");
+        queue.close();
+        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(batch, b"last\n");
+        batch.clear();
+        assert_eq!(queue.next_task(&mut batch), Task::End);
+        queue.closed();
+        queue.push(b"too late\n");
+        assert_eq!(queue.lost_lines(), 1);
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_process() {
+        let queue = Arc::new(Queue::default());
+        assert!(!queue.pause(Duration::from_millis(1)));
+        let other = Arc::clone(&queue);
+        let closer = thread::spawn(move || other.close());
+        assert!(queue.pause(Duration::from_secs(600)));
+        closer.join().unwrap();
+        // Nobody writes: the wait for the end has an end of its own.
+        queue.wait_until_closed(Instant::now() + Duration::from_millis(1));
+    }
+}
