@@ -14,7 +14,6 @@ use nix::unistd::Uid;
 
 use crate::files::{self, Caller};
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
-pub(crate) use crate::text::reason;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -425,15 +424,18 @@ const KEYS: &[Key] = &[
 ];
 
 /// Keys of earlier versions, each with what takes its place.
-const REMOVED_KEYS: &[(&str, &str)] = &[(
-    "chroot",
-    "systemd's RootDirectory=, a container, or 'user' alone keep the server away from other files; \
-     remove the line",
-), (
-    "max_pending",
-    "no connection waits for a worker any more; remove the line, or set 'max_connections', the \
-     connections that may be here at once",
-)];
+const REMOVED_KEYS: &[(&str, &str)] = &[
+    (
+        "chroot",
+        "systemd's RootDirectory=, a container, or 'user' alone keep the server away from other \
+         files; remove the line",
+    ),
+    (
+        "max_pending",
+        "no connection waits for a worker; remove the line, or set 'max_connections', the \
+         connections that may be here at once",
+    ),
+];
 
 impl Config {
     /// Every policy file, each once.
@@ -768,8 +770,8 @@ impl Draft {
 }
 
 fn unknown_key(name: &str) -> String {
-    if let Some((_, instead)) = REMOVED_KEYS.iter().find(|(key, _)| *key == name) {
-        return format!("key '{name}' was removed: {instead}");
+    if let Some((key, instead)) = REMOVED_KEYS.iter().find(|(key, _)| *key == name) {
+        return format!("the key '{key}' does not exist any more: {instead}");
     }
     let nearest = KEYS
         .iter()
@@ -807,6 +809,15 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// The system's reason without the number that only developers read.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((reason, _)) => reason.to_string(),
+        None => text,
+    }
 }
 
 fn fault(fault: crate::policy::Fault) -> String {
@@ -1070,9 +1081,9 @@ mod tests {
             ("\nworker = 3", "/etc/x.conf:2: unknown key 'worker'; did you mean 'workers'?"),
             (
                 "max_pending = 3",
-                "/etc/x.conf:1: key 'max_pending' was removed: no connection waits for a worker any \
-                 more; remove the line, or set 'max_connections', the connections that may be here \
-                 at once",
+                "/etc/x.conf:1: the key 'max_pending' does not exist any more: no connection waits \
+                 for a worker; remove the line, or set 'max_connections', the connections that may \
+                 be here at once",
             ),
             ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
             (
@@ -1114,7 +1125,7 @@ mod tests {
             ),
             (
                 "chroot = /srv",
-                "/etc/x.conf:1: key 'chroot' was removed: systemd's \
+                "/etc/x.conf:1: the key 'chroot' does not exist any more: systemd's \
                  RootDirectory=, a container, or 'user' alone keep the server away from other \
                  files; remove the line",
             ),

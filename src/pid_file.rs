@@ -3,6 +3,7 @@
 //! record lock: the system tells which process holds it, so nobody has to trust the number in the
 //! file. Nothing here follows a link, waits, or empties a file that holds something else.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,7 +15,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
 use crate::config::reason;
-use crate::files::{give_away, Owner, Place};
+use crate::files::{give_away, whole_file, Owner, Place};
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
@@ -115,32 +116,51 @@ impl PidFile {
         )))
     }
 
-    /// Takes the path over from another process, which may hold its file: this process's file is
+    /// Takes the path over from the process `from`, which holds its file: this process's file is
     /// made beside it, locked and filled, and then takes its name. So the path always leads to a
     /// file that a live process holds.
     ///
     /// # Errors
-    /// When no file can be made in this folder, or it cannot get this name.
-    pub fn replace(path: &Path) -> Result<PidFile, PidFileError> {
-        let replaced = Place::of(path).and_then(|place| {
-            place.require_replaceable()?;
-            let beside = place.beside(&format!(".{}", std::process::id()));
+    /// When another process has taken it over meanwhile or is about to, or no file can be made in
+    /// this folder.
+    pub fn replace(path: &Path, from: u32) -> Result<PidFile, PidFileError> {
+        let replaced = || {
+            let place = Place::of(path)?;
+            let beside = place.beside(".new");
+            let locked = create_locked(&place, &beside)?;
             let mut pid_file = PidFile {
                 path: path.to_owned(),
-                locked: place.create_over(&beside, OFlag::O_RDWR)?,
                 place,
+                locked,
                 created: true,
                 keeps: false,
             };
-            let named = lock(&pid_file.locked)
-                .and_then(|_| pid_file.fill())
-                .and_then(|()| pid_file.place.rename(&beside, pid_file.place.name()));
+            // As long as the file beside it is there, nobody else takes the path over.
+            let named = pid_file
+                .fill()
+                .and_then(|()| pid_file.require_holder(from))
+                .and_then(|()| {
+                    let place = &pid_file.place;
+                    place.rename(&beside, place.name())
+                });
             if named.is_err() {
                 pid_file.place.remove(&beside);
             }
             named.map(|()| pid_file)
-        });
-        replaced.map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
+        };
+        replaced().map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
+    }
+
+    fn require_holder(&self, process: u32) -> io::Result<()> {
+        match holder(&self.path)? {
+            Some(found) if found == process => Ok(()),
+            Some(other) => Err(io::Error::other(format!(
+                "process {other} has taken it over meanwhile"
+            ))),
+            None => Err(io::Error::other(format!(
+                "process {process} has ended meanwhile; start the server as usual"
+            ))),
+        }
     }
 
     /// Puts the process id in the place of the one of an earlier run.
@@ -161,6 +181,18 @@ impl PidFile {
         writeln!(self.locked, "{}", std::process::id())
     }
 
+    /// Removes the file, unless another server has its own one there by now.
+    pub fn remove(&self) {
+        if leads_to(&self.path, &self.locked) {
+            self.place.remove(self.place.name());
+        }
+    }
+
+    /// Whether the path leads to another file by now: a new server has taken over.
+    pub fn was_taken_over(&self) -> bool {
+        self.path.exists() && !leads_to(&self.path, &self.locked)
+    }
+
     /// Gives the file to another user and group; none leaves that one as it is. One that somebody
     /// else may have put there keeps its owner: that changes nothing for this process.
     ///
@@ -174,9 +206,8 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Another server may have its own file there by now.
-        if !self.keeps && leads_to(&self.path, &self.locked) {
-            self.place.remove(self.place.name());
+        if !self.keeps {
+            self.remove();
         }
     }
 }
@@ -189,6 +220,26 @@ pub fn can_write(path: &Path) -> Result<(), String> {
     Place::of(path)
         .and_then(|place| place.could_write(false))
         .map_err(|error| cannot_write(path, &error))
+}
+
+/// Makes a file that is not there yet and locks it. One that nobody holds was left behind.
+fn create_locked(place: &Place, name: &OsStr) -> io::Result<File> {
+    let file = match place.create(name, OFlag::O_RDWR) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let left_behind = place.open(name, OFlag::O_RDWR, false)?;
+            if holder_of(&left_behind)?.is_some() {
+                return Err(io::Error::other("another server is about to take it over"));
+            }
+            place.remove(name);
+            place.create(name, OFlag::O_RDWR)?
+        }
+        made => made?,
+    };
+    if lock(&file)? {
+        Ok(file)
+    } else {
+        Err(io::Error::other("another process holds the new one"))
+    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {
@@ -223,20 +274,9 @@ fn leads_to(path: &Path, file: &File) -> bool {
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
-/// A write lock of the whole file.
-fn whole_file() -> libc::flock {
-    libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
-}
-
 /// False where another process has it.
 fn lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
         Err(error) => Err(error.into()),
@@ -244,7 +284,7 @@ fn lock(file: &File) -> io::Result<bool> {
 }
 
 fn holder_of(file: &File) -> io::Result<Option<u32>> {
-    let mut found = whole_file();
+    let mut found = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut found))?;
     if found.l_type == libc::F_UNLCK as libc::c_short {
         return Ok(None);
@@ -301,19 +341,6 @@ mod tests {
             assert!(path(name).symlink_metadata().is_ok(), "{name}");
         }
         assert_eq!(fs::read_to_string(path("victim")).unwrap(), "1");
-    }
-
-    #[test]
-    fn a_file_that_is_taken_over_has_one_name_and_its_former_holder_leaves_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.pid");
-        let before = PidFile::write(&file).unwrap();
-        let after = PidFile::replace(&file).unwrap();
-        drop(before);
-        assert!(leads_to(&file, &after.locked));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        drop(after);
-        assert!(!file.exists());
     }
 
     #[test]

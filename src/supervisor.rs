@@ -39,13 +39,12 @@ pub fn run(
         server.report_attacks();
         if let Some(process) = &mut predecessor {
             if process.look() {
-                // Until now the predecessor did.
-                logging.rotate_from_now(true);
                 predecessor = None;
             }
         }
     }
     log::info!("Stopping server...");
+    upkeep.stopping();
     notify::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
     log::info!("Totals: {}.", figures());

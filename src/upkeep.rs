@@ -3,6 +3,7 @@
 //! stop or a client.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::config::reason;
 use crate::control_socket::{self, Asked, Reply, Request};
 use crate::logging::Logging;
 use crate::notify;
+use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
 use crate::stats::Snapshot;
@@ -29,6 +31,7 @@ enum Task {
     Reload,
     Answer(Asked),
     WriteStatistics(Option<Sender<()>>),
+    Stopping,
 }
 
 /// Asks the thread for something.
@@ -45,6 +48,7 @@ impl Upkeep {
         running: Running,
         server: Handle,
         logging: Logging,
+        pid_file: Option<Arc<PidFile>>,
     ) -> Result<Upkeep, String> {
         let (sender, tasks) = mpsc::channel();
         let keeper = Keeper {
@@ -52,6 +56,7 @@ impl Upkeep {
             running,
             server,
             logging,
+            pid_file,
             line_written: Instant::now(),
             file_written: None,
             file_failed: false,
@@ -72,6 +77,11 @@ impl Upkeep {
     /// Has a request of the control socket answered, in bounded time.
     pub fn ask(&self, request: Request) -> Reply {
         control_socket::pass_on(request, |asked| self.0.send(Task::Answer(asked)).is_ok())
+    }
+
+    /// The server begins to stop.
+    pub fn stopping(&self) {
+        let _ = self.0.send(Task::Stopping);
     }
 
     /// Asks for the file with the statistics, and does not wait for it.
@@ -95,6 +105,7 @@ struct Keeper {
     running: Running,
     server: Handle,
     logging: Logging,
+    pid_file: Option<Arc<PidFile>>,
     line_written: Instant,
     file_written: Option<Instant>,
     file_failed: bool,
@@ -113,6 +124,11 @@ impl Keeper {
                     if let Some(asked) = asked {
                         let _ = asked.send(());
                     }
+                }
+                // The new server rotates the log that both write.
+                Ok(Task::Stopping) => {
+                    let taken_over = self.pid_file.as_ref().is_some_and(|f| f.was_taken_over());
+                    self.logging.rotate_from_now(!taken_over);
                 }
                 Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -137,7 +153,7 @@ impl Keeper {
             self.write_file();
         }
         if let Some(policies) = self.reloader.look() {
-            self.server.set_policies(policies);
+            self.server.set_policies(&policies);
         }
     }
 
@@ -164,7 +180,7 @@ impl Keeper {
             ..
         }) = self.reloader.reload()
         {
-            self.server.set_policies(policies);
+            self.server.set_policies(&policies);
         }
         notify::ready();
     }

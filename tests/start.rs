@@ -79,7 +79,7 @@ fn a_mistake_on_the_command_line_names_the_option() {
         ),
         (
             &["--log-file", "."],
-            "log_file .: cannot open the log for appending: it is a folder",
+            "log_file .: cannot open the log for appending (in /",
         ),
     ] {
         let output = run_in(folder.path(), arguments);

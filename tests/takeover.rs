@@ -132,6 +132,33 @@ fn a_takeover_that_fails_leaves_the_old_server_as_it_is() {
 }
 
 #[test]
+fn of_two_takeovers_at_once_one_succeeds_and_one_leaves_everything_as_it_is() {
+    let mut server = running();
+    let mut both = [successor(&server), successor(&server)];
+    assert!(server.ended().success());
+    let holder = wait_for("a new holder", || holder(&server));
+    let at = both.iter().position(|next| next.id() == holder).unwrap();
+    let [first, second] = &mut both;
+    let other = if at == 0 { second } else { first };
+    let failed = wait_for("the other one to give up", || other.try_wait().unwrap());
+    assert_eq!(failed.code(), Some(1));
+    assert_eq!(server.ask(), BUILT_IN);
+    let left: Vec<_> = fs::read_dir(server.folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+    let [first, second] = both;
+    server.child = if at == 0 { first } else { second };
+}
+
+#[test]
+fn a_file_that_a_failed_takeover_left_behind_is_no_obstacle() {
+    let mut server = running();
+    fs::write(server.path("x.pid.new"), "1\n").unwrap();
+    take_over(&mut server);
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(!server.path("x.pid.new").exists());
+}
+
+#[test]
 fn an_ordinary_second_start_still_fails() {
     let mut server = running();
     take_over(&mut server);

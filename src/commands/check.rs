@@ -12,6 +12,7 @@ use crate::pid_file;
 use crate::policy;
 use crate::privileges;
 use crate::served;
+use crate::stats;
 use crate::terminal;
 use crate::text::count;
 
@@ -78,7 +79,12 @@ fn own_files(Loaded { config, file }: &Loaded, name: &str) -> Vec<Diagnostic> {
     let both = [log, pid_file].into_iter().flatten();
     let mut findings: Vec<_> = both.filter_map(Result::err).map(error).collect();
     let unfit = privileges::look_up(config).and_then(|identity| {
-        let unfit = || unfit_for_user(config, file.as_deref());
+        // A server that runs tells by itself that it cannot write its statistics.
+        let unfit = || {
+            let mut warnings = unfit_for_user(config, file.as_deref());
+            warnings.extend(config.stats_file.as_deref().and_then(stats::cannot_write));
+            warnings
+        };
         privileges::as_future_user(&identity, unfit)
     });
     match unfit {

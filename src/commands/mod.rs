@@ -25,7 +25,6 @@ use crate::exit::{Exit, ServiceExit};
 use crate::logging::{self, Rotation};
 use crate::privileges;
 use crate::served::{self, Served};
-use crate::stats;
 use crate::terminal;
 
 /// Runs a command to its end.
@@ -119,12 +118,11 @@ fn rotation_of(config: &Config) -> Rotation {
 }
 
 /// What a server with the rights of this process cannot do later: read its files again, rotate its
-/// log, replace its statistics. `file` is the configuration.
+/// log. `file` is the configuration.
 fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
     let log = config.log_file.as_deref();
     let mut warnings = privileges::unreadable(config, file);
     warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
-    warnings.extend(config.stats_file.as_deref().and_then(stats::cannot_write));
     warnings
 }
 

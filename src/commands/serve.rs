@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
+use std::sync::Arc;
 
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
@@ -14,7 +15,7 @@ use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::notify;
-use crate::pid_file::PidFile;
+use crate::pid_file::{PidFile, PidFileError};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
@@ -76,6 +77,7 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
         Ok(predecessor) => predecessor,
         Err(failure) => return fail(&failure),
     };
+    // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
     let logging = match start_logging(&loaded.config, &identity, starter.as_ref(), rotates) {
         Ok(logging) => logging,
@@ -174,11 +176,11 @@ impl Start<'_> {
         let detached = self.starter.is_some();
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
             .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
-        let own_files = OwnFiles::make(config, self.identity, self.predecessor.is_some());
+        let predecessor = self.predecessor.as_ref().map(Predecessor::pid);
         let OwnFiles {
             pid_file,
             control_socket,
-        } = own_files.map_err(failed)?;
+        } = OwnFiles::make(config, self.identity, predecessor).map_err(failed)?;
         privileges::give_away(self.identity).map_err(failed)?;
         for warning in unfit_for_user(config, file.as_deref()) {
             log::warn!("{warning}.");
@@ -190,11 +192,13 @@ impl Start<'_> {
         }
         log::logger().flush();
         let server = server.open();
+        let pid_file = pid_file.map(Arc::new);
         let upkeep = Upkeep::start(
             self.reloader,
             running,
             server.handle(),
             self.logging.clone(),
+            pid_file.clone(),
         )
         .map_err(failed)?;
         let answers = upkeep.clone();
@@ -204,6 +208,7 @@ impl Start<'_> {
             .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
         if let Some(predecessor) = &mut self.predecessor {
             predecessor.stop(config.timeout);
+            self.logging.rotate_from_now(true);
         }
         notify::ready();
         if let Some(starter) = &self.starter {
@@ -211,7 +216,10 @@ impl Start<'_> {
         }
         let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
         drop(control_socket);
-        drop(pid_file);
+        // The upkeep's thread may hang at a file, and with it the other holder.
+        if let Some(file) = pid_file {
+            file.remove();
+        }
         Ok(ended)
     }
 }
@@ -237,21 +245,27 @@ struct OwnFiles {
 impl OwnFiles {
     /// Makes them, the future user's, where the configuration has a pid file. At a takeover,
     /// everything that may fail comes before the predecessor loses its own.
-    fn make(config: &Config, identity: &Identity, takeover: bool) -> Result<OwnFiles, String> {
+    fn make(
+        config: &Config,
+        identity: &Identity,
+        predecessor: Option<u32>,
+    ) -> Result<OwnFiles, String> {
         let Some(path) = &config.pid_file else {
             return Ok(OwnFiles {
                 pid_file: None,
                 control_socket: None,
             });
         };
-        let ours = match takeover {
-            true => None,
-            false => Some(PidFile::write(path).map_err(|error| error.to_string())?),
-        };
-        let mut control_socket = ControlSocket::bind(path, takeover)?;
-        let pid_file = match ours {
-            Some(ours) => ours,
-            None => PidFile::replace(path).map_err(|error| error.to_string())?,
+        let write = |made: Result<PidFile, PidFileError>| made.map_err(|error| error.to_string());
+        let (pid_file, mut control_socket) = match predecessor {
+            None => (
+                write(PidFile::write(path))?,
+                ControlSocket::bind(path, false)?,
+            ),
+            Some(process) => {
+                let control_socket = ControlSocket::bind(path, true)?;
+                (write(PidFile::replace(path, process))?, control_socket)
+            }
         };
         if let Some(owner) = identity.owner() {
             pid_file
@@ -300,7 +314,12 @@ fn start_logging(
 /// A panic becomes one line of the log, and nothing on standard error.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         let place = panic
             .location()
             .map_or_else(String::new, |place| format!(" at {place}"));

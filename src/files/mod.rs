@@ -3,10 +3,12 @@
 //! FIFO, and what is opened for writing is never reached through a link that another user may have
 //! made. It knows no configuration and logs nothing.
 
+mod lock;
 mod place;
 mod read;
 mod trust;
 
+pub use lock::whole_file;
 pub use place::{give_away, Owner, Place};
 pub use read::{open, read};
 pub use trust::{others_may_write, Caller};

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
-use crate::files::{give_away, Owner, Place};
+use crate::files::{give_away, whole_file, Owner, Place};
 
 /// How long another server that writes the same file is waited for. One that holds the lock for
 /// longer is stopped, and this one does not wait for it.
@@ -260,12 +260,5 @@ pub(super) fn unlock(file: &File) {
 }
 
 fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
-    let lock = libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))).map(drop)
 }

@@ -84,10 +84,16 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     ))
 }
 
-/// Why the log cannot be written, and what to do.
+/// Why the log cannot be written, and what to do. A relative path is the current folder's, which the
+/// text names.
 pub fn cannot_append(path: &Path, error: &io::Error) -> String {
+    let folder = match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => format!(" (in {})", folder.display()),
+        _ => String::new(),
+    };
     format!(
-        "log_file {}: cannot open the log for appending: {}; set another 'log_file', or 'none'",
+        "log_file {}: cannot open the log for appending{folder}: {}; set another 'log_file', or \
+         'none'",
         path.display(),
         reason(error)
     )

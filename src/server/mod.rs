@@ -202,9 +202,9 @@ pub struct Handle {
 
 impl Handle {
     /// Serves these policies from now on, in the order of the listeners.
-    pub fn set_policies(&self, policies: Policies) {
+    pub fn set_policies(&self, policies: &Policies) {
         for (endpoint, policy) in self.endpoints.iter().zip(policies) {
-            endpoint.set_policy(policy);
+            endpoint.set_policy(Arc::clone(policy));
         }
     }
 
