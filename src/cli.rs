@@ -28,11 +28,12 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
   -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
   --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
   --policy FILE          policy to serve
-  --workers N            threads that talk to clients (256)
+  --workers N            threads that talk to clients (auto: as the processors)
   --timeout SECONDS      time that a client has for its request (3)
   --log-file FILE        the log, or 'none' (flashpolicy.log)
   --log-level LEVEL      error, warn, info or debug (info)
   --pid-file FILE        where to write the process id
+  --takeover             take the ports over from the server of the pid file
   -h, --help; -V, --version
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root
@@ -62,8 +63,10 @@ const COMMANDS: [&str; 11] = [
 pub enum Command {
     /// Serve policies.
     Serve {
-        /// The configuration to serve.
+        /// The configuration.
         configured: Configured,
+        /// In place of the server that runs.
+        takeover: bool,
         /// In the background, for a starter that waits.
         detached: bool,
     },
@@ -184,12 +187,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
         None | Some("serve") => {
+            let takeover = arguments.contains("--takeover");
             // For `start` and `restart` alone, and so in no help.
             let detached = arguments.contains("--detached");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments, &[])?;
             Ok(Command::Serve {
                 configured,
+                takeover,
                 detached,
             })
         }
@@ -444,6 +449,7 @@ mod tests {
                     overrides,
                     ..
                 },
+            takeover: false,
             detached: false,
         }) = parsed(line)
         else {

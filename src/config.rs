@@ -33,14 +33,14 @@ pub const DEFAULT_ALLOW: Grant = Grant {
 };
 /// Soon enough after saving a file to look at the outcome.
 pub const DEFAULT_POLICY_WATCH: Duration = Duration::from_secs(2);
-/// Enough for a thousand players a second whose request comes 200 ms late; their number changes
-/// neither speed nor cost, only memory (`tests/bench/README.md`).
-pub const DEFAULT_WORKERS: usize = 256;
+/// The fewest workers that are chosen where none are configured: one that is kept from running must
+/// not stop the service.
+const FEWEST_WORKERS: usize = 2;
 /// What Flash Player itself waits for an answer on 843. Source: rule book section 1.9 (PC).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// More than any crowd needed that was measured, and before memory grows with it
-/// (`tests/bench/README.md`).
-pub const DEFAULT_MAX_PENDING: usize = 1024;
+/// What 4,000 silent clients a second fill in 4 seconds, and they are closed after 3; a connection
+/// that waits takes less than 1 KB.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 16_384;
 /// In the current folder.
 pub const DEFAULT_LOG_FILE: &str = "flashpolicy.log";
 /// Some 70,000 clients' lines; with the old files it makes 60 MB at the most.
@@ -160,12 +160,12 @@ pub struct Config {
     pub meta_policy: Option<MetaPolicy>,
     /// How often policy files are looked at, 0.1 to 3,600 s; zero: never.
     pub policy_watch: Duration,
-    /// Threads that talk to clients, 1 to 4,096.
+    /// Threads that talk to clients, 1 to 4,096. None of them ever waits for a client.
     pub workers: usize,
     /// How long a client has for its whole request, 0.1 to 3,600 s.
     pub timeout: Duration,
-    /// Connections that may wait for a worker, 1 to 65,536.
-    pub max_pending: usize,
+    /// Connections that may be here at once, accepted and not closed yet, 1 to 1,000,000.
+    pub max_connections: usize,
     /// The shared log file; none: no file.
     pub log_file: Option<PathBuf>,
     /// The most bytes in the log file, 10,000 or more; none: no rotation.
@@ -228,9 +228,9 @@ impl Default for Config {
             allow: vec![DEFAULT_ALLOW],
             meta_policy: None,
             policy_watch: DEFAULT_POLICY_WATCH,
-            workers: DEFAULT_WORKERS,
+            workers: default_workers(),
             timeout: DEFAULT_TIMEOUT,
-            max_pending: DEFAULT_MAX_PENDING,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
             log_file: Some(DEFAULT_LOG_FILE.into()),
             log_max_size: Some(DEFAULT_LOG_MAX_SIZE),
             log_keep: DEFAULT_LOG_KEEP,
@@ -245,6 +245,12 @@ impl Default for Config {
             written: Written::default(),
         }
     }
+}
+
+/// As many as the machine has processors for this process.
+fn default_workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.max(FEWEST_WORKERS)
 }
 
 /// One key of the configuration: its name, what it takes, and how a value becomes part of a
@@ -373,11 +379,17 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "workers",
-        expects: "a whole number from 1 to 4096",
+        expects: "a whole number from 1 to 4096, or 'auto' for the number of processors",
         repeatable: false,
         same: |a, b| a.workers == b.workers,
         reloads: false,
-        set: |config, value, _| Ok(whole_number(value, 1..=4096).map(|n| config.workers = n)?),
+        set: |config, value, _| {
+            config.workers = match value {
+                "auto" => default_workers(),
+                value => whole_number(value, 1..=4096)?,
+            };
+            Ok(())
+        },
     },
     Key {
         name: "timeout",
@@ -388,12 +400,15 @@ const KEYS: &[Key] = &[
         set: |config, value, _| Ok(seconds(value, 0.1..=3600.0).map(|time| config.timeout = time)?),
     },
     Key {
-        name: "max_pending",
-        expects: "a whole number from 1 to 65536",
+        name: "max_connections",
+        expects: "a whole number from 1 to 1000000",
         repeatable: false,
-        same: |a, b| a.max_pending == b.max_pending,
+        same: |a, b| a.max_connections == b.max_connections,
         reloads: false,
-        set: |config, value, _| Ok(whole_number(value, 1..=65536).map(|n| config.max_pending = n)?),
+        set: |config, value, _| {
+            config.max_connections = whole_number(value, 1..=1_000_000)?;
+            Ok(())
+        },
     },
     Key {
         name: "log_file",
@@ -540,11 +555,18 @@ const KEYS: &[Key] = &[
 ];
 
 /// Keys of earlier versions, each with what takes its place.
-const REMOVED_KEYS: &[(&str, &str)] = &[(
-    "chroot",
-    "systemd's RootDirectory=, a container, or 'user' alone keep the server away from other files; \
-     remove the line",
-)];
+const REMOVED_KEYS: &[(&str, &str)] = &[
+    (
+        "chroot",
+        "systemd's RootDirectory=, a container, or 'user' alone keep the server away from other \
+         files; remove the line",
+    ),
+    (
+        "max_pending",
+        "no connection waits for a worker; remove the line, or set 'max_connections', the \
+         connections that may be here at once",
+    ),
+];
 
 impl Config {
     /// Every policy file, each once.
@@ -1181,7 +1203,7 @@ mod tests {
         let text = "listen = 127.0.0.1:843\nlisten=[::1]:8430 policy=own policy.xml\n\
             allow = *.example.com 2001, 3000-3010\nallow = * * secure\n\
             meta_policy = master-only\npolicy_watch = 0\nworkers = 7\n\
-            timeout = 2.5\nmax_pending = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
+            timeout = 2.5\nmax_connections = 9\nlog_file = none\nlog_max_size = 2M\nlog_keep = 0\nlog_level = debug\nlog_console = yes\n\
             stats_interval = 90s\nstats_file = fp.prom\n\
             ignore = secure-grant, ip-domain\nignore = large\n\
             pid_file = /run/x.pid\nuser = nobody\ngroup = 7";
@@ -1209,7 +1231,7 @@ mod tests {
             policy_watch: Duration::ZERO,
             workers: 7,
             timeout: Duration::from_millis(2500),
-            max_pending: 9,
+            max_connections: 9,
             log_file: None,
             log_max_size: Some(2_000_000),
             log_keep: 0,
@@ -1252,6 +1274,12 @@ mod tests {
     fn a_mistake_says_where_what_and_what_was_expected() {
         for (text, expected) in [
             ("\nworker = 3", "/etc/x.conf:2: unknown key 'worker'; did you mean 'workers'?"),
+            (
+                "max_pending = 3",
+                "/etc/x.conf:1: the key 'max_pending' does not exist any more: no connection waits \
+                 for a worker; remove the line, or set 'max_connections', the connections that may \
+                 be here at once",
+            ),
             ("loglevel = info", "/etc/x.conf:1: unknown key 'loglevel'; did you mean 'log_level'?"),
             (
                 "workers = 1\n#\nworkers = 2",
@@ -1260,7 +1288,8 @@ mod tests {
             ),
             (
                 "workers = 0",
-                "/etc/x.conf:1: workers = 0: out of range; expected a whole number from 1 to 4096",
+                "/etc/x.conf:1: workers = 0: out of range; expected a whole number from 1 to 4096, \
+                 or 'auto' for the number of processors",
             ),
             (
                 "workers = 4 # four",
@@ -1460,7 +1489,7 @@ mod tests {
         #[test]
         fn near_misses_do_not_panic_either(
             lines in proptest::collection::vec(
-                ("listen|workers|timeout|max_pending|log_level|nothing", "[ =]{0,3}", "[-+0-9.:\\[\\]eE]{0,12}"),
+                ("listen|workers|timeout|max_connections|log_level|nothing", "[ =]{0,3}", "[-+0-9.:\\[\\]eE]{0,12}"),
                 0..8,
             )
         ) {

@@ -1,53 +1,99 @@
-//! Signals become control messages. Only this room knows signals; what a message means is the
-//! supervisor's to know.
+//! Signals become control messages. Only this module knows signals; what a message means is the
+//! supervisor's to know. It opens no file and waits for nobody, so that a signal always arrives.
 
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::control_socket::Asked;
+use crate::exit::Exit;
+
+/// How long the supervisor has to end the process at the second request to stop. After that the
+/// signals' own thread ends it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the supervisor is asked to do.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Stop; the second time: at once.
     Shutdown,
-    /// Read the configuration and the policies anew, and reopen the log file.
+    /// Read the configuration and the policies anew, and look at the log file.
     Reload,
     /// Log the statistics.
     Report,
-    /// Answer a client of the control socket.
-    Asked(Asked),
 }
 
-/// Starts to listen to ctrl-c and to the signals of service managers.
+/// Starts to listen to ctrl-c and to the signals of service managers. To be called before anything
+/// that takes time, and before other threads: a signal that whoever started this process has
+/// blocked is unblocked, for this thread and those that it starts.
 ///
 /// # Errors
 /// When the system refuses a handler or a thread; the text says which.
-pub fn listen() -> Result<(Sender<Control>, Receiver<Control>), String> {
+pub fn listen() -> Result<Receiver<Control>, String> {
     let (sender, receiver) = mpsc::channel();
-    let others = sender.clone();
-    let ctrl_c = sender.clone();
-    ctrlc::set_handler(move || {
-        let _ = ctrl_c.send(Control::Shutdown);
-    })
-    .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
+    let stops = Stops {
+        sender: sender.clone(),
+        requests: Arc::default(),
+    };
+    let ctrl_c = stops.clone();
+    ctrlc::set_handler(move || ctrl_c.request())
+        .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGUSR1])
         .map_err(|error| format!("cannot handle signals: {error}"))?;
+    unblock()?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for signal in signals.forever() {
-                let message = match signal {
-                    SIGHUP => Control::Reload,
-                    SIGUSR1 => Control::Report,
-                    _ => Control::Shutdown,
-                };
-                let _ = sender.send(message);
+                match signal {
+                    SIGHUP => send(&sender, Control::Reload),
+                    SIGUSR1 => send(&sender, Control::Report),
+                    _ => stops.request(),
+                }
             }
         })
         .map_err(|error| format!("cannot start the signal thread: {error}"))?;
-    Ok((others, receiver))
+    Ok(receiver)
+}
+
+fn unblock() -> Result<(), String> {
+    let ours = [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+    ];
+    SigSet::from_iter(ours)
+        .thread_unblock()
+        .map_err(|error| format!("cannot unblock signals: {}", error.desc()))
+}
+
+/// Requests to stop, by whatever signal.
+#[derive(Clone)]
+struct Stops {
+    sender: Sender<Control>,
+    requests: Arc<AtomicU32>,
+}
+
+impl Stops {
+    fn request(&self) {
+        send(&self.sender, Control::Shutdown);
+        if self.requests.fetch_add(1, Relaxed) == 0 {
+            return;
+        }
+        // The second one has to end the process, whatever holds the supervisor up.
+        thread::sleep(PATIENCE);
+        process::exit(Exit::Failed.code());
+    }
+}
+
+/// A supervisor that is gone needs no message.
+fn send(sender: &Sender<Control>, message: Control) {
+    let _ = sender.send(message);
 }

@@ -1,25 +1,32 @@
-//! `flashpolicyd`, a Flash socket policy server with a fixed pool of blocking workers.
+//! `flashpolicyd`, a Flash socket policy server: a synchronous server with a fixed pool of threads.
 //!
 //! # The life of a connection
-//! 1. An accept loop (`server/acceptor.rs`, one for each listener) takes it from the kernel,
-//!    always, and offers it to the admission (`server/admission.rs`) as pending. When too many are
-//!    pending, the address that holds the most loses its newest one, closed at once.
-//! 2. An idle worker takes the next one: addresses take turns, and each address's own connections
-//!    are first come, first served. From here on the client has 3 seconds.
-//! 3. Behind a load balancer its first bytes are a header (`server/proxy.rs`) that says whose it is;
-//!    from then on it counts by the client that was named.
-//! 4. The worker (`server/connection.rs`) reads until the bytes are a policy request, cannot become
-//!    one any more (`server/request.rs`), or the deadline has passed.
-//! 5. It answers with the policy and its NUL in one write.
-//! 6. `server/linger.rs` closes it so that the client sees a clean end and never a reset.
+//! 1. An acceptor (`server/acceptor.rs`, a thread for each listener) takes it from the kernel. It
+//!    gets a place and stands in the queue (`server/places.rs`), where sources take turns. Where all
+//!    places are taken, another connection has to go.
+//! 2. A job of the thread pool (`server/service.rs`) takes the next connection and does what there
+//!    is to do without waiting (`server/connection.rs`): it reads what is there, and answers a
+//!    request with the policy and its NUL in one write. Behind a load balancer a header that says
+//!    whose connection it is comes first (`server/proxy.rs`).
+//! 3. Where there is nothing to do at the moment, because the client has not asked yet, does not
+//!    read its answer or has not closed its side, the poller holds the connection (one thread and
+//!    one `epoll`, in `server/service.rs`) until something comes or its time is over. Then it
+//!    stands in the queue again. No thread ever waits for a client.
+//! 4. The close makes no reset: the end is sent, and what still comes is read and dropped for a
+//!    while.
 //!
 //! Every step leaves its line in the log; `logging` never makes a worker wait for that.
 //!
+//! # The threads beside them
+//! The main thread is the [`supervisor`]: it takes control messages and stops the server. [`control`]
+//! has one for signals, [`upkeep`] one for everything with files, `logging` one for each target.
+//!
 //! # Who knows what
 //! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
-//! and [`server::proxy`] are pure; only `server/connection.rs` talks to clients; only [`control`]
-//! knows signals; only [`logging`] knows log files. [`commands`] puts them together, a file for
-//! each command. [`probe`] is the other side: the player's.
+//! and [`server::proxy`] are pure; only `server/connection.rs` reads from and writes to clients; only
+//! [`control`] knows signals; only [`logging`] knows log files and terminals. Whatever is opened by
+//! its name is opened by [`files`]: somebody else may have put a link or a FIFO there. [`commands`]
+//! puts the parts together, a file for each command. [`probe`] is the other side: the player's.
 //!
 //! What is found wrong anywhere is a [`diagnostic::Diagnostic`], with its place, its cause and its
 //! cure; what is to be changed so that a connection is allowed, [`advice`] says. [`text`] makes
@@ -55,6 +62,8 @@ pub mod served;
 pub mod server;
 pub mod stats;
 pub mod status;
+pub mod supervisor;
+pub mod takeover;
 mod terminal;
 pub mod text;
 pub mod upkeep;

@@ -3,6 +3,7 @@
 //! record lock: the system tells which process holds it, so nobody has to trust the number in the
 //! file. Nothing here follows a link, waits, or empties a file that holds something else.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -115,6 +116,53 @@ impl PidFile {
         )))
     }
 
+    /// Takes the path over from the process `from`, which holds its file: this process's file is
+    /// made beside it, locked and filled, and then takes its name. So the path always leads to a
+    /// file that a live process holds.
+    ///
+    /// # Errors
+    /// When another process has taken it over meanwhile or is about to, or no file can be made in
+    /// this folder.
+    pub fn replace(path: &Path, from: u32) -> Result<PidFile, PidFileError> {
+        let replaced = || {
+            let place = Place::of(path)?;
+            let beside = place.beside(".new");
+            let locked = create_locked(&place, &beside)?;
+            let mut pid_file = PidFile {
+                path: path.to_owned(),
+                place,
+                locked,
+                created: true,
+                keeps: false,
+            };
+            // As long as the file beside it is there, nobody else takes the path over.
+            let named = pid_file
+                .fill()
+                .and_then(|()| pid_file.require_holder(from))
+                .and_then(|()| {
+                    let place = &pid_file.place;
+                    place.rename(&beside, place.name())
+                });
+            if named.is_err() {
+                pid_file.place.remove(&beside);
+            }
+            named.map(|()| pid_file)
+        };
+        replaced().map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
+    }
+
+    fn require_holder(&self, process: u32) -> io::Result<()> {
+        match holder(&self.path)? {
+            Some(found) if found == process => Ok(()),
+            Some(other) => Err(io::Error::other(format!(
+                "process {other} has taken it over meanwhile"
+            ))),
+            None => Err(io::Error::other(format!(
+                "process {process} has ended meanwhile; start the server as usual"
+            ))),
+        }
+    }
+
     /// Puts the process id in the place of the one of an earlier run.
     fn fill(&mut self) -> io::Result<()> {
         let mut content = Vec::new();
@@ -133,6 +181,18 @@ impl PidFile {
         writeln!(self.locked, "{}", std::process::id())
     }
 
+    /// Removes the file, unless another server has its own one there by now.
+    pub fn remove(&self) {
+        if leads_to(&self.path, &self.locked) {
+            self.place.remove(self.place.name());
+        }
+    }
+
+    /// Whether the path leads to another file by now: a new server has taken over.
+    pub fn was_taken_over(&self) -> bool {
+        self.path.exists() && !leads_to(&self.path, &self.locked)
+    }
+
     /// Gives the file to another user and group; none leaves that one as it is. One that somebody
     /// else may have put there keeps its owner: that changes nothing for this process.
     ///
@@ -146,9 +206,8 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Another server may have its own file there by now.
-        if !self.keeps && leads_to(&self.path, &self.locked) {
-            self.place.remove(self.place.name());
+        if !self.keeps {
+            self.remove();
         }
     }
 }
@@ -161,6 +220,26 @@ pub fn can_write(path: &Path) -> Result<(), String> {
     Place::of(path)
         .and_then(|place| place.could_write(false))
         .map_err(|error| cannot_write(path, &error))
+}
+
+/// Makes a file that is not there yet and locks it. One that nobody holds was left behind.
+fn create_locked(place: &Place, name: &OsStr) -> io::Result<File> {
+    let file = match place.create(name, OFlag::O_RDWR) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let left_behind = place.open(name, OFlag::O_RDWR, false)?;
+            if holder_of(&left_behind)?.is_some() {
+                return Err(io::Error::other("another server is about to take it over"));
+            }
+            place.remove(name);
+            place.create(name, OFlag::O_RDWR)?
+        }
+        made => made?,
+    };
+    if lock(&file)? {
+        Ok(file)
+    } else {
+        Err(io::Error::other("another process holds the new one"))
+    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

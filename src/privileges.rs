@@ -18,6 +18,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The user to become; none: no change.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
+
     /// Whom the files belong to that the server goes on writing; none where that does not change.
     pub fn owner(&self) -> Option<Owner> {
         let Identity { uid, gid } = *self;

@@ -1,10 +1,11 @@
-//! What the system says of another process, by `/proc`, which every user may read. It signals
-//! nobody and waits for nobody.
+//! Another process: what the system says of it, by `/proc`, which every user may read, and signals
+//! to it. It waits for nobody.
 
 use std::fs;
 use std::path::Path;
 
-use nix::sys::signal;
+use nix::errno::Errno;
+use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
 /// A process that was seen; its number may be another one's later, its start not.
@@ -43,8 +44,7 @@ impl State {
         }
     }
 
-    /// Why a process in this state does not react, and what to do; empty where it should.
-    pub fn excuse(self, pid: u32) -> String {
+    fn excuse(self, pid: u32) -> String {
         match self {
             State::Stopped => {
                 format!(": it is stopped (state T); 'kill -CONT {pid}' has it go on")
@@ -66,6 +66,12 @@ pub fn look(pid: u32) -> Option<Process> {
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let process = parse(pid, &stat, &status)?;
     (process.state != State::Ended).then_some(process)
+}
+
+/// Why this process does not react, and what to do, as the end of a sentence; empty where the system
+/// does not tell.
+pub fn excuse(pid: u32) -> String {
+    look(pid).map_or_else(String::new, |process| process.state.excuse(pid))
 }
 
 /// The name in `stat` may hold blanks and parentheses: what follows the last one counts.
@@ -91,6 +97,17 @@ impl Process {
     }
 }
 
+/// Sends a signal to this one process.
+///
+/// # Errors
+/// What the system says; a number that means a group of processes, or the first one, is refused.
+pub fn send(pid: u32, signal: Signal) -> Result<(), Errno> {
+    match i32::try_from(pid) {
+        Ok(raw) if raw > 1 => kill(Pid::from_raw(raw), signal),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// Whether a process of this number is there, also where `/proc` does not show it.
 pub fn is_there(pid: u32) -> bool {
     if Path::new("/proc/self/stat").exists() && look(pid).is_some() {
@@ -98,9 +115,7 @@ pub fn is_there(pid: u32) -> bool {
     }
     match i32::try_from(pid) {
         // A zombie takes signals, and is not there for all that.
-        Ok(raw) if raw > 0 && !zombie(pid) => {
-            signal::kill(Pid::from_raw(raw), None) != Err(nix::errno::Errno::ESRCH)
-        }
+        Ok(raw) if raw > 0 && !zombie(pid) => kill(Pid::from_raw(raw), None) != Err(Errno::ESRCH),
         _ => false,
     }
 }

@@ -79,14 +79,16 @@ pub struct Stats {
     pub not_a_request: Counter,
     /// Clients whose request was not complete within the deadline.
     pub timed_out: Counter,
-    /// Clients whose wait was ended for somebody else's sake.
+    /// Clients that had not completed a request and lost their place to another one.
     pub evicted: Counter,
     /// Clients that left before their request was complete (health checks do).
     pub gone: Counter,
     /// Clients that asked and then could not be given the whole policy.
     pub write_failed: Counter,
-    /// Connections closed unserved because more than `max_pending` were pending.
+    /// Connections closed at once because all places were taken and none could be spared.
     pub refused: Counter,
+    /// Connections closed because the system did not let them be waited for.
+    pub cannot_wait: Counter,
     /// Connections lost to a panic in their worker.
     pub panicked: Counter,
     /// Times that accepting a connection failed.
@@ -115,12 +117,12 @@ impl Gauge {
 /// What goes up and down.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
-    /// Workers that have a client.
-    pub busy: Gauge,
-    /// Workers that wait for their client to speak.
+    /// Connections that were accepted and are not closed yet.
+    pub here: Gauge,
+    /// Those of them that wait for their client to speak.
     pub waiting: Gauge,
-    /// Connections that no worker has taken yet.
-    pub pending: Gauge,
+    /// Those of them that are only being closed.
+    pub closing: Gauge,
 }
 
 /// All figures at one moment.
@@ -134,7 +136,7 @@ pub struct Snapshot<'a> {
 }
 
 /// The counters that end a connection, with the word for it.
-fn ends(stats: &Stats) -> [(&'static str, u64); 8] {
+fn ends(stats: &Stats) -> [(&'static str, u64); 9] {
     [
         ("served", stats.served.get()),
         ("not a request", stats.not_a_request.get()),
@@ -143,6 +145,7 @@ fn ends(stats: &Stats) -> [(&'static str, u64); 8] {
         ("gone before the request", stats.gone.get()),
         ("write failed", stats.write_failed.get()),
         ("refused", stats.refused.get()),
+        ("could not wait", stats.cannot_wait.get()),
         ("panicked", stats.panicked.get()),
     ]
 }
@@ -162,9 +165,9 @@ impl fmt::Display for Snapshot<'_> {
             self.log_lines_lost
         )?;
         for (name, gauge) in [
-            ("workers busy", gauges.busy),
-            ("waiting", gauges.waiting),
-            ("pending", gauges.pending),
+            ("here", gauges.here),
+            ("waiting to speak", gauges.waiting),
+            ("being closed", gauges.closing),
         ] {
             write!(f, "; {} {name} (at most {})", gauge.now, gauge.most)?;
         }
@@ -190,12 +193,12 @@ impl Snapshot<'_> {
             ("accepted", stats.accepted.get()),
             ("accept_errors", stats.accept_errors.get()),
             ("log_lines_lost", self.log_lines_lost),
-            ("workers_busy", gauges.busy.now as u64),
-            ("workers_busy_most", gauges.busy.most as u64),
+            ("here", gauges.here.now as u64),
+            ("here_most", gauges.here.most as u64),
             ("waiting", gauges.waiting.now as u64),
             ("waiting_most", gauges.waiting.most as u64),
-            ("pending", gauges.pending.now as u64),
-            ("pending_most", gauges.pending.most as u64),
+            ("closing", gauges.closing.now as u64),
+            ("closing_most", gauges.closing.most as u64),
         ];
         let others = others.map(|(name, count)| (name.to_string(), count));
         ends.into_iter().chain(others).collect()
@@ -232,16 +235,20 @@ impl Snapshot<'_> {
             &[("", self.log_lines_lost)],
         );
         for (name, help, gauge) in [
-            ("workers_busy", "Workers that have a client", gauges.busy),
             (
-                "workers_waiting",
-                "Workers that wait for their client to speak",
+                "connections_here",
+                "Connections that were accepted and are not closed yet",
+                gauges.here,
+            ),
+            (
+                "connections_waiting",
+                "Connections that wait for their client to speak",
                 gauges.waiting,
             ),
             (
-                "connections_pending",
-                "Connections that no worker has taken yet",
-                gauges.pending,
+                "connections_closing",
+                "Connections that are only being closed",
+                gauges.closing,
             ),
         ] {
             text.metric(
@@ -373,8 +380,8 @@ mod tests {
         stats.served.add_one();
         stats.answer_time.record(Duration::from_micros(70));
         let mut gauges = Gauges::default();
-        gauges.busy.set(7);
-        gauges.busy.set(3);
+        gauges.here.set(7);
+        gauges.here.set(3);
         let snapshot = Snapshot {
             stats: &stats,
             gauges,
@@ -383,16 +390,16 @@ mod tests {
         assert_eq!(
             snapshot.to_string(),
             "1 accepted, 1 served, 0 not a request, 0 timed out, 0 evicted, \
-             0 gone before the request, 0 write failed, 0 refused, 0 panicked, 0 accept errors, \
-             5 log lines lost; 3 workers busy (at most 7); 0 waiting (at most 0); \
-             0 pending (at most 0); answered within 0.1 ms (half) 0.1 ms (99 %)"
+             0 gone before the request, 0 write failed, 0 refused, 0 could not wait, 0 panicked, \
+             0 accept errors, 5 log lines lost; 3 here (at most 7); 0 waiting to speak (at most 0); \
+             0 being closed (at most 0); answered within 0.1 ms (half) 0.1 ms (99 %)"
         );
         let file = snapshot.prometheus();
         for line in [
             "flashpolicyd_connections_ended_total{end=\"served\"} 1",
             "flashpolicyd_log_lines_lost_total 5",
-            "flashpolicyd_workers_busy 3",
-            "flashpolicyd_workers_busy_most 7",
+            "flashpolicyd_connections_here 3",
+            "flashpolicyd_connections_here_most 7",
             "flashpolicyd_answer_seconds_bucket{le=\"0.0001\"} 1",
             "flashpolicyd_answer_seconds_count 1",
         ] {

@@ -110,15 +110,14 @@ pub struct Running {
 impl Running {
     /// A server that begins now. `bound` are the addresses of its listeners, in the order of the
     /// configuration; `file` is the configuration's.
-    pub fn begin(
-        config: &Config,
-        bound: impl Iterator<Item = SocketAddr>,
-        file: Option<&Path>,
-    ) -> Running {
-        let listeners = bound.zip(&config.listen).map(|(address, listen)| Listener {
-            address: address.to_string(),
-            proxy: listen.proxy,
-        });
+    pub fn begin(config: &Config, bound: &[SocketAddr], file: Option<&Path>) -> Running {
+        let listeners = bound
+            .iter()
+            .zip(&config.listen)
+            .map(|(address, listen)| Listener {
+                address: address.to_string(),
+                proxy: listen.proxy,
+            });
         Running {
             begun: Instant::now(),
             since: stamp(SystemTime::now()),

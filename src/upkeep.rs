@@ -1,13 +1,19 @@
-//! What the supervisor does besides the clients: reload, statistics, a look at the log file. It
-//! only passes on what each of these rooms decides.
+//! Everything with files that a running server does besides serving: reload, statistics, a look at
+//! the log file. It has a thread of its own: a file system that hangs delays a reload, and never a
+//! stop or a client.
 
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::reason;
-use crate::control_socket::{Asked, Reply, Request};
+use crate::control_socket::{self, Asked, Reply, Request};
 use crate::logging::Logging;
-use crate::reload::Reloader;
-use crate::server::{Figures, Policies, Upkeep};
+use crate::notify;
+use crate::pid_file::PidFile;
+use crate::reload::{Reloaded, Reloader};
+use crate::server::Handle;
 use crate::stats::Snapshot;
 use crate::status::Running;
 
@@ -17,45 +23,178 @@ const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
 /// How often the log file is looked at: it may have been moved away.
 const LOG_FILE_EVERY: Duration = Duration::from_millis(500);
 
-/// The supervisor's list of things to do.
-pub struct Housekeeper {
+/// How long the end of the process waits for the last file to be written.
+const LAST_FILE: Duration = Duration::from_secs(2);
+
+/// What the thread is asked to do.
+enum Task {
+    Reload,
+    Answer(Asked),
+    WriteStatistics(Option<Sender<()>>),
+    Stopping,
+}
+
+/// Asks the thread for something.
+#[derive(Clone)]
+pub struct Upkeep(Sender<Task>);
+
+impl Upkeep {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses it; the text says so.
+    pub fn start(
+        reloader: Reloader,
+        running: Running,
+        server: Handle,
+        logging: Logging,
+        pid_file: Option<Arc<PidFile>>,
+    ) -> Result<Upkeep, String> {
+        let (sender, tasks) = mpsc::channel();
+        let keeper = Keeper {
+            reloader,
+            running,
+            server,
+            logging,
+            pid_file,
+            line_written: Instant::now(),
+            file_written: None,
+            file_failed: false,
+            log_looked_at: Instant::now(),
+        };
+        thread::Builder::new()
+            .name("upkeep".into())
+            .spawn(move || keeper.run(&tasks))
+            .map_err(|error| format!("cannot start the upkeep thread: {}", reason(&error)))?;
+        Ok(Upkeep(sender))
+    }
+
+    /// Asks for a reload, and does not wait for it.
+    pub fn reload(&self) {
+        let _ = self.0.send(Task::Reload);
+    }
+
+    /// Has a request of the control socket answered, in bounded time.
+    pub fn ask(&self, request: Request) -> Reply {
+        control_socket::pass_on(request, |asked| self.0.send(Task::Answer(asked)).is_ok())
+    }
+
+    /// The server begins to stop.
+    pub fn stopping(&self) {
+        let _ = self.0.send(Task::Stopping);
+    }
+
+    /// Asks for the file with the statistics, and does not wait for it.
+    pub fn write_statistics(&self) {
+        let _ = self.0.send(Task::WriteStatistics(None));
+    }
+
+    /// Writes the file with the statistics for the last time. It is waited for, but not for ever.
+    pub fn finish(&self) {
+        let (sender, receiver) = mpsc::channel();
+        let _ = self.0.send(Task::WriteStatistics(Some(sender)));
+        if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(LAST_FILE) {
+            log::warn!("The last statistics are not written: a file does not answer.");
+        }
+    }
+}
+
+/// The thread's list of things to do.
+struct Keeper {
     reloader: Reloader,
     running: Running,
+    server: Handle,
     logging: Logging,
+    pid_file: Option<Arc<PidFile>>,
     line_written: Instant,
     file_written: Option<Instant>,
     file_failed: bool,
     log_looked_at: Instant,
 }
 
-impl Housekeeper {
-    /// Begins now.
-    pub fn new(reloader: Reloader, running: Running, logging: Logging) -> Housekeeper {
-        Housekeeper {
-            reloader,
-            running,
-            logging,
-            line_written: Instant::now(),
-            file_written: None,
-            file_failed: false,
-            log_looked_at: Instant::now(),
+impl Keeper {
+    fn run(mut self, tasks: &Receiver<Task>) {
+        self.write_file();
+        loop {
+            match tasks.recv_timeout(self.reloader.pause().min(LOG_FILE_EVERY)) {
+                Ok(Task::Reload) => self.reload(),
+                Ok(Task::Answer(asked)) => self.answer(asked),
+                Ok(Task::WriteStatistics(asked)) => {
+                    self.write_file();
+                    if let Some(asked) = asked {
+                        let _ = asked.send(());
+                    }
+                }
+                // The new server rotates the log that both write.
+                Ok(Task::Stopping) => {
+                    let taken_over = self.pid_file.as_ref().is_some_and(|f| f.was_taken_over());
+                    self.logging.rotate_from_now(!taken_over);
+                }
+                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 
-    fn snapshot<'a>(&self, figures: Figures<'a>) -> Snapshot<'a> {
-        Snapshot {
-            stats: figures.stats,
-            gauges: figures.gauges,
-            log_lines_lost: self.logging.lost_lines(),
+    fn look(&mut self) {
+        if self.log_looked_at.elapsed() >= LOG_FILE_EVERY {
+            self.log_looked_at = Instant::now();
+            self.logging.look();
+        }
+        let every = self.reloader.config().stats_interval;
+        if !every.is_zero() && self.line_written.elapsed() >= every {
+            self.line_written = Instant::now();
+            log::info!("Statistics: {}.", self.snapshot());
+        }
+        if self
+            .file_written
+            .is_none_or(|at| at.elapsed() >= STATS_FILE_EVERY)
+        {
+            self.write_file();
+        }
+        if let Some(policies) = self.reloader.look() {
+            self.server.set_policies(&policies);
         }
     }
 
-    fn write_file(&mut self, figures: Figures<'_>) {
+    fn answer(&mut self, asked: Asked) {
+        let reply = match asked.request {
+            Request::Status => Reply::Status(Box::new(self.running.status(
+                self.reloader.described(),
+                &self.snapshot(),
+                self.reloader.last_reload(),
+            ))),
+            Request::Reload => {
+                self.reload();
+                Reply::Reload(self.reloader.last_reload().cloned().unwrap_or_default())
+            }
+        };
+        asked.answer(reply);
+    }
+
+    fn reload(&mut self) {
+        self.logging.look();
+        notify::reloading();
+        if let Ok(Reloaded {
+            policies: Some(policies),
+            ..
+        }) = self.reloader.reload()
+        {
+            self.server.set_policies(&policies);
+        }
+        notify::ready();
+    }
+
+    fn snapshot(&self) -> Snapshot<'_> {
+        self.server.snapshot(self.logging.lost_lines())
+    }
+
+    fn write_file(&mut self) {
         let Some(path) = self.reloader.config().stats_file.clone() else {
             return;
         };
         self.file_written = Some(Instant::now());
-        match self.snapshot(figures).write_file(&path) {
+        match self.snapshot().write_file(&path) {
             Ok(()) => self.file_failed = false,
             // Once, and not every time.
             Err(error) if !self.file_failed => {
@@ -69,63 +208,5 @@ impl Housekeeper {
             }
             Err(_) => {}
         }
-    }
-}
-
-impl Upkeep for Housekeeper {
-    fn pause(&self) -> Duration {
-        self.reloader.pause().min(LOG_FILE_EVERY)
-    }
-
-    fn look(&mut self, figures: Figures<'_>) -> Option<Policies> {
-        if self.log_looked_at.elapsed() >= LOG_FILE_EVERY {
-            self.log_looked_at = Instant::now();
-            self.logging.look();
-        }
-        let every = self.reloader.config().stats_interval;
-        if !every.is_zero() && self.line_written.elapsed() >= every {
-            self.line_written = Instant::now();
-            log::info!("Statistics: {}.", self.snapshot(figures));
-        }
-        let due = |last: Instant| last.elapsed() >= STATS_FILE_EVERY;
-        if self.file_written.is_none_or(due) {
-            self.write_file(figures);
-        }
-        self.reloader.look()
-    }
-
-    fn reload(&mut self) -> Option<Policies> {
-        self.logging.look();
-        self.reloader.reload().ok()?.policies
-    }
-
-    fn asked(&mut self, asked: Asked, figures: Figures<'_>) -> Option<Policies> {
-        match asked.request {
-            Request::Status => {
-                let status = self.running.status(
-                    self.reloader.described(),
-                    &self.snapshot(figures),
-                    self.reloader.last_reload(),
-                );
-                asked.answer(Reply::Status(Box::new(status)));
-                None
-            }
-            Request::Reload => {
-                let policies = self.reload();
-                let outcome = self.reloader.last_reload().cloned().unwrap_or_default();
-                asked.answer(Reply::Reload(outcome));
-                policies
-            }
-        }
-    }
-
-    fn report(&mut self, figures: Figures<'_>) {
-        log::info!("Statistics: {}.", self.snapshot(figures));
-        self.write_file(figures);
-    }
-
-    fn finish(&mut self, figures: Figures<'_>) {
-        log::info!("Totals: {}.", self.snapshot(figures));
-        self.write_file(figures);
     }
 }

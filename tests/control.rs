@@ -12,6 +12,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -328,28 +330,26 @@ fn start_shows_the_whole_error_also_where_the_disk_is_full() {
 
 #[test]
 fn start_that_is_interrupted_leaves_no_server_behind() {
-    if !support::have("strace") {
-        return;
-    }
     let service = Service::new();
-    // The server needs ten seconds for its port.
-    let traced = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=bind"])
-        .args(["-e", "inject=bind:delay_enter=10000000"])
-        .arg(&service.binary)
-        .args(["start", "-c", "x.conf"])
-        .current_dir(service.folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    // Some seconds' work for the server: a large policy, under many names.
+    let grants = "<allow-access-from domain=\"*.example.com\" to-ports=\"1-1024\"/>".repeat(950);
+    let policy = format!("<cross-domain-policy>{grants}</cross-domain-policy>");
+    fs::write(service.path("policy.xml"), policy).unwrap();
+    let mut lines = String::new();
+    for number in 1..=400 {
+        let name = format!("{number}.xml");
+        symlink("policy.xml", service.path(&name)).unwrap();
+        lines.push_str(&format!(
+            "listen = 127.0.0.1:{number} proxy policy={name}\n"
+        ));
+    }
+    service.config(&lines);
+    let start = service.command(&["start", "-c", "x.conf"]).spawn().unwrap();
     let server = wait_for("the server", || service.servers().pop());
-    let status = fs::read_to_string(format!("/proc/{server}/status")).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
-    support::signal(parent.unwrap().parse().unwrap(), "TERM");
-    finished(traced).assert_error(1, "flashpolicyd: interrupted; it was ended");
-    wait_for("its end", || service.servers().is_empty().then_some(()));
+    support::signal(start.id(), "TERM");
+    let said = finished(start);
+    said.assert_error(1, "flashpolicyd: interrupted; it was ended");
+    assert!(!Path::new(&format!("/proc/{server}")).exists(), "{said:?}");
 }
 
 #[test]
@@ -445,6 +445,142 @@ fn restart_of_a_stopped_server_starts_it() {
     let said = service.call("restart");
     said.assert(0, "flashpolicyd started (process ");
     assert_eq!(service.ask(), BUILT_IN);
+}
+
+/// Asks again and again until the end of `meanwhile`; every answer has to be the policy.
+fn asking_all_the_time(service: &Service, meanwhile: impl FnOnce()) -> usize {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut asked = 0;
+                    while !over.load(Relaxed) {
+                        assert_eq!(service.ask(), BUILT_IN);
+                        asked += 1;
+                    }
+                    asked
+                })
+            })
+            .collect();
+        meanwhile();
+        over.store(true, Relaxed);
+        asking
+            .into_iter()
+            .map(|asking| asking.join().unwrap())
+            .sum()
+    })
+}
+
+#[test]
+fn restart_under_load_refuses_nobody_and_leaves_one_server() {
+    let service = Service::new();
+    let mut old = service.start();
+    let asked = asking_all_the_time(&service, || {
+        for _ in 0..5 {
+            let said = service.call("restart");
+            let expected = format!("in place of process {old}) on {}; ", service.address);
+            said.assert(0, "flashpolicyd restarted (process ")
+                .assert(0, &expected);
+            assert_ne!(said.pid(), old);
+            old = said.pid();
+            let number = fs::read_to_string(service.pid_file()).unwrap();
+            assert_eq!(number.trim(), old.to_string());
+            assert_eq!(service.call("status").pid(), old);
+            assert_eq!(service.servers(), [old]);
+        }
+    });
+    // A client whose first packet comes while the old one stops sends it again after a second.
+    assert!(asked > 4, "{asked}");
+    let said = service.call("stop");
+    said.assert(0, "stopped after");
+    assert_eq!(said.pid(), old);
+    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+}
+
+#[test]
+fn restart_takes_over_from_a_server_that_became_another_user() {
+    if !support::is_root() {
+        return;
+    }
+    let service = Service::new().for_everybody();
+    service.config("user = nobody");
+    let old = service.start();
+    let asked = asking_all_the_time(&service, || {
+        let said = service.call("restart");
+        said.assert(0, &format!("in place of process {old})"));
+    });
+    assert!(asked > 0);
+    service.call("status").assert(0, "user nobody");
+    service.call("reload").assert(0, "reloaded");
+    service.call("stop").assert(0, "stopped after");
+    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+}
+
+#[test]
+fn restart_that_fails_leaves_the_running_server_and_its_socket_as_they_are() {
+    let service = Service::new();
+    let pid = service.start();
+    fs::write(service.path("policy.xml"), "<cross-domain-policy>").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    for (lines, code, error) in [
+        ("policy_file = policy.xml".to_string(), 2, "policy.xml"),
+        (
+            "user = nobody-of-this-name".into(),
+            2,
+            "there is no such user",
+        ),
+        (format!("listen = {taken}"), 1, "cannot listen on"),
+    ] {
+        service.config(&lines);
+        let said = service.call("restart");
+        said.assert_error(code, error);
+        let left = format!("the running server (process {pid}) is left as it is");
+        said.assert_error(code, &left);
+        assert_eq!(service.servers(), [pid], "{lines}");
+        assert_eq!(service.call("status").pid(), pid, "{lines}");
+        assert_eq!(service.ask(), BUILT_IN);
+    }
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../README.md");
+    let shape = |text: &str| -> String {
+        let shown = text.replace(|c: char| c.is_ascii_digit(), "0");
+        let mut shape = shown;
+        while shape.contains("00") {
+            shape = shape.replace("00", "0");
+        }
+        shape
+    };
+    let service = Service::new();
+    let here = format!(
+        "{}/",
+        service.folder.path().canonicalize().unwrap().display()
+    );
+    let mut lines = Vec::new();
+    for action in ["start", "reload", "restart", "stop"] {
+        if action == "reload" {
+            service.config("allow = *.example.com 2001");
+        }
+        let said = service.call(action);
+        assert_eq!(said.code, 0, "{said:?}");
+        lines.push(format!("$ flashpolicyd {action}"));
+        let text = said.text.trim_end();
+        lines.push(
+            text.replace(&service.address.to_string(), "[::]:843")
+                .replace(
+                    &format!("configuration {here}x.conf"),
+                    "configuration /etc/flashpolicy.conf",
+                )
+                .replace("Reloaded x.conf", "Reloaded /etc/flashpolicy.conf")
+                .replace(&format!("log {here}x.log"), "log /var/log/flashpolicy.log"),
+        );
+    }
+    let shown = lines.join("\n");
+    assert!(shape(readme).contains(&shape(&shown)), "{shown}");
 }
 
 #[test]
@@ -723,6 +859,22 @@ fn who_is_not_root_has_a_pid_file_at_home_and_needs_a_home() {
     elsewhere.env("XDG_RUNTIME_DIR", service.folder.path());
     finished(elsewhere.spawn().unwrap()).assert(0, "started");
     assert!(service.path("flashpolicyd.pid").exists());
+}
+
+#[test]
+fn a_port_that_needs_root_has_the_exit_code_for_that() {
+    let allowed = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if !support::is_root() || allowed.unwrap_or_default().trim() != "1024" {
+        return;
+    }
+    let mut service = Service::new().for_everybody();
+    chown(service.folder.path(), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    service.user = Some(SOMEBODY);
+    let said = service.bare(&["start", "--listen", "127.0.0.1:1"]);
+    said.assert_error(4, "cannot listen on 127.0.0.1:1: Permission denied");
+    // The server in the foreground has its own codes.
+    let said = service.bare(&["serve", "--listen", "127.0.0.1:1"]);
+    said.assert_error(1, "cannot listen on 127.0.0.1:1: Permission denied");
 }
 
 #[test]

@@ -297,7 +297,8 @@ fn one_of_three_servers_is_stopped_restarted_and_reloaded_and_no_client_notices(
         // Health checks leave no line, and nobody came unannounced.
         let others = log.lines().filter(|line| line.contains("] 127.0.0.1:"));
         for line in others {
-            assert!(line.ends_with("Connection accepted."), "{line}");
+            let gone = line.ends_with("Closed before a request.");
+            assert!(gone || line.ends_with("Connection accepted."), "{line}");
         }
     }
 }
@@ -309,9 +310,7 @@ fn a_flood_through_the_balancer_evicts_itself_and_nobody_else() {
     }
     let server = Setup::new()
         .line("listen = 127.0.0.1:0 proxy")
-        .line("workers = 4")
-        .line("max_pending = 16")
-        .line("log_level = debug")
+        .line("max_connections = 40")
         .start();
     let haproxy = Haproxy::tcp([server.address(); 3], &[]);
     let flood: Vec<_> = (0..200).map(|_| haproxy.connect_from(66)).collect();
@@ -330,7 +329,12 @@ fn a_flood_through_the_balancer_evicts_itself_and_nobody_else() {
     let evicted: Vec<_> = evicted.collect();
     assert!(!evicted.is_empty(), "{log}");
     for line in evicted {
-        assert!(line.contains(" 127.0.1.66:"), "{line}");
+        // One whose header had not come yet has the balancer's name; who it was, the players above
+        // have shown.
+        assert!(
+            line.contains(" 127.0.1.66:") || line.contains(" 127.0.0.1:"),
+            "{line}"
+        );
     }
 }
 

@@ -139,7 +139,7 @@ fn sighup_takes_over_policies_and_the_log_level_and_names_what_needs_a_restart()
     assert!(server
         .ask()
         .starts_with(b"<cross-domain-policy><allow-access-from domain=\"a.example\""));
-    drop(server.connect());
+    server.connect().send(b"junk");
     server.logged("[DEBUG]");
 }
 

@@ -18,7 +18,7 @@ fn folder_with(config: &str) -> tempfile::TempDir {
 fn five_mistakes_give_five_messages_and_exit_code_2_before_a_port_is_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = format!(
-        "listen = {}\nworker = 4\ntimeout = soon\nlog_level info\nmax_pending = 0\n\
+        "listen = {}\nworker = 4\ntimeout = soon\nlog_level info\nmax_connections = 0\n\
          log_console = auto\nlog_console = no\n",
         taken.local_addr().unwrap()
     );
@@ -30,7 +30,7 @@ fn five_mistakes_give_five_messages_and_exit_code_2_before_a_port_is_bound() {
         "flashpolicy.conf:2: unknown key 'worker'; did you mean 'workers'?",
         "flashpolicy.conf:3: timeout = soon: not a number; expected seconds from 0.1 to 3600",
         "flashpolicy.conf:4: 'log_level info' has no '='; expected a line 'key = value'",
-        "flashpolicy.conf:5: max_pending = 0: out of range; expected a whole number from 1 to 65536",
+        "flashpolicy.conf:5: max_connections = 0: out of range; expected a whole number from 1 to 1000000",
         "flashpolicy.conf:7: key 'log_console' is set twice, first at flashpolicy.conf:6",
     ];
     assert_eq!(errors.lines().count(), expected.len(), "{errors}");

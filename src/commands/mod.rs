@@ -33,8 +33,9 @@ pub fn run(command: Command) -> ExitCode {
     let exit = match command {
         Command::Serve {
             configured,
+            takeover,
             detached,
-        } => serve::run(&configured, detached),
+        } => serve::run(&configured, takeover, detached),
         // Its exit codes are those of an init script.
         Command::Service { action, configured } => return service(action, &configured).into(),
         Command::Check {

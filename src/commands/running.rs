@@ -278,7 +278,7 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
             "it has no control socket {}; 'kill -HUP {pid}' has it reload, 'kill -TERM {pid}' stop",
             socket.display()
         ),
-        Unreachable::Busy => format!("it does not answer{}", excuse(pid)),
+        Unreachable::Busy => format!("it does not answer{}", processes::excuse(pid)),
         Unreachable::Wrong(why) => {
             format!(
                 "its control socket {} cannot be used: {why}",
@@ -286,11 +286,6 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
             )
         }
     }
-}
-
-/// Why a process does not react, as far as the system tells.
-pub(super) fn excuse(pid: u32) -> String {
-    processes::look(pid).map_or_else(String::new, |process| process.state.excuse(pid))
 }
 
 impl Server {
@@ -327,7 +322,7 @@ impl Server {
 
     /// Why it does not react, as far as the system tells.
     pub(super) fn excuse(&self) -> String {
-        self.pid.map_or_else(String::new, excuse)
+        self.pid.map_or_else(String::new, processes::excuse)
     }
 }
 

@@ -4,23 +4,27 @@
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::Arc;
 
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
 use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
 use crate::control::{self, Control};
-use crate::control_socket::{self, ControlSocket};
+use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::notify;
-use crate::pid_file::PidFile;
+use crate::pid_file::{PidFile, PidFileError};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
-use crate::server::{Ended, Inherited, Server};
+use crate::server::{Ended, Inherited, Server, Sharing, StartError};
 use crate::status::Running;
+use crate::supervisor;
+use crate::takeover::Predecessor;
 use crate::text::reason;
-use crate::upkeep::Housekeeper;
+use crate::upkeep::Upkeep;
 
 /// Why serving ended early.
 struct Failure {
@@ -38,11 +42,16 @@ impl Failure {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(configured: &Configured, detached: bool) -> Exit {
+pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
     let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
     let inherited = match Inherited::take() {
         Ok(inherited) => inherited,
+        Err(message) => return fail(&Failure::new(Exit::Failed, message)),
+    };
+    // Before anything that takes time: a signal must not find this process unprepared.
+    let control = match control::listen() {
+        Ok(control) => control,
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
     let configured = &Configured {
@@ -64,14 +73,28 @@ pub(super) fn run(configured: &Configured, detached: bool) -> Exit {
         Ok(identity) => identity,
         Err(error) => return fail(&Failure::new(Exit::Usage, error)),
     };
-    let logging = match start_logging(&loaded.config, &identity, starter.as_ref()) {
+    let predecessor = match find_predecessor(&loaded.config, &identity, takeover) {
+        Ok(predecessor) => predecessor,
+        Err(failure) => return fail(&failure),
+    };
+    // Of two servers with one log, the one that is about to stop rotates it.
+    let rotates = predecessor.is_none();
+    let logging = match start_logging(&loaded.config, &identity, starter.as_ref(), rotates) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
     log_panics();
-    let exit = match serve(
-        &loaded, inherited, reloader, &all, &identity, &logging, starter,
-    ) {
+    let start = Start {
+        loaded: &loaded,
+        inherited,
+        predecessor,
+        reloader,
+        all: &all,
+        identity: &identity,
+        logging: &logging,
+        starter,
+    };
+    let exit = match start.serve(&control) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -97,97 +120,176 @@ fn fail(failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn serve(
-    loaded: &Loaded,
-    inherited: Inherited,
-    reloader: Reloader,
-    all: &[Served],
+/// The server to take over from, where that is asked for and there is one.
+fn find_predecessor(
+    config: &Config,
     identity: &Identity,
-    logging: &Logging,
-    starter: Option<Starter>,
-) -> Result<Ended, Failure> {
-    let Loaded { config, file } = loaded;
-    let failed = |message: String| Failure::new(Exit::Failed, message);
-    log::info!("Starting server...");
-    match file {
-        Some(file) => log::info!("Configuration: {}.", file.display()),
-        None => log::info!(
-            "Configuration: built-in defaults (there is no {}).",
-            SEARCH_PATH.join(" and no ")
-        ),
+    takeover: bool,
+) -> Result<Option<Predecessor>, Failure> {
+    if !takeover {
+        return Ok(None);
     }
-    reload::log_warnings(config, all);
-    // Before the pid file: a signal to the process it names must not find it unprepared.
-    let (sender, control) = control::listen().map_err(failed)?;
-    for address in inherited.addresses() {
-        log::info!("The socket of {address} is inherited.");
-    }
-    let server = Server::start(config, inherited, reloader.serving())
-        .map_err(|error| failed(error.to_string()))?;
-    let pid_file = config
-        .pid_file
-        .as_deref()
-        .map(PidFile::write)
-        .transpose()
-        .map_err(|error| failed(error.to_string()))?;
-    if let (Some(file), Some(owner)) = (&pid_file, identity.owner()) {
-        file.give_to(owner.uid, owner.gid)
-            .map_err(|error| failed(format!("cannot give the pid file away: {error}")))?;
-    }
-    let control_socket = match &config.pid_file {
-        Some(file) => Some(make_control_socket(file, identity).map_err(failed)?),
-        None => None,
-    };
-    privileges::give_away(identity).map_err(failed)?;
-    for warning in unfit_for_user(config, file.as_deref()) {
-        log::warn!("{warning}.");
-    }
-    let running = Running::begin(config, server.addresses(), file.as_deref());
-    for address in server.addresses() {
-        log::info!("Listening on {address}");
-    }
-    log::logger().flush();
-    let server = server.open().map_err(|error| failed(error.to_string()))?;
-    let _control_socket = control_socket
-        .map(|socket| {
-            socket.serve(move |request| {
-                let send = |asked| sender.send(Control::Asked(asked)).is_ok();
-                control_socket::pass_on(request, send)
-            })
-        })
-        .transpose()
-        .map_err(|error| {
-            failed(format!(
-                "cannot start the control thread: {}",
-                reason(&error)
-            ))
-        })?;
-    notify::ready();
-    if let Some(starter) = starter {
-        starter.ready(&running.introduction());
-    }
-    let mut housekeeper = Housekeeper::new(reloader, running, logging.clone());
-    let ended = server.run(&control, &mut housekeeper);
-    drop(pid_file);
-    Ok(ended)
+    let pid_file = config.pid_file.as_deref().ok_or_else(|| {
+        let message = "--takeover finds the running server by its pid file; set 'pid_file'";
+        Failure::new(Exit::Usage, message)
+    })?;
+    Predecessor::find(pid_file, identity.uid())
+        .map_err(|message| Failure::new(Exit::Failed, message))
 }
 
-/// The control socket, in its place, and the future user's.
-fn make_control_socket(pid_file: &Path, identity: &Identity) -> Result<ControlSocket, String> {
-    let mut socket = ControlSocket::bind(pid_file, false)?;
-    if let Some(owner) = identity.owner() {
-        socket
-            .give_to(owner.uid, owner.gid)
-            .map_err(|error| format!("cannot give the control socket away: {}", reason(&error)))?;
+/// What a start needs, once all files are read.
+struct Start<'a> {
+    loaded: &'a Loaded,
+    inherited: Inherited,
+    predecessor: Option<Predecessor>,
+    reloader: Reloader,
+    all: &'a [Served],
+    identity: &'a Identity,
+    logging: &'a Logging,
+    starter: Option<Starter>,
+}
+
+impl Start<'_> {
+    /// From the ports to the last client.
+    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+        let Loaded { config, file } = self.loaded;
+        let failed = |message: String| Failure::new(Exit::Failed, message);
+        log::info!("Starting server...");
+        match file {
+            Some(file) => log::info!("Configuration: {}.", file.display()),
+            None => log::info!(
+                "Configuration: built-in defaults (there is no {}).",
+                SEARCH_PATH.join(" and no ")
+            ),
+        }
+        reload::log_warnings(config, self.all);
+        for address in self.inherited.addresses() {
+            log::info!("The socket of {address} is inherited.");
+        }
+        let sharing = match &self.predecessor {
+            Some(predecessor) => {
+                log::info!("Taking over from process {}.", predecessor.pid());
+                Sharing::Takeover
+            }
+            None => Sharing::Exclusive,
+        };
+        let detached = self.starter.is_some();
+        let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
+            .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
+        let predecessor = self.predecessor.as_ref().map(Predecessor::pid);
+        let OwnFiles {
+            pid_file,
+            control_socket,
+        } = OwnFiles::make(config, self.identity, predecessor).map_err(failed)?;
+        privileges::give_away(self.identity).map_err(failed)?;
+        for warning in unfit_for_user(config, file.as_deref()) {
+            log::warn!("{warning}.");
+        }
+        let running = Running::begin(config, &server.addresses(), file.as_deref());
+        let introduction = running.introduction();
+        for address in server.addresses() {
+            log::info!("Listening on {address}");
+        }
+        log::logger().flush();
+        let server = server.open();
+        let pid_file = pid_file.map(Arc::new);
+        let upkeep = Upkeep::start(
+            self.reloader,
+            running,
+            server.handle(),
+            self.logging.clone(),
+            pid_file.clone(),
+        )
+        .map_err(failed)?;
+        let answers = upkeep.clone();
+        let control_socket = control_socket
+            .map(|socket| socket.serve(move |request| answers.ask(request)))
+            .transpose()
+            .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.stop(config.timeout);
+            self.logging.rotate_from_now(true);
+        }
+        notify::ready();
+        if let Some(starter) = &self.starter {
+            starter.ready(&introduction);
+        }
+        let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
+        drop(control_socket);
+        // The upkeep's thread may hang at a file, and with it the other holder.
+        if let Some(file) = pid_file {
+            file.remove();
+        }
+        Ok(ended)
     }
-    socket.put_in_place()?;
-    Ok(socket)
+}
+
+/// In the background the exit codes are those of an init script.
+fn exit_of(error: &StartError, detached: bool) -> Exit {
+    match error {
+        StartError::Bind(error)
+            if detached && error.cause.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Denied
+        }
+        _ => Exit::Failed,
+    }
+}
+
+/// The files by which a running server is found.
+struct OwnFiles {
+    pid_file: Option<PidFile>,
+    control_socket: Option<ControlSocket>,
+}
+
+impl OwnFiles {
+    /// Makes them, the future user's, where the configuration has a pid file. At a takeover,
+    /// everything that may fail comes before the predecessor loses its own.
+    fn make(
+        config: &Config,
+        identity: &Identity,
+        predecessor: Option<u32>,
+    ) -> Result<OwnFiles, String> {
+        let Some(path) = &config.pid_file else {
+            return Ok(OwnFiles {
+                pid_file: None,
+                control_socket: None,
+            });
+        };
+        let write = |made: Result<PidFile, PidFileError>| made.map_err(|error| error.to_string());
+        let (pid_file, mut control_socket) = match predecessor {
+            None => (
+                write(PidFile::write(path))?,
+                ControlSocket::bind(path, false)?,
+            ),
+            Some(process) => {
+                let control_socket = ControlSocket::bind(path, true)?;
+                (write(PidFile::replace(path, process))?, control_socket)
+            }
+        };
+        if let Some(owner) = identity.owner() {
+            pid_file
+                .give_to(owner.uid, owner.gid)
+                .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))?;
+            control_socket
+                .give_to(owner.uid, owner.gid)
+                .map_err(|error| {
+                    format!("cannot give the control socket away: {}", reason(&error))
+                })?;
+        }
+        control_socket.put_in_place()?;
+        Ok(OwnFiles {
+            pid_file: Some(pid_file),
+            control_socket: Some(control_socket),
+        })
+    }
 }
 
 fn start_logging(
     config: &Config,
     identity: &Identity,
     starter: Option<&Starter>,
+    rotates: bool,
 ) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
@@ -197,7 +299,7 @@ fn start_logging(
     Logging::start(logging::Settings {
         file: config.log_file.as_deref(),
         rotation: super::rotation_of(config),
-        rotates: true,
+        rotates,
         owner: identity.owner(),
         console,
         level: config.log_level,
@@ -212,7 +314,12 @@ fn start_logging(
 /// A panic becomes one line of the log, and nothing on standard error.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         let place = panic
             .location()
             .map_or_else(String::new, |place| format!(" at {place}"));

@@ -1,53 +1,73 @@
-//! One blocking accept loop per listener: it takes connections from the kernel and offers them to
-//! the admission. It never waits for a client or a worker.
+//! One blocking accept loop for each listener. It takes connections from the kernel and hands them
+//! over; it never waits for a client or a worker, since a full backlog costs honest clients a second
+//! each.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::admission::Source;
-use super::connection::{announced, evict, Client};
+use nix::libc;
+
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::limits::OnceASecond;
 use super::listener::{ignore_newcomers, Listener};
-use super::{Endpoint, Shared};
+use super::service::Service;
+use super::source::Source;
 use crate::config::reason;
 
-/// The pauses after a failed accept: the first, doubled each time up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Failed accepts are logged this often at the most.
-const LOG_EVERY: Duration = Duration::from_secs(1);
+/// How long an acceptor waits for a descriptor before it tries again, and after an error that it
+/// does not know.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long handshakes that were under way when the server was stopped may take to end.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
+/// The same where nobody has come for a while.
+const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(30);
+
+/// Nobody has come for this long.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Counts connections through a balancer that has not named a client.
+static UNNAMED: AtomicU32 = AtomicU32::new(0);
+
 /// An accept loop and its listener.
 pub(super) struct Acceptor {
-    pub(super) listener: Listener,
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) shared: Arc<Shared>,
+    listener: Listener,
+    endpoint: Arc<Endpoint>,
+    service: Arc<Service>,
+    last_accepted: Option<Instant>,
+    complaints: OnceASecond,
+    /// How many closes it knew of when descriptors were short the last time.
+    closes_seen: u64,
 }
 
 impl Acceptor {
+    pub(super) fn new(
+        listener: Listener,
+        endpoint: Arc<Endpoint>,
+        service: Arc<Service>,
+    ) -> Acceptor {
+        Acceptor {
+            listener,
+            endpoint,
+            service,
+            last_accepted: None,
+            complaints: OnceASecond::default(),
+            closes_seen: 0,
+        }
+    }
+
     /// Accepts until the server stops, and then what has been established until then.
-    pub(super) fn run(self) {
-        let mut trouble = Trouble::default();
-        while !self.shared.stopping.load(Relaxed) {
+    pub(super) fn run(mut self) {
+        while !self.service.context.is_stopping() {
             match self.listener.socket.accept() {
-                Ok((stream, peer)) => {
-                    trouble.pause = FIRST_PAUSE;
-                    self.admit(stream, peer);
-                }
-                Err(error) if is_about_one_client(&error) => {
-                    // Nobody came for a while: as good an occasion as an arrival.
-                    if let Some(stream) = self.shared.admission.look() {
-                        evict(&stream);
-                    }
-                }
-                Err(error) => trouble.met(&error, &self),
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => self.meet(&error),
             }
         }
         if self.listener.inherited {
@@ -63,108 +83,142 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, stream: std::net::TcpStream, peer: SocketAddr) {
-        self.shared.stats.accepted.add_one();
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.service.context.stats.accepted.add_one();
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let source = if self.endpoint.proxy {
-            // The balancer's words are usually here by now; where they are not, a worker waits.
-            match announced(&stream) {
+        let mut connection = Connection::new(stream, peer, Arc::clone(&self.endpoint));
+        self.last_accepted = Some(connection.accepted());
+        if self.endpoint.proxy {
+            // The balancer's header is usually here by now. Where it is not, the connection counts
+            // for itself until it comes.
+            connection.counts_as(match connection.named_by_the_balancer() {
                 Some(client) => Source::of(client.ip()),
-                None => Source::Unnamed(self.shared.unnamed.fetch_add(1, Relaxed)),
+                None => Source::Unnamed(UNNAMED.fetch_add(1, Relaxed)),
+            });
+        }
+        self.service.enter(connection);
+    }
+
+    /// Deals with an accept that failed.
+    fn meet(&mut self, error: &io::Error) {
+        match kind_of(error) {
+            Trouble::None => {}
+            Trouble::OneClient => self.log(error, ""),
+            Trouble::Descriptors => {
+                self.log(error, shortage(error));
+                self.service.make_room(&mut self.closes_seen, PAUSE);
             }
-        } else {
-            Source::of(peer.ip())
-        };
-        let client = Client {
-            stream: Arc::new(stream),
-            peer,
-            source,
-            since: Instant::now(),
-            endpoint: Arc::clone(&self.endpoint),
-        };
-        let orders = self.shared.admission.offer(source, client);
-        if let Some(stream) = orders.evict {
-            evict(&stream);
-        }
-        if orders.crowded {
-            // The kernel's queue is as good a place to wait, and then they come many at a time.
-            thread::yield_now();
-        }
-        if let Some(refused) = orders.refuse {
-            self.shared.stats.refused.add_one();
-            log::debug!("{}: Refused: too many are pending.", refused.peer);
+            Trouble::Unknown => {
+                self.log(error, "");
+                thread::sleep(PAUSE);
+            }
         }
     }
 
-    fn accept_the_rest(&self) -> io::Result<()> {
+    fn log(&self, error: &io::Error, cause: &str) {
+        self.service.context.stats.accept_errors.add_one();
+        if self.complaints.is_due() {
+            log::error!(
+                "Cannot accept a connection on {}: {}.{cause} Trying again.",
+                self.endpoint.address,
+                reason(error)
+            );
+        }
+    }
+
+    fn accept_the_rest(&mut self) -> io::Result<()> {
         let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
         self.listener.socket.set_nonblocking(true)?;
-        let end = Instant::now() + LAST_HANDSHAKES;
+        let idle = self.last_accepted.is_none_or(|at| at.elapsed() > IDLE);
+        let handshakes = if idle {
+            LAST_HANDSHAKES_WHEN_IDLE
+        } else {
+            LAST_HANDSHAKES
+        };
+        let end = Instant::now() + handshakes;
         loop {
             match self.listener.socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(false)?;
                     self.admit(stream, peer);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !newcomers_are_ignored || Instant::now() >= end {
+                Err(error) => match kind_of(&error) {
+                    Trouble::None if !newcomers_are_ignored || Instant::now() >= end => {
                         return Ok(());
                     }
-                    thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) if is_about_one_client(&error) => {}
-                Err(error) => return Err(error),
+                    Trouble::None => thread::sleep(Duration::from_millis(5)),
+                    Trouble::OneClient => {}
+                    Trouble::Descriptors => self.meet(&error),
+                    Trouble::Unknown => return Err(error),
+                },
             }
         }
     }
 }
 
-/// Errors that say nothing of the listener: nobody came for a while, or a client left while it
-/// was queued.
-fn is_about_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
+/// What an error of `accept` is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Nobody came for a while.
+    None,
+    /// This one client: the next one may be fine.
+    OneClient,
+    /// The system has no descriptor, or no memory, for another connection.
+    Descriptors,
+    Unknown,
 }
 
-/// Keeps a failing accept loop from spinning and from filling the log.
-struct Trouble {
-    pause: Duration,
-    last_logged: Option<Instant>,
-}
-
-impl Default for Trouble {
-    fn default() -> Self {
-        Trouble {
-            pause: FIRST_PAUSE,
-            last_logged: None,
-        }
+/// Source: accept(2), "Error handling" and ERRORS.
+fn kind_of(error: &io::Error) -> Trouble {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EINTR | libc::ECONNABORTED | libc::ECONNRESET) => Trouble::None,
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Trouble::Descriptors,
+        Some(
+            libc::ENETDOWN
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::EHOSTUNREACH
+            | libc::EOPNOTSUPP
+            | libc::ENETUNREACH
+            | libc::EPERM
+            | libc::ETIMEDOUT,
+        ) => Trouble::OneClient,
+        _ => Trouble::Unknown,
     }
 }
 
-impl Trouble {
-    fn met(&mut self, error: &io::Error, acceptor: &Acceptor) {
-        acceptor.shared.stats.accept_errors.add_one();
-        if self.last_logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-            self.last_logged = Some(Instant::now());
-            log::error!(
-                "Cannot accept a connection on {}: {}. Trying again.",
-                acceptor.endpoint.address,
-                reason(error)
-            );
+/// What a shortage means, for the log.
+fn shortage(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            " The limit of open files of this process is reached (ulimit -n, systemd's LimitNOFILE)."
         }
-        // Where it is descriptors that are short, these are the ones that can be spared.
-        acceptor.shared.linger.shed();
-        if let Some(stream) = acceptor.shared.admission.evict_one() {
-            evict(&stream);
+        Some(libc::ENFILE) => " The whole system has no more files (sysctl fs.file-max).",
+        _ => " The system has no memory for another connection.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_descriptors_or_memory_costs_another_connection_its_place() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(kind_of(&error), Trouble::Descriptors, "{error}");
         }
-        thread::sleep(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        for code in [
+            libc::EPERM,
+            libc::EPROTO,
+            libc::EHOSTUNREACH,
+            libc::ENETDOWN,
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(kind_of(&error), Trouble::OneClient, "{error}");
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! A worker's job: one client, from its first byte to the close. The only room that reads from and
-//! writes to a client (what comes after the answer is [`super::linger`]'s to discard).
+//! One connection, from its first byte to its close. Its states are one type, [`State`], with a
+//! function for each. This is the only module that reads from and writes to clients, and it never
+//! waits for one: it says what to wait for.
 
-use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,433 +13,26 @@ use nix::errno::Errno;
 use nix::sys::socket::{recv, send, MsgFlags};
 use socket2::SockRef;
 
-use super::admission::{self, Source};
-use super::linger::Rest;
-use super::peer::Peer;
+use super::context::Context;
+use super::endpoint::Endpoint;
+use super::intake::Intake;
+use super::places::{Phase, Rest};
 use super::proxy::{self, Header, Look, Whose, MAX_HEADER_BYTES};
-use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
-use super::{Endpoint, Shared};
+use super::request::{Progress, MAX_REQUEST_BYTES};
+use super::source::Source;
 
-/// An accepted connection.
-pub(super) struct Client {
-    pub(super) stream: Arc<TcpStream>,
-    /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through. Behind a
-    /// load balancer it is the balancer, until its PROXY header has been read.
-    pub(super) peer: SocketAddr,
-    /// Whose share of the places it takes.
-    pub(super) source: Source,
-    /// When it was accepted.
-    pub(super) since: Instant,
-    /// Where it came in.
-    pub(super) endpoint: Arc<Endpoint>,
-}
+/// How long a connection may linger.
+const LINGER: Duration = Duration::from_secs(3);
 
-/// Ends the wait for a client early: its worker's `read` gives what has arrived, and then the end.
-pub(super) fn evict(stream: &TcpStream) {
-    // A client that is gone has ended the wait itself.
-    let _ = stream.shutdown(Shutdown::Read);
-}
+/// How long while the server stops.
+pub(super) const LINGER_AT_THE_END: Duration = Duration::from_millis(300);
 
-/// The client that a balancer has announced on a connection so far. It takes no bytes and does not
-/// wait.
-pub(super) fn announced(stream: &TcpStream) -> Option<SocketAddr> {
-    let mut bytes = [0; MAX_HEADER_BYTES];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
-    let count = recv(stream.as_raw_fd(), &mut bytes, flags).ok()?;
-    match proxy::look(bytes.get(..count)?) {
-        Look::Complete(Header {
-            whose: Whose::Client(client),
-            ..
-        }) => Some(client),
-        _ => None,
-    }
-}
+/// How many bytes of one client are dropped.
+const MOST_DROPPED: usize = 16 * 1024 * 1024;
 
-/// What became of the wait for a client's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    /// They are complete.
-    Yes,
-    /// They cannot become what was expected any more.
-    Never,
-    /// The deadline passed.
-    TimedOut,
-    /// The client closed or reset the connection before.
-    Gone,
-    /// The worker was needed for somebody else.
-    Evicted,
-}
-
-/// Serves one client and closes its connection. True when it completed a request.
-pub(super) fn serve(client: &mut Client, worker: usize, shared: &Shared) -> bool {
-    let mut turn = Turn {
-        worker,
-        shared,
-        deadline: None,
-        evicted: false,
-    };
-    let mut request = Request::default();
-    let mut asked = None;
-    let mut level = Level::Info;
-    let peer;
-    if client.endpoint.proxy {
-        let Some(introduction) = turn.introduction(client) else {
-            return false;
-        };
-        asked = request.begin_with(introduction.after_the_header());
-        if introduction.is_of_the_balancer() {
-            // A health check every second must not fill the log.
-            level = Level::Debug;
-        }
-        peer = Peer::new(client.peer);
-    } else {
-        peer = Peer::new(client.peer);
-        log::info!("{peer}: Connection accepted.");
-    }
-    let stats = &shared.stats;
-    match asked.unwrap_or_else(|| turn.wait(client, &mut request)) {
-        Asked::Yes => {
-            let policy = client.endpoint.policy();
-            match turn.send(&client.stream, &policy) {
-                Ok(()) => {
-                    stats.served.add_one();
-                    stats.answer_time.record(client.since.elapsed());
-                    log::log!(level, "{peer}: Policy sent. Closing connection.");
-                }
-                Err(error) => {
-                    stats.write_failed.add_one();
-                    log::info!("{peer}: Could not send the policy: {error}. Closing connection.");
-                }
-            }
-            shared.linger.close(&client.stream, request.rest);
-            return true;
-        }
-        Asked::Never => {
-            stats.not_a_request.add_one();
-            let received = request.received();
-            if proxy::looks_like_a_header(received) {
-                log::info!(
-                    "{peer}: A PROXY header, which this 'listen' does not expect. \
-                     Closing connection."
-                );
-            } else {
-                log::info!("{peer}: Not a policy request. Closing connection.");
-            }
-            log::debug!("{peer}: It began with \"{}\".", received.escape_ascii());
-        }
-        Asked::TimedOut => {
-            stats.timed_out.add_one();
-            log::info!("{peer}: Timed out. Closing.");
-        }
-        Asked::Gone => {
-            stats.gone.add_one();
-            log::debug!("{peer}: Closed before a request.");
-            return false;
-        }
-        Asked::Evicted => {
-            say_evicted(&peer, shared);
-            return false;
-        }
-    };
-    shared.linger.close(&client.stream, Rest::Possible);
-    false
-}
-
-fn say_evicted(peer: &impl fmt::Display, shared: &Shared) {
-    shared.stats.evicted.add_one();
-    log::debug!("{peer}: Evicted: every worker waits, and others are pending.");
-}
-
-/// A worker's turn with one client, up to the client's one deadline.
-struct Turn<'a> {
-    worker: usize,
-    shared: &'a Shared,
-    /// For all that the client has to send; set when it is waited for.
-    deadline: Option<Instant>,
-    /// The wait was ended for somebody else: what has arrived still counts.
-    evicted: bool,
-}
-
-/// What a worker waits for: the bytes of a client until they are it or cannot become it.
-trait Expected {
-    /// Where the next bytes go.
-    fn room(&mut self) -> &mut [u8];
-    /// So many bytes have been put there.
-    fn came(&mut self, count: usize) -> Progress;
-}
-
-impl Turn<'_> {
-    /// Reads the balancer's header: from then on the client is the one that it names. None where
-    /// there was none; then the connection is closed.
-    fn introduction(&mut self, client: &mut Client) -> Option<Introduction> {
-        let Shared { stats, linger, .. } = self.shared;
-        let peer = client.peer;
-        let mut introduction = Introduction::new();
-        match (self.wait(client, &mut introduction), introduction.header) {
-            (Asked::Yes, Some(header)) => {
-                match header.whose {
-                    Whose::Client(address) => {
-                        client.peer = address;
-                        client.source = Source::of(address.ip());
-                        log::debug!("{address}: Through {peer}.");
-                    }
-                    Whose::Unknown => {}
-                    Whose::Balancer => {
-                        log::debug!("{peer}: A connection of the load balancer itself.");
-                        return Some(introduction);
-                    }
-                }
-                log::info!("{}: Connection accepted.", client.peer);
-                return Some(introduction);
-            }
-            (Asked::Yes | Asked::Never, _) => {
-                stats.not_a_request.add_one();
-                log::info!("{peer}: No PROXY header. Closing connection.");
-                log::debug!(
-                    "{peer}: It began with \"{}\".",
-                    introduction.received().escape_ascii()
-                );
-            }
-            (Asked::TimedOut, _) => {
-                stats.timed_out.add_one();
-                log::info!("{peer}: Timed out before a PROXY header. Closing.");
-            }
-            (Asked::Gone, _) => {
-                stats.gone.add_one();
-                log::debug!("{peer}: Closed before a PROXY header.");
-                return None;
-            }
-            (Asked::Evicted, _) => {
-                say_evicted(&peer, self.shared);
-                return None;
-            }
-        }
-        linger.close(&client.stream, Rest::Possible);
-        None
-    }
-
-    /// Reads until the bytes are what is expected, cannot become it any more, or the deadline has
-    /// passed. It is one deadline for all bytes: a client that drips them gains nothing by it.
-    fn wait(&mut self, client: &Client, expected: &mut impl Expected) -> Asked {
-        let asked = match self.look(client, expected) {
-            Some(asked) => asked,
-            None => self.wait_among_others(client, expected),
-        };
-        match asked {
-            Asked::Gone if self.evicted => Asked::Evicted,
-            Asked::Never => {
-                // Who sends junk again and again stands back for others, also where it came at
-                // once and held nobody up.
-                self.shared.admission.rambled(client.source);
-                Asked::Never
-            }
-            asked => asked,
-        }
-    }
-
-    /// Most requests are there by now: such a worker is never one of those that wait.
-    fn look(&self, client: &Client, expected: &mut impl Expected) -> Option<Asked> {
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let look = recv(client.stream.as_raw_fd(), expected.room(), flags);
-        took(look.map_err(io::Error::from), expected)
-    }
-
-    fn wait_among_others(&mut self, client: &Client, expected: &mut impl Expected) -> Asked {
-        let admission = &self.shared.admission;
-        let (worker, source) = (self.worker, client.source);
-        let handle = Arc::clone(&client.stream);
-        if let Some(other) = admission.begin_wait(worker, source, handle) {
-            evict(&other);
-        }
-        let asked = self.read(&client.stream, expected);
-        let conduct = match asked {
-            Asked::Yes | Asked::Never => admission::Client::Spoke,
-            Asked::TimedOut => admission::Client::TimedOut,
-            Asked::Gone | Asked::Evicted => admission::Client::Ended,
-        };
-        self.evicted |= admission.end_wait(worker, source, conduct);
-        asked
-    }
-
-    fn read(&mut self, mut stream: &TcpStream, expected: &mut impl Expected) -> Asked {
-        let timeout = self.shared.timeout;
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| Instant::now() + timeout);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-                return Asked::TimedOut;
-            }
-            let read = stream.read(expected.room());
-            if let Some(asked) = took(read, expected) {
-                return asked;
-            }
-        }
-    }
-
-    /// Sends the policy in one write, and into the kernel's send buffer as a whole: a client that
-    /// does not read holds no worker.
-    fn send(&self, stream: &TcpStream, policy: &[u8]) -> io::Result<()> {
-        if policy.len() > FITS_ANYWAY {
-            // As much as the system allows. Where that is too little, the timeout bounds the wait.
-            let _ = SockRef::from(stream).set_send_buffer_size(policy.len() * OVERHEAD);
-        }
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | MORE_FOLLOWS;
-        let written = match send(stream.as_raw_fd(), policy, flags) {
-            Ok(written) if written == policy.len() => return Ok(()),
-            Ok(written) => written,
-            Err(Errno::EINTR | Errno::EAGAIN) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        let admission = &self.shared.admission;
-        admission.begin_to_block(self.worker);
-        let sent = send_slowly(stream, &policy[written..], self.shared.timeout);
-        admission.end_to_block(self.worker);
-        sent
-    }
-}
-
-/// What follows is the end of the stream, at once: the kernel puts it into the policy's own packet,
-/// which saves both sides a packet and the client a wake-up.
-const MORE_FOLLOWS: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
-
-fn send_slowly(mut stream: &TcpStream, mut rest: &[u8], timeout: Duration) -> io::Result<()> {
-    let deadline = Instant::now() + timeout;
-    while !rest.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_write_timeout(Some(left))?;
-        match stream.write(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => rest = &rest[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// What the outcome of a read means; none when it is time to read again.
-fn took(read: io::Result<usize>, expected: &mut impl Expected) -> Option<Asked> {
-    let count = match read {
-        Ok(0) => return Some(Asked::Gone),
-        Ok(count) => count,
-        // Nothing yet, or the deadline: that is for the clock to tell.
-        Err(error) if is_no_data(&error) => return None,
-        Err(_) => return Some(Asked::Gone),
-    };
-    decided(expected.came(count))
-}
-
-fn decided(progress: Progress) -> Option<Asked> {
-    match progress {
-        Progress::Complete => Some(Asked::Yes),
-        Progress::Never => Some(Asked::Never),
-        Progress::Incomplete => None,
-    }
-}
-
-/// A client's request.
-struct Request {
-    matcher: Matcher,
-    bytes: [u8; MAX_REQUEST_BYTES],
-    len: usize,
-    rest: Rest,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Request {
-            matcher: Matcher::default(),
-            bytes: [0; MAX_REQUEST_BYTES],
-            len: 0,
-            rest: Rest::Possible,
-        }
-    }
-}
-
-impl Request {
-    fn received(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    /// Takes bytes that came with the balancer's header.
-    fn begin_with(&mut self, bytes: &[u8]) -> Option<Asked> {
-        // More than that is never looked at.
-        let count = bytes.len().min(MAX_REQUEST_BYTES);
-        self.bytes[..count].copy_from_slice(&bytes[..count]);
-        decided(self.came(count))
-    }
-}
-
-impl Expected for Request {
-    fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.len..]
-    }
-
-    fn came(&mut self, count: usize) -> Progress {
-        let piece = self.len..self.len + count;
-        self.len = piece.end;
-        let piece = &self.bytes[piece];
-        let progress = self.matcher.feed(piece);
-        if progress == Progress::Complete && piece == REQUEST {
-            self.rest = Rest::Nothing;
-        }
-        progress
-    }
-}
-
-/// A balancer's header, and what came with it.
-struct Introduction {
-    bytes: [u8; MAX_HEADER_BYTES],
-    len: usize,
-    header: Option<Header>,
-}
-
-impl Introduction {
-    fn new() -> Introduction {
-        Introduction {
-            bytes: [0; MAX_HEADER_BYTES],
-            len: 0,
-            header: None,
-        }
-    }
-
-    fn received(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    fn is_of_the_balancer(&self) -> bool {
-        matches!(self.header, Some(header) if header.whose == Whose::Balancer)
-    }
-
-    /// The first bytes of the client itself.
-    fn after_the_header(&self) -> &[u8] {
-        let header = self.header.map_or(0, |header| header.len);
-        self.received().get(header..).unwrap_or_default()
-    }
-}
-
-impl Expected for Introduction {
-    fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.len..]
-    }
-
-    fn came(&mut self, count: usize) -> Progress {
-        self.len += count;
-        match proxy::look(self.received()) {
-            Look::Complete(header) => {
-                self.header = Some(header);
-                Progress::Complete
-            }
-            Look::Never => Progress::Never,
-            Look::Incomplete => Progress::Incomplete,
-        }
-    }
-}
+/// How many are read at once, and how often before it is the turn of others.
+const DROPPED_AT_ONCE: usize = 16 * 1024;
+const DROPS_A_TURN: usize = 16;
 
 /// A policy of this size fits into the kernel's send buffer, however small the client's packets.
 const FITS_ANYWAY: usize = 512;
@@ -448,110 +41,452 @@ const FITS_ANYWAY: usize = 512;
 /// smallest packets.
 const OVERHEAD: usize = 16;
 
-/// A socket that has nothing to read; a blocking one says so when its time is over.
-fn is_no_data(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-    )
+/// What follows is the end of the stream, at once: the kernel puts it into the policy's own packet,
+/// which saves both sides a packet and the client a wake-up.
+const MORE_FOLLOWS: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
+
+/// An accepted connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through. Behind a
+    /// load balancer it is the balancer, until its PROXY header has been read.
+    peer: SocketAddr,
+    source: Source,
+    accepted: Instant,
+    endpoint: Arc<Endpoint>,
+    state: State,
+    /// The level of the lines about a client that is served.
+    level: Level,
+    /// The line about its arrival has been written.
+    announced: bool,
+    /// It has waited before: its time-outs are set, and the poller knows it.
+    has_waited: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// What is expected of the client.
+enum State {
+    /// A balancer's PROXY header. These bytes of it are here.
+    Introducing(Vec<u8>),
+    /// A request.
+    Asking(Intake),
+    /// That it takes the rest of the policy.
+    Answering(Answer),
+    /// That it closes its side. Until then, whatever it sends is dropped.
+    Closing(Linger),
+}
 
-    /// What a worker makes of the pieces of a connection through a balancer: whose it is, and
-    /// whether it asked.
-    fn outcome(pieces: &[&[u8]]) -> (Option<Whose>, Option<Asked>) {
-        let mut introduction = Introduction::new();
-        let mut request = Request::default();
-        let mut pieces = pieces.iter().copied().filter(|piece| !piece.is_empty());
-        let mut hear = |expected: &mut dyn Expected| loop {
-            let mut rest = pieces.next()?;
-            // What does not fit is read later.
-            while !rest.is_empty() {
-                let room = expected.room();
-                let (now, later) = rest.split_at(rest.len().min(room.len()));
-                room[..now.len()].copy_from_slice(now);
-                rest = later;
-                if let Some(asked) = decided(expected.came(now.len())) {
-                    return Some((asked, rest));
+struct Answer {
+    policy: Arc<[u8]>,
+    sent: usize,
+    /// When the client took the last byte.
+    progress: Instant,
+    rest: Rest,
+}
+
+struct Linger {
+    rest: Rest,
+    dropped: usize,
+    until: Instant,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Bytes, or the end of the stream.
+    Input,
+    /// Room in the kernel's send buffer.
+    Room,
+}
+
+/// What is to be done with a connection.
+pub(super) enum Next {
+    /// There is nothing to do until this comes, or this moment.
+    Wait(Awaited, Phase, Instant),
+    /// It is over: the connection is to be closed.
+    Close,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, endpoint: Arc<Endpoint>) -> Connection {
+        let state = if endpoint.proxy {
+            State::Introducing(Vec::new())
+        } else {
+            State::Asking(Intake::default())
+        };
+        Connection {
+            stream,
+            peer,
+            source: Source::of(peer.ip()),
+            accepted: Instant::now(),
+            endpoint,
+            state,
+            level: Level::Info,
+            announced: false,
+            has_waited: false,
+        }
+    }
+
+    /// When it was accepted.
+    pub(super) fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
+    /// Whose share of the places it takes.
+    pub(super) fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The client that a balancer has named so far. It takes no bytes and does not wait.
+    pub(super) fn named_by_the_balancer(&self) -> Option<SocketAddr> {
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+        let count = recv(self.stream.as_raw_fd(), &mut bytes, flags).ok()?;
+        match proxy::look(bytes.get(..count)?) {
+            Look::Complete(Header {
+                whose: Whose::Client(client),
+                ..
+            }) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// It takes its places as this source.
+    pub(super) fn counts_as(&mut self, source: Source) {
+        self.source = source;
+    }
+
+    /// Makes ready for the first wait; false from the second one on. The time-outs see to it that
+    /// nothing that is ever done with this socket can block for longer.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn begin_to_wait(&mut self, context: &Context) -> io::Result<bool> {
+        if self.has_waited {
+            return Ok(false);
+        }
+        self.stream.set_read_timeout(Some(context.timeout))?;
+        self.stream.set_write_timeout(Some(context.timeout))?;
+        self.has_waited = true;
+        Ok(true)
+    }
+
+    /// Does what there is to do, without waiting.
+    pub(super) fn proceed(&mut self, context: &Context) -> Next {
+        match &self.state {
+            State::Introducing(_) => self.introduce(context),
+            State::Asking(_) => self.ask(context),
+            State::Answering(_) => self.answer(context),
+            State::Closing(_) => self.close(context),
+        }
+    }
+
+    /// Reads the balancer's header: from then on the client is the one that it names.
+    fn introduce(&mut self, context: &Context) -> Next {
+        let State::Introducing(received) = &mut self.state else {
+            return Next::Close;
+        };
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        let room = MAX_HEADER_BYTES - received.len().min(MAX_HEADER_BYTES);
+        let read = receive(&self.stream, &mut bytes[..room]);
+        if let Read::Bytes(count) = read {
+            received.extend_from_slice(&bytes[..count]);
+        }
+        let balancer = self.peer;
+        match (read, proxy::look(received)) {
+            (Read::Ended, _) => {
+                context.stats.gone.add_one();
+                log::debug!("{balancer}: Closed before a PROXY header.");
+                Next::Close
+            }
+            (_, Look::Complete(header)) => {
+                let first = received.split_off(header.len);
+                self.be(header.whose);
+                self.state = State::Asking(Intake::default());
+                self.hear(&first, context)
+            }
+            (_, Look::Never) => {
+                context.stats.not_a_request.add_one();
+                let received = std::mem::take(received);
+                self.end(context, "No PROXY header. Closing connection.", &received)
+            }
+            (_, Look::Incomplete) if self.is_late(context) => {
+                context.stats.timed_out.add_one();
+                self.end(context, "Timed out before a PROXY header. Closing.", &[])
+            }
+            (_, Look::Incomplete) => self.wait_to_ask(context),
+        }
+    }
+
+    /// The balancer has said whose connection it is.
+    fn be(&mut self, whose: Whose) {
+        let balancer = self.peer;
+        match whose {
+            Whose::Client(client) => {
+                self.peer = client;
+                self.source = Source::of(client.ip());
+                log::debug!("{client}: Through {balancer}.");
+            }
+            Whose::Unknown => {}
+            Whose::Balancer => {
+                // A health check every second must not fill the log.
+                self.level = Level::Debug;
+                log::debug!("{balancer}: A connection of the load balancer itself.");
+            }
+        }
+    }
+
+    /// Reads what there is of the request.
+    fn ask(&mut self, context: &Context) -> Next {
+        let State::Asking(intake) = &self.state else {
+            return Next::Close;
+        };
+        let mut bytes = [0; MAX_REQUEST_BYTES];
+        match receive(&self.stream, &mut bytes[..intake.room()]) {
+            Read::Bytes(count) => self.hear(&bytes[..count], context),
+            Read::Nothing => self.hear(&[], context),
+            Read::Ended => {
+                context.stats.gone.add_one();
+                self.tell(context, "Closed before a request.");
+                Next::Close
+            }
+        }
+    }
+
+    /// Takes the next bytes of the client.
+    fn hear(&mut self, bytes: &[u8], context: &Context) -> Next {
+        let State::Asking(intake) = &mut self.state else {
+            return Next::Close;
+        };
+        match intake.feed(bytes) {
+            Progress::Complete => {
+                let rest = intake.rest();
+                self.announce();
+                self.state = State::Answering(Answer {
+                    policy: self.endpoint.policy(),
+                    sent: 0,
+                    progress: self.accepted,
+                    rest,
+                });
+                self.answer(context)
+            }
+            Progress::Never => {
+                context.stats.not_a_request.add_one();
+                let received = intake.take_received();
+                let why = if proxy::looks_like_a_header(&received) {
+                    "A PROXY header, which this 'listen' does not expect. Closing connection."
+                } else {
+                    "Not a policy request. Closing connection."
+                };
+                self.end(context, why, &received)
+            }
+            // The deadline is looked at after the bytes: a request that came in time is answered
+            // also where this process was stopped meanwhile.
+            Progress::Incomplete if self.is_late(context) => {
+                context.stats.timed_out.add_one();
+                self.end(context, "Timed out. Closing.", &[])
+            }
+            Progress::Incomplete => {
+                if !self.announced && context.quiet_lines.permits(Instant::now()) {
+                    self.announce();
+                }
+                self.wait_to_ask(context)
+            }
+        }
+    }
+
+    /// Sends the policy in one write, and into the kernel's send buffer as a whole where it can be
+    /// had: some clients read once.
+    fn answer(&mut self, context: &Context) -> Next {
+        let State::Answering(answer) = &mut self.state else {
+            return Next::Close;
+        };
+        let policy = &answer.policy;
+        if answer.sent == 0 && policy.len() > FITS_ANYWAY {
+            // As much as the system allows. Where that is too little, the client is waited for.
+            let _ = SockRef::from(&self.stream).set_send_buffer_size(policy.len() * OVERHEAD);
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | MORE_FOLLOWS;
+        let sent = send(self.stream.as_raw_fd(), &policy[answer.sent..], flags);
+        let now = Instant::now();
+        match sent {
+            Ok(count) => {
+                answer.sent += count;
+                answer.progress = now;
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) if answer.sent == 0 => {
+                // Its time begins with the first attempt, not with its arrival.
+                if answer.progress == self.accepted {
+                    answer.progress = now;
                 }
             }
-        };
-        let Some((Asked::Yes, unread)) = hear(&mut introduction) else {
-            return (None, None);
-        };
-        let whose = introduction.header.map(|header| header.whose);
-        let asked = request
-            .begin_with(introduction.after_the_header())
-            .or_else(|| match unread {
-                [] => None,
-                unread => request.begin_with_more(unread),
-            })
-            .or_else(|| hear(&mut request).map(|(asked, _)| asked));
-        (whose, asked)
-    }
-
-    impl Request {
-        fn begin_with_more(&mut self, bytes: &[u8]) -> Option<Asked> {
-            let room = self.room();
-            let count = bytes.len().min(room.len());
-            room[..count].copy_from_slice(&bytes[..count]);
-            decided(self.came(count))
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(error) => return self.could_not_send(context, error.desc()),
         }
+        let until = answer.progress + context.timeout;
+        if answer.sent == policy.len() {
+            let rest = answer.rest;
+            context.stats.served.add_one();
+            let time = now.saturating_duration_since(self.accepted);
+            context.stats.answer_time.record(time);
+            log::log!(
+                self.level,
+                "{}: Policy sent. Closing connection.",
+                self.peer
+            );
+            return self.linger(rest, now, context);
+        }
+        if now >= until {
+            return self.could_not_send(context, "the client does not read it");
+        }
+        Next::Wait(Awaited::Room, Phase::Answering, until)
     }
 
-    fn first_bytes() -> impl Strategy<Value = Vec<u8>> {
-        let header = proptest::sample::select(vec![
-            b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843\r\n".to_vec(),
-            b"PROXY TCP6 2001:db8::7 ::1 41122 843\r\n".to_vec(),
-            b"PROXY UNKNOWN x y\r\n".to_vec(),
-            b"PROXY TCP5 x y\r\n".to_vec(),
-            b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x34\x03\x4b\x04\0\0"
-                .to_vec(),
-            [b"\r\n\r\n\0\r\nQUIT\n\x21\0\x02\x08".to_vec(), vec![0; 520]].concat(),
-            Vec::new(),
-        ]);
-        let request = proptest::sample::select(vec![
-            REQUEST.to_vec(),
-            b"<policy-file-request />".to_vec(),
-            b"<policy-file-requesT/>".to_vec(),
-            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-            vec![b'x'; 700],
-            Vec::new(),
-        ]);
-        (header, request).prop_map(|(header, request)| [header, request].concat())
+    fn could_not_send(&mut self, context: &Context, why: &str) -> Next {
+        context.stats.write_failed.add_one();
+        let peer = self.peer;
+        log::info!("{peer}: Could not send the policy: {why}. Closing connection.");
+        Next::Close
     }
 
-    proptest! {
-        #[test]
-        fn header_and_request_may_be_cut_anywhere(
-            bytes in first_bytes(),
-            cuts in proptest::collection::vec(1usize..60, 0..60),
-        ) {
-            let mut pieces = Vec::new();
-            let mut rest = &bytes[..];
-            for cut in cuts {
-                let (piece, after) = rest.split_at(cut.min(rest.len()));
-                pieces.push(piece);
-                rest = after;
+    /// Ends a connection whose client asked for nothing, and sent these bytes that are no request.
+    fn end(&mut self, context: &Context, why: &str, received: &[u8]) -> Next {
+        self.tell(context, why);
+        if !received.is_empty() {
+            let peer = self.peer;
+            log::debug!("{peer}: It began with \"{}\".", received.escape_ascii());
+        }
+        self.linger(Rest::Possible, Instant::now(), context)
+    }
+
+    /// Closes so that the client sees a clean end: bytes that it sent and nobody read turn a close
+    /// into a reset, and on Windows a reset throws away a policy that already arrived. The end is
+    /// sent first, always, so that the policy is under way.
+    fn linger(&mut self, rest: Rest, now: Instant, context: &Context) -> Next {
+        // A client that is gone needs no care.
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return Next::Close;
+        }
+        if rest == Rest::Nothing && !context.lingering.permits(now) {
+            return Next::Close;
+        }
+        let time = if context.is_stopping() {
+            LINGER_AT_THE_END
+        } else {
+            LINGER
+        };
+        let until = now + time;
+        self.state = State::Closing(Linger {
+            rest,
+            dropped: 0,
+            until,
+        });
+        Next::Wait(Awaited::Input, Phase::Closing(rest), until)
+    }
+
+    /// Reads and drops what still comes.
+    fn close(&mut self, context: &Context) -> Next {
+        let State::Closing(linger) = &mut self.state else {
+            return Next::Close;
+        };
+        let before = linger.dropped;
+        let mut bytes = [0; DROPPED_AT_ONCE];
+        for _ in 0..DROPS_A_TURN {
+            match receive(&self.stream, &mut bytes) {
+                Read::Bytes(count) => linger.dropped += count,
+                Read::Nothing => break,
+                Read::Ended => return Next::Close,
             }
-            pieces.push(rest);
-            prop_assert_eq!(outcome(&pieces), outcome(&[&bytes]));
+        }
+        let now = Instant::now();
+        if context.is_stopping() {
+            // Without a byte it was the deadline that brought it here, which the stop has shortened.
+            if linger.dropped == before {
+                return Next::Close;
+            }
+            linger.until = linger.until.min(now + LINGER_AT_THE_END);
+        }
+        if linger.dropped >= MOST_DROPPED || now >= linger.until {
+            return Next::Close;
+        }
+        Next::Wait(Awaited::Input, Phase::Closing(linger.rest), linger.until)
+    }
+
+    /// It lost its place to another connection.
+    pub(super) fn evicted(mut self, context: &Context) {
+        context.stats.evicted.add_one();
+        let why = "Evicted: all places are taken. Closing.";
+        self.tell(context, why);
+    }
+
+    /// There was no place for it.
+    pub(super) fn refused(mut self, context: &Context) {
+        context.stats.refused.add_one();
+        let why = "Refused: all places are taken, and none can be spared. Closing.";
+        self.tell(context, why);
+    }
+
+    /// The system does not let it wait.
+    pub(super) fn cannot_wait(mut self, context: &Context) {
+        context.stats.cannot_wait.add_one();
+        let why = "Closed: the system does not let it be waited for.";
+        self.tell(context, why);
+    }
+
+    fn wait_to_ask(&self, context: &Context) -> Next {
+        Next::Wait(
+            Awaited::Input,
+            Phase::Asking,
+            self.accepted + context.timeout,
+        )
+    }
+
+    fn is_late(&self, context: &Context) -> bool {
+        self.accepted.elapsed() >= context.timeout
+    }
+
+    /// The line about its arrival, once.
+    fn announce(&mut self) {
+        if !self.announced {
+            self.announced = true;
+            log::log!(self.level, "{}: Connection accepted.", self.peer);
         }
     }
 
-    #[test]
-    fn the_client_is_named_and_its_request_counts() {
-        let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843\r\n";
-        let client = Some(Whose::Client("192.0.2.7:41122".parse().unwrap()));
-        let together = [&header[..], REQUEST].concat();
-        assert_eq!(outcome(&[&together]), (client, Some(Asked::Yes)));
-        assert_eq!(outcome(&[header, b"GET /"]), (client, Some(Asked::Never)));
-        assert_eq!(outcome(&[header]), (client, None));
-        assert_eq!(outcome(&[REQUEST]), (None, None));
+    /// The last line about a client that asked for nothing, and the first one where that has not
+    /// been written. Their number is limited.
+    fn tell(&mut self, context: &Context, what: &str) {
+        if self.announced || context.quiet_lines.permits(Instant::now()) {
+            if matches!(self.state, State::Asking(_)) {
+                self.announce();
+            }
+            log::log!(self.level, "{}: {what}", self.peer);
+        } else {
+            context.quiet_lines.left_out(self.source);
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// What a look at a socket gave.
+#[derive(Clone, Copy)]
+enum Read {
+    Bytes(usize),
+    /// Nothing is there at the moment.
+    Nothing,
+    /// The client has closed its side, or is gone.
+    Ended,
+}
+
+fn receive(stream: &TcpStream, bytes: &mut [u8]) -> Read {
+    match recv(stream.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT) {
+        Ok(0) => Read::Ended,
+        Ok(count) => Read::Bytes(count),
+        Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+        Err(_) => Read::Ended,
     }
 }

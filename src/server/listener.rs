@@ -16,7 +16,20 @@ use crate::config::{reason, Listen};
 const BACKLOG: i32 = 4096;
 
 /// How often a blocked `accept` returns to look whether the server is stopping.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(40);
+
+/// Time that the kernel keeps on sending what a client does not take, or does not acknowledge, also
+/// after the close. Less would cut off honest readers that are slow; without it, it is minutes.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether the ports are to be shared with a server that has them already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Only this server may have them.
+    Exclusive,
+    /// A server of the same user has them, and will give them up: a takeover.
+    Takeover,
+}
 
 /// Why a listener could not be made.
 #[derive(Debug)]
@@ -72,7 +85,7 @@ impl fmt::Display for BindError {
                 ": this host has no such address.\n\
                  'ip address' shows those it has; [::]:{port} listens on all of them."
             ),
-            _ if cause.raw_os_error() == Some(EAFNOSUPPORT) => write!(
+            _ if cause.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => write!(
                 f,
                 ".\nA sandbox may forbid it: in systemd's, a port is opened by a ListenStream= of \
                  flashpolicyd.socket."
@@ -92,6 +105,7 @@ impl fmt::Display for BindError {
 pub(super) fn bind_all(
     all: &[Listen],
     mut inherited: Inherited,
+    sharing: Sharing,
 ) -> Result<Vec<Listener>, BindError> {
     let given = inherited.addresses();
     all.iter()
@@ -102,10 +116,10 @@ pub(super) fn bind_all(
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
             let v6_only = !wildcard || all.iter().any(|other| other.address == v4);
-            match bind(address, v6_only) {
+            match bind(address, v6_only, sharing) {
                 Err(error) if wildcard && no_ipv6(&error) => {
                     log::info!("This host has no IPv6: {v4} in place of {address}.");
-                    bind(v4, v6_only).map_err(|cause| (v4, cause))
+                    bind(v4, v6_only, sharing).map_err(|cause| (v4, cause))
                 }
                 bound => bound.map_err(|cause| (address, cause)),
             }
@@ -122,14 +136,16 @@ pub(super) fn bind_all(
 
 fn adopt(socket: TcpListener) -> io::Result<Listener> {
     socket.set_nonblocking(false)?;
-    SockRef::from(&socket).set_read_timeout(Some(ACCEPT_PAUSE))?;
+    let options = SockRef::from(&socket);
+    options.set_read_timeout(Some(ACCEPT_PAUSE))?;
+    options.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
     Ok(Listener {
         socket,
         inherited: true,
     })
 }
 
-fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Listener> {
+fn bind(address: SocketAddr, v6_only: bool, sharing: Sharing) -> io::Result<Listener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -140,7 +156,12 @@ fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Listener> {
     }
     // Connections of an earlier run that are still in TIME_WAIT do not keep the port.
     socket.set_reuse_address(true)?;
+    // Before `bind`, SO_REUSEPORT joins a server that has the port. After it, it only lets a later
+    // takeover do so: an ordinary second start fails as ever.
+    socket.set_reuse_port(sharing == Sharing::Takeover)?;
     socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
     socket.listen(BACKLOG)?;
     // On Linux this bounds `accept`: the loop can look around without anybody waking it.
     socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
@@ -155,11 +176,8 @@ fn no_ipv6(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable
-    ) || error.raw_os_error() == Some(EAFNOSUPPORT)
+    ) || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
 }
-
-/// "Address family not supported by protocol", which the standard library has no kind for.
-const EAFNOSUPPORT: i32 = 97;
 
 /// Has the kernel ignore new connections, while those under way can still be accepted.
 ///

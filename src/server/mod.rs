@@ -1,133 +1,54 @@
-//! The server: bind, run, stop. [`OpenServer::run`] is the supervisor: it waits for control messages,
-//! puts new policies in place and does nothing for a single client.
+//! The server: it binds its ports, serves, and stops. What it serves and when it stops is decided by
+//! the supervisor.
 
 mod acceptor;
-mod admission;
-mod alarm;
+mod attack_report;
 mod connection;
+mod context;
+mod endpoint;
+mod fd_limit;
 mod inherited;
+mod intake;
 mod limits;
-mod linger;
 mod listener;
-mod peer;
-mod pending;
+mod places;
 pub mod proxy;
-mod repute;
 pub mod request;
-mod waiting;
+mod service;
+mod slots;
+mod source;
+mod stop;
+mod tally;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::ops::Range;
+use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::mpsc::{self, Sender};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use threadpool::ThreadPool;
 
 use crate::config::{reason, Config};
-use crate::control::Control;
-use crate::control_socket::Asked;
-use crate::notify;
-use crate::stats::{Gauges, Stats};
+use crate::stats::Snapshot;
 use acceptor::Acceptor;
-use admission::{Admission, Patience};
-use alarm::Alarm;
-use connection::Client;
+use attack_report::AttackReport;
+use context::Context;
+use endpoint::Endpoint;
 pub use inherited::Inherited;
-use linger::Linger;
-pub use listener::BindError;
-use listener::Listener;
+pub use limits::{QUIET_LINES_AT_ONCE, QUIET_LINES_A_SECOND};
+pub use listener::{BindError, Sharing};
+use service::Service;
+pub use stop::Ended;
 
-/// A worker's stack: address space. A worker touches 10 to 14 KB of it, for a request buffer, a log
-/// line being formatted and little else.
-const WORKER_STACK: usize = 256 * 1024;
-
-/// So many workers are started before the first client is served, the others while it is: to start
-/// 256 takes longer than everything else from exec to the first policy.
-const FIRST_WORKERS: usize = 32;
-
-/// How often the supervisor looks around.
-const ROUND: Duration = Duration::from_secs(1);
-
-/// How often a stopping server looks whether it is done.
-const STOP_ROUND: Duration = Duration::from_millis(5);
-
-/// How long a stopping server waits for clients to speak, and then for clients to leave, while
-/// newcomers are in the queue of an inherited socket: nobody answers those until this process has
-/// ended, and Flash Player gives them 3 seconds.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Where clients come in, and what they are told there.
-pub(crate) struct Endpoint {
-    address: SocketAddr,
-    /// Whether every connection has to begin with a PROXY header.
-    proxy: bool,
-    policy: RwLock<Arc<[u8]>>,
-}
-
-impl Endpoint {
-    /// The whole policy as it is now: a client gets the old one or the new one, never a mixture.
-    fn policy(&self) -> Arc<[u8]> {
-        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&policy)
-    }
-
-    fn set_policy(&self, policy: Arc<[u8]>) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
-    }
-}
+/// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log
+/// line being formatted.
+const STACK: usize = 256 * 1024;
 
 /// What clients get, NUL included: a policy for each listener.
 pub type Policies = Vec<Arc<[u8]>>;
-
-/// What the supervisor does besides: it is asked now and then, and on request, for new policies,
-/// and gets the figures to report.
-pub trait Upkeep {
-    /// How long until the next [`Upkeep::look`] at the most.
-    fn pause(&self) -> Duration;
-    /// Periodic work; new policies where they changed.
-    fn look(&mut self, figures: Figures<'_>) -> Option<Policies>;
-    /// A reload was asked for; new policies where it succeeded.
-    fn reload(&mut self) -> Option<Policies>;
-    /// A client of the control socket asks; new policies where that was a reload that succeeded.
-    fn asked(&mut self, asked: Asked, figures: Figures<'_>) -> Option<Policies>;
-    /// The figures were asked for.
-    fn report(&mut self, figures: Figures<'_>);
-    /// The last client is gone.
-    fn finish(&mut self, figures: Figures<'_>);
-}
-
-/// The server's figures at this moment.
-#[derive(Clone, Copy)]
-pub struct Figures<'a> {
-    /// The counters.
-    pub stats: &'a Stats,
-    /// What goes up and down.
-    pub gauges: Gauges,
-}
-
-/// What acceptors, workers and the supervisor share.
-pub(crate) struct Shared {
-    admission: Admission<Client, Arc<TcpStream>>,
-    linger: Linger,
-    stats: Stats,
-    timeout: Duration,
-    stopping: AtomicBool,
-    /// Counts connections through a balancer that has not named a client.
-    unnamed: AtomicU32,
-}
-
-impl Shared {
-    fn figures(&self) -> Figures<'_> {
-        Figures {
-            stats: &self.stats,
-            gauges: self.admission.gauges(),
-        }
-    }
-}
 
 /// Why the server could not start.
 #[derive(Debug)]
@@ -136,6 +57,8 @@ pub enum StartError {
     Bind(BindError),
     /// The system did not give the threads that were asked for.
     Threads(String),
+    /// The system did not give the means to wait for clients.
+    Poller(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -147,327 +70,178 @@ impl fmt::Display for StartError {
                 "cannot start {what}; set fewer 'workers', or raise the limit of threads \
                  (ulimit -u, systemd's TasksMax)"
             ),
+            StartError::Poller(error) => write!(
+                f,
+                "cannot wait for clients with epoll: {}; raise the limit of open files (ulimit -n)",
+                reason(error)
+            ),
         }
     }
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Everybody who was here was served, or had its deadline.
-    Complete,
-    /// A second signal asked to end at once.
-    AtOnce,
+/// A server whose ports are bound and whose threads run; it accepts from [`Server::open`] on.
+pub struct Server {
+    handle: Handle,
+    acceptors: Vec<JoinHandle<()>>,
+    gate: Gate,
+    /// Some socket is somebody else's, and stays open.
+    inherited: bool,
 }
 
-/// A server whose ports are bound; it accepts from [`Server::open`] on.
-pub struct Server {
-    listeners: Vec<(Listener, Arc<Endpoint>)>,
-    shared: Arc<Shared>,
-    pool: threadpool::ThreadPool,
-    workers: usize,
-}
+/// The acceptors wait for it to be opened, which cannot fail.
+struct Gate(Vec<Sender<Open>>);
+
+/// The word that opens the gate.
+struct Open;
 
 impl Server {
-    /// Binds every listener that is not inherited, and starts the first workers. `policies` are in
-    /// the order of the listeners.
+    /// Binds every listener that is not inherited, and starts all threads. `policies` are in the
+    /// order of the listeners.
     ///
     /// # Errors
     /// An address that cannot be bound, or threads that the system refuses.
     pub fn start(
         config: &Config,
         inherited: Inherited,
+        sharing: Sharing,
         policies: &Policies,
     ) -> Result<Server, StartError> {
-        let mut listeners = Vec::new();
-        let bound = listener::bind_all(&config.listen, inherited).map_err(StartError::Bind)?;
+        let bound = listener::bind_all(&config.listen, inherited, sharing);
+        let bound = bound.map_err(StartError::Bind)?;
+        let limit = fd_limit::max_connections(config.max_connections, bound.len());
+        let pool = start_pool(config.workers)?;
+        let context = Context::new(config.timeout);
+        let service = Service::new(context, limit, pool).map_err(StartError::Poller)?;
+        let service = Arc::new(service);
+        let poller = Arc::clone(&service);
+        spawn("poller", move || poller.poll())?;
+        let inherited = bound.iter().any(|listener| listener.inherited);
+        let mut gate = Gate(Vec::new());
+        let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
         for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
-            let endpoint = Endpoint {
-                address: listener.socket.local_addr().unwrap_or(listen.address),
-                proxy: listen.proxy,
-                policy: RwLock::new(Arc::clone(policy)),
-            };
-            listeners.push((listener, Arc::new(endpoint)));
+            let address = listener.socket.local_addr().unwrap_or(listen.address);
+            let endpoint = Arc::new(Endpoint::new(address, listen.proxy, Arc::clone(policy)));
+            endpoints.push(Arc::clone(&endpoint));
+            let acceptor = Acceptor::new(listener, endpoint, Arc::clone(&service));
+            let (opens, opened) = mpsc::channel();
+            gate.0.push(opens);
+            acceptors.push(spawn("acceptor", move || {
+                // Without the word, the start has failed.
+                if let Ok(Open) = opened.recv() {
+                    acceptor.run();
+                }
+            })?);
         }
-        let shared = Arc::new(Shared {
-            admission: Admission::new(
-                config.workers,
-                limits::max_pending(config),
-                Patience::default(),
-            ),
-            linger: Linger::new(),
-            stats: Stats::default(),
-            timeout: config.timeout,
-            stopping: AtomicBool::new(false),
-            unnamed: AtomicU32::new(0),
-        });
-        let first = config.workers.min(FIRST_WORKERS);
-        let pool = start_pool(first)?;
-        give_work(&pool, 0..first, &shared);
         Ok(Server {
-            listeners,
-            shared,
-            pool,
-            workers: config.workers,
+            handle: Handle {
+                service,
+                endpoints: endpoints.into(),
+            },
+            acceptors,
+            gate,
+            inherited,
         })
     }
 
     /// The addresses that were really bound: with the port that the system chose where 0 was asked.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.listeners.iter().map(|(_, endpoint)| endpoint.address)
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.handle.addresses().collect()
     }
 
-    /// Begins to accept, and starts the other workers.
-    ///
-    /// # Errors
-    /// Threads that the system refuses.
-    pub fn open(self) -> Result<OpenServer, StartError> {
-        let Server {
-            listeners,
-            shared,
-            mut pool,
-            workers,
-        } = self;
-        let linger = {
-            let shared = Arc::clone(&shared);
-            spawn("linger", move || shared.linger.run())?
-        };
-        let mut acceptors = Vec::new();
-        let mut endpoints = Vec::new();
-        let inherited = listeners.iter().any(|(listener, _)| listener.inherited);
-        for (listener, endpoint) in listeners {
-            endpoints.push(Arc::clone(&endpoint));
-            let acceptor = Acceptor {
-                listener,
-                endpoint,
-                shared: Arc::clone(&shared),
-            };
-            acceptors.push(spawn("acceptor", move || acceptor.run())?);
+    /// Begins to accept.
+    pub fn open(self) -> OpenServer {
+        for acceptor in &self.gate.0 {
+            // It waits for nothing else.
+            let _ = acceptor.send(Open);
         }
-        let first = pool.max_count();
-        no_panic(workers, || pool.set_num_threads(workers))?;
-        give_work(&pool, first..workers, &shared);
-        Ok(OpenServer {
-            shared,
-            pool,
-            linger,
-            acceptors,
-            endpoints,
-            inherited,
-        })
+        OpenServer {
+            handle: self.handle,
+            acceptors: self.acceptors,
+            inherited: self.inherited,
+            attack_report: AttackReport::default(),
+        }
     }
 }
 
-/// A server that accepts, and has all its threads.
+/// A server that accepts.
 pub struct OpenServer {
-    shared: Arc<Shared>,
-    pool: threadpool::ThreadPool,
-    linger: JoinHandle<()>,
+    handle: Handle,
     acceptors: Vec<JoinHandle<()>>,
-    endpoints: Vec<Arc<Endpoint>>,
+    /// Some socket is somebody else's, and stays open.
     inherited: bool,
+    attack_report: AttackReport,
 }
 
 impl OpenServer {
-    /// Serves until a control message says to stop, then until everybody who is here is served.
-    pub fn run(self, control: &Receiver<Control>, upkeep: &mut dyn Upkeep) -> Ended {
-        let OpenServer {
-            shared,
-            pool,
-            linger,
-            acceptors,
-            endpoints,
-            inherited,
-        } = self;
-        let mut alarm = Alarm::default();
-        loop {
-            let mut reloaded = false;
-            let policies = match control.recv_timeout(ROUND.min(upkeep.pause())) {
-                Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Control::Reload) => {
-                    notify::reloading();
-                    reloaded = true;
-                    upkeep.reload()
-                }
-                Ok(Control::Report) => {
-                    upkeep.report(shared.figures());
-                    None
-                }
-                Ok(Control::Asked(asked)) => upkeep.asked(asked, shared.figures()),
-                Err(RecvTimeoutError::Timeout) => upkeep.look(shared.figures()),
-            };
-            for (endpoint, policy) in endpoints.iter().zip(policies.into_iter().flatten()) {
-                endpoint.set_policy(policy);
-            }
-            if reloaded {
-                notify::ready();
-            }
-            alarm.look(|| shared.admission.take_evictions());
-        }
-        log::info!("Stopping server...");
-        notify::stopping();
-        shared.stopping.store(true, Relaxed);
-        let ended = wait_for_the_last(&shared, &acceptors, inherited, &pool, &linger, control);
-        upkeep.finish(shared.figures());
+    /// What others may do with it.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Says in the log what an attack does, if there is one. To be called about once a second.
+    pub fn report_attacks(&mut self) {
+        self.attack_report.look(&self.handle.service);
+    }
+
+    /// Stops: nothing more is accepted, and everybody who is here is served, or has its deadline.
+    /// `stop_at_once` waits for the time it is given, and says whether it has to end now.
+    pub fn stop(self, stop_at_once: impl FnMut(Duration) -> bool) -> Ended {
+        let service = &self.handle.service;
+        let ended = stop::stop(service, &self.acceptors, self.inherited, stop_at_once);
+        attack_report::say_left_out(service);
         ended
     }
 }
 
-fn start_pool(workers: usize) -> Result<threadpool::ThreadPool, StartError> {
-    no_panic(workers, || {
+/// What may be seen of a running server, and changed in it.
+#[derive(Clone)]
+pub struct Handle {
+    service: Arc<Service>,
+    endpoints: Arc<[Arc<Endpoint>]>,
+}
+
+impl Handle {
+    /// Serves these policies from now on, in the order of the listeners.
+    pub fn set_policies(&self, policies: &Policies) {
+        for (endpoint, policy) in self.endpoints.iter().zip(policies) {
+            endpoint.set_policy(Arc::clone(policy));
+        }
+    }
+
+    /// The figures at this moment. The log's is the caller's to know.
+    pub fn snapshot(&self, log_lines_lost: u64) -> Snapshot<'_> {
+        Snapshot {
+            stats: &self.service.context.stats,
+            gauges: self.service.gauges(),
+            log_lines_lost,
+        }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.endpoints.iter().map(|endpoint| endpoint.address)
+    }
+}
+
+fn start_pool(workers: usize) -> Result<ThreadPool, StartError> {
+    let start = || {
         threadpool::Builder::new()
             .num_threads(workers)
             .thread_name("worker".into())
-            .thread_stack_size(WORKER_STACK)
+            .thread_stack_size(STACK)
             .build()
-    })
-}
-
-/// threadpool panics where the system refuses a thread.
-fn no_panic<T>(workers: usize, start: impl FnOnce() -> T) -> Result<T, StartError> {
+    };
+    // threadpool panics where the system refuses a thread.
     panic::catch_unwind(AssertUnwindSafe(start))
         .map_err(|_| StartError::Threads(format!("{workers} workers")))
-}
-
-/// One job a thread, which lasts as long as the server: who is next is the admission's decision, so
-/// no connection ever waits in the pool's own queue.
-fn give_work(pool: &threadpool::ThreadPool, workers: Range<usize>, shared: &Arc<Shared>) {
-    for worker in workers {
-        let shared = Arc::clone(shared);
-        pool.execute(move || work(worker, &shared, connection::serve));
-    }
-}
-
-fn work(worker: usize, shared: &Shared, serve: impl Fn(&mut Client, usize, &Shared) -> bool) {
-    let mut asked = None;
-    while let Some(mut client) = shared.admission.next(worker, asked) {
-        // A panic costs one connection, not the worker; the panic hook has logged it.
-        let served = panic::catch_unwind(AssertUnwindSafe(|| serve(&mut client, worker, shared)));
-        let completed = served.unwrap_or_else(|_| {
-            shared.stats.panicked.add_one();
-            shared.admission.end_wait_after_panic(worker);
-            false
-        });
-        asked = completed.then_some(client.source);
-    }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     thread::Builder::new()
         .name(name.into())
-        .stack_size(WORKER_STACK)
+        .stack_size(STACK)
         .spawn(body)
         .map_err(|error: io::Error| {
             StartError::Threads(format!("the {name} thread: {}", reason(&error)))
         })
-}
-
-/// The steps of a stop, in their order: nothing more is accepted, what is pending is served, the
-/// last clients take their leave. A second signal ends it at any step. Where a socket is inherited,
-/// nobody is waited for beyond [`LAST_WORDS`].
-fn wait_for_the_last(
-    shared: &Shared,
-    acceptors: &[JoinHandle<()>],
-    inherited: bool,
-    pool: &threadpool::ThreadPool,
-    linger: &JoinHandle<()>,
-    control: &Receiver<Control>,
-) -> Ended {
-    let wait_until = |done: &dyn Fn() -> bool| -> Result<(), Ended> {
-        while !done() {
-            // The acceptors, who have an eye on this else, end first.
-            if let Some(stream) = shared.admission.look() {
-                connection::evict(&stream);
-            }
-            match control.recv_timeout(STOP_ROUND) {
-                Ok(Control::Shutdown) => return Err(Ended::AtOnce),
-                Ok(Control::Reload | Control::Report | Control::Asked(_))
-                | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(STOP_ROUND),
-            }
-        }
-        Ok(())
-    };
-    let steps = || -> Result<(), Ended> {
-        wait_until(&|| acceptors.iter().all(JoinHandle::is_finished))?;
-        shared.admission.close();
-        let begun = Instant::now();
-        wait_until(&|| {
-            if inherited && begun.elapsed() >= LAST_WORDS {
-                if let Some(stream) = shared.admission.evict_one() {
-                    connection::evict(&stream);
-                }
-            }
-            pool.active_count() + pool.queued_count() == 0
-        })?;
-        shared.linger.finish();
-        let begun = Instant::now();
-        wait_until(&|| linger.is_finished() || (inherited && begun.elapsed() >= LAST_WORDS))
-    };
-    steps().err().unwrap_or(Ended::Complete)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn a_panic_costs_one_connection_and_no_worker() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Arc::new(Endpoint {
-            address: listener.local_addr().unwrap(),
-            proxy: false,
-            policy: RwLock::new(Arc::new(*b"policy")),
-        });
-        let shared = Shared {
-            admission: Admission::new(1, 10, Patience::default()),
-            linger: Linger::new(),
-            stats: Stats::default(),
-            timeout: Duration::from_secs(3),
-            stopping: AtomicBool::new(false),
-            unnamed: AtomicU32::new(0),
-        };
-        let clients: Vec<_> = (0..3)
-            .map(|_| TcpStream::connect(endpoint.address).unwrap())
-            .collect();
-        for _ in &clients {
-            let (stream, peer) = listener.accept().unwrap();
-            let client = Client {
-                stream: Arc::new(stream),
-                peer,
-                source: admission::Source::of(peer.ip()),
-                since: std::time::Instant::now(),
-                endpoint: Arc::clone(&endpoint),
-            };
-            assert!(shared
-                .admission
-                .offer(client.source, client)
-                .refuse
-                .is_none());
-        }
-        shared.admission.close();
-        let seen = std::cell::RefCell::new(Vec::new());
-        work(0, &shared, |client, worker, shared| {
-            seen.borrow_mut().push(client.peer);
-            let handle = Arc::clone(&client.stream);
-            let evicted = shared.admission.begin_wait(worker, client.source, handle);
-            assert!(evicted.is_none(), "there is patience");
-            match seen.borrow().len() {
-                1 => panic!("in the middle of a wait"),
-                2 => {
-                    shared
-                        .admission
-                        .end_wait(worker, client.source, admission::Client::Spoke);
-                    panic!("after a wait");
-                }
-                _ => shared
-                    .admission
-                    .end_wait(worker, client.source, admission::Client::Ended),
-            }
-        });
-        let peers: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
-        assert_eq!(seen.into_inner(), peers);
-        assert_eq!(shared.stats.panicked.get(), 2);
-    }
 }

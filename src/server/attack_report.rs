@@ -1,0 +1,72 @@
+//! Says in the log what an attack does: one line a minute each for evictions and for lines that
+//! were left out, however many there are. It only reports.
+
+use std::time::{Duration, Instant};
+
+use super::service::Service;
+use super::tally::Tally;
+
+/// The shortest time between two lines.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// When the last lines were written.
+#[derive(Default)]
+pub(super) struct AttackReport {
+    evictions: Option<Instant>,
+    left_out: Option<Instant>,
+}
+
+impl AttackReport {
+    /// Says what happened since the last lines, when it is time for others. To be called about once
+    /// a second.
+    pub(super) fn look(&mut self, service: &Service) {
+        if let Some(evictions) = due(&mut self.evictions, || service.take_evictions()) {
+            log::warn!("{}", evicted(&evictions, service.limit()));
+        }
+        // What was left out is summed up when a minute of it is over.
+        if let Some(at) = self.left_out {
+            if at.elapsed() >= EVERY {
+                self.left_out = None;
+                say_left_out(service);
+            }
+        } else if service.context.quiet_lines.has_left_out() {
+            self.left_out = Some(Instant::now());
+        }
+    }
+}
+
+/// The sum of what was left out until now, where there is any.
+pub(super) fn say_left_out(service: &Service) {
+    let left_out = service.context.quiet_lines.take_left_out();
+    if left_out.total() > 0 {
+        log::warn!("{}", not_logged(&left_out));
+    }
+}
+
+fn due(last: &mut Option<Instant>, take: impl FnOnce() -> Tally) -> Option<Tally> {
+    if last.is_some_and(|last| last.elapsed() < EVERY) {
+        return None;
+    }
+    let tally = take();
+    if tally.total() == 0 {
+        return None;
+    }
+    *last = Some(Instant::now());
+    Some(tally)
+}
+
+fn evicted(evictions: &Tally, places: usize) -> String {
+    format!(
+        "All {places} places were taken: {} connections that had asked for nothing were evicted \
+         for others. Most came from {evictions}. This is logged once a minute at the most.",
+        evictions.total(),
+    )
+}
+
+fn not_logged(left_out: &Tally) -> String {
+    format!(
+        "{} connections that asked for nothing have no lines of their own here. Most came from \
+         {left_out}. This is logged once a minute at the most; log_level = debug has all lines.",
+        left_out.total(),
+    )
+}

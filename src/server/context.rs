@@ -1,0 +1,49 @@
+//! What every connection is served with: the counters, the deadline, the limits. It decides nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::limits::{LineLimit, LingerLimit};
+use crate::stats::Stats;
+
+/// Shared by all threads of a server.
+pub(super) struct Context {
+    pub(super) stats: Stats,
+    /// How long a client has for its whole request, and an answer that is not read for each byte.
+    pub(super) timeout: Duration,
+    pub(super) lingering: LingerLimit,
+    pub(super) quiet_lines: LineLimit,
+    stopping: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Context {
+    pub(super) fn new(timeout: Duration) -> Context {
+        Context {
+            stats: Stats::default(),
+            timeout,
+            lingering: LingerLimit::new(),
+            quiet_lines: LineLimit::new(),
+            stopping: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the server is being stopped.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    /// Whether the last connection of a stop is closed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+}

@@ -1,0 +1,34 @@
+//! Where clients come in, and what they are told there.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// One listener's side of the policy.
+pub(super) struct Endpoint {
+    /// The address that is bound.
+    pub(super) address: SocketAddr,
+    /// Whether every connection has to begin with a PROXY header.
+    pub(super) proxy: bool,
+    policy: RwLock<Arc<[u8]>>,
+}
+
+impl Endpoint {
+    pub(super) fn new(address: SocketAddr, proxy: bool, policy: Arc<[u8]>) -> Endpoint {
+        Endpoint {
+            address,
+            proxy,
+            policy: RwLock::new(policy),
+        }
+    }
+
+    /// The whole policy as it is now, NUL included: a client gets the old one or the new one, never
+    /// a mixture.
+    pub(super) fn policy(&self) -> Arc<[u8]> {
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&policy)
+    }
+
+    pub(super) fn set_policy(&self, policy: Arc<[u8]>) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+}

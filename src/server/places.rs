@@ -1,0 +1,769 @@
+//! The connections that are here, from accept to close: which one a worker serves next, which ones
+//! wait and until when, and which one has to go when all places are taken. It touches no socket and
+//! reads no clock: callers close what it gives back, and say what time it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use super::slots::{List, Number, Slots};
+use super::source::Source;
+use crate::stats::Gauges;
+
+/// A source may hold this many connections that have not completed a request before it has to give
+/// one up for others: several players behind one address are no attack.
+pub(super) const FREE_FOR_A_SOURCE: usize = 16;
+
+/// What a connection is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has not completed a request yet.
+    Asking,
+    /// It has, and the answer is not yet sent as a whole.
+    Answering,
+    /// It is only being closed.
+    Closing(Rest),
+}
+
+/// What may still come from a client whose connection is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// All that Flash Player ever sends has been read.
+    Nothing,
+    /// There may be unread bytes, or bytes under way: they would turn a close into a reset.
+    Possible,
+}
+
+/// The connections, of type `C`.
+pub(super) struct Places<C> {
+    limit: usize,
+    slots: Slots<Place<C>, 3>,
+    sources: HashMap<Source, Number>,
+    holders: Slots<Holder, 1>,
+    /// The holders that have connections in the queue, in the order of their turns.
+    turns: List,
+    /// The connections that have not completed a request, the oldest first.
+    asking: List,
+    /// The connections that are only being closed, the oldest first: those with nothing more to
+    /// come, and the others.
+    closing: [List; 2],
+    /// The holders of more than [`FREE_FOR_A_SOURCE`] connections that have not completed a
+    /// request, by how many these are.
+    crowds: BTreeSet<(usize, Number)>,
+    /// The connections that wait, by the end of their time.
+    deadlines: BTreeSet<(Instant, Number)>,
+    gauges: Gauges,
+}
+
+struct Place<C> {
+    /// What its source has here.
+    holder: Number,
+    phase: Phase,
+    stage: Stage,
+    /// None while a worker has it.
+    connection: Option<C>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It stands in the queue: a worker has to look at it.
+    Ready,
+    /// A worker has it.
+    Working,
+    /// There is nothing to do until its client does something, or until this moment.
+    Waiting(Instant),
+}
+
+/// The links that the lists of connections use. By age, a connection is in one list at a time.
+const BY_AGE: usize = 0;
+const BY_SOURCE: usize = 1;
+const IN_THE_QUEUE: usize = 2;
+
+/// What one source has here.
+struct Holder {
+    source: Source,
+    /// How many connections.
+    here: usize,
+    /// Those that have not completed a request, the oldest first.
+    asking: List,
+    /// Those in the queue, first come, first served.
+    ready: List,
+}
+
+/// A connection that lost its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Evicted<C> {
+    pub(super) connection: C,
+    pub(super) source: Source,
+    pub(super) phase: Phase,
+    /// It stood in the queue: its job is left over.
+    pub(super) was_ready: bool,
+}
+
+impl<C> Places<C> {
+    /// For at most `limit` connections, which is below [`super::slots::MOST_SLOTS`].
+    pub(super) fn new(limit: usize) -> Places<C> {
+        Places {
+            limit,
+            slots: Slots::new(),
+            sources: HashMap::new(),
+            holders: Slots::new(),
+            turns: List::new(0),
+            asking: List::new(BY_AGE),
+            closing: [List::new(BY_AGE); 2],
+            crowds: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            gauges: Gauges::default(),
+        }
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        self.gauges
+    }
+
+    /// How many connections there may be.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// When the first of those that wait has waited long enough.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// Takes in a new connection and puts it into the queue. Where all places are taken, it gets
+    /// the place of another one, which is given back; where none can be spared, it comes back
+    /// itself.
+    pub(super) fn enter(&mut self, source: Source, connection: C) -> Result<Option<Evicted<C>>, C> {
+        let mut evicted = None;
+        if self.slots.len() >= self.limit {
+            evicted = self.evict();
+            if evicted.is_none() {
+                return Err(connection);
+            }
+        }
+        let holder = self.holder_of(source);
+        let number = self.slots.insert(Place {
+            holder,
+            phase: Phase::Asking,
+            stage: Stage::Ready,
+            connection: Some(connection),
+        });
+        self.list(number, holder, Phase::Asking);
+        self.queue(number, holder);
+        self.gauges.here.set(self.slots.len());
+        Ok(evicted)
+    }
+
+    /// The next connection for a worker. Sources take turns, and within one it is first come, first
+    /// served: who floods the queue waits for itself.
+    pub(super) fn next(&mut self) -> Option<(Number, C)> {
+        let at_turn = self.turns.first()?;
+        self.holders.unlink(&mut self.turns, at_turn);
+        let holder = self.holders.get_mut(at_turn)?;
+        let number = holder.ready.first()?;
+        self.slots.unlink(&mut holder.ready, number);
+        if holder.ready.len() > 0 {
+            self.holders.append(&mut self.turns, at_turn);
+        }
+        let place = self.slots.get_mut(number)?;
+        place.stage = Stage::Working;
+        Some((number, place.connection.take()?))
+    }
+
+    /// A worker has done what there was to do: the connection waits, until `until` at the most. Its
+    /// source may have become known meanwhile.
+    pub(super) fn wait(
+        &mut self,
+        number: Number,
+        connection: C,
+        source: Source,
+        phase: Phase,
+        until: Instant,
+    ) {
+        let Some(place) = self.slots.get_mut(number) else {
+            return;
+        };
+        place.stage = Stage::Waiting(until);
+        place.connection = Some(connection);
+        let (holder, was) = (place.holder, place.phase);
+        let same_source = self
+            .holders
+            .get(holder)
+            .is_some_and(|holder| holder.source == source);
+        if !same_source || was != phase {
+            self.unlist(number, holder, was);
+            let new = if same_source {
+                holder
+            } else {
+                self.drop_holder(holder);
+                self.holder_of(source)
+            };
+            if let Some(place) = self.slots.get_mut(number) {
+                place.holder = new;
+                place.phase = phase;
+            }
+            self.list(number, new, phase);
+        }
+        self.deadlines.insert((until, number));
+        self.count_waiting(phase, true);
+    }
+
+    /// Something came for a connection that waits: it goes back into the queue. False where it does
+    /// not wait any more.
+    pub(super) fn wake(&mut self, number: Number) -> bool {
+        let Some(place) = self.slots.get_mut(number) else {
+            return false;
+        };
+        let Stage::Waiting(until) = place.stage else {
+            return false;
+        };
+        place.stage = Stage::Ready;
+        let (holder, phase) = (place.holder, place.phase);
+        self.deadlines.remove(&(until, number));
+        self.count_waiting(phase, false);
+        self.queue(number, holder);
+        true
+    }
+
+    /// Puts those that have waited long enough back into the queue, and says how many they are.
+    pub(super) fn wake_expired(&mut self, now: Instant) -> usize {
+        let mut woken = 0;
+        while let Some(&(_, number)) = self.deadlines.first().filter(|(until, _)| *until <= now) {
+            if self.wake(number) {
+                woken += 1;
+            } else {
+                // Never so; but a loop without end would be worse.
+                self.deadlines.pop_first();
+            }
+        }
+        woken
+    }
+
+    /// Has those that are only being closed wait until `until` at the most.
+    pub(super) fn hasten_closing(&mut self, until: Instant) {
+        let slots = &mut self.slots;
+        let later = self.deadlines.split_off(&(until, Number::SMALLEST));
+        self.deadlines.extend(
+            later
+                .into_iter()
+                .map(|(at, number)| match slots.get_mut(number) {
+                    Some(place) if matches!(place.phase, Phase::Closing(_)) => {
+                        place.stage = Stage::Waiting(until);
+                        (until, number)
+                    }
+                    _ => (at, number),
+                }),
+        );
+    }
+
+    /// A connection that a worker had is closed.
+    pub(super) fn leave(&mut self, number: Number) {
+        if let Some(&Place { holder, phase, .. }) = self.slots.get(number) {
+            self.unlist(number, holder, phase);
+            self.drop_holder(holder);
+            self.slots.remove(number);
+            self.gauges.here.set(self.slots.len());
+        }
+    }
+
+    /// Takes its place from the connection that can be spared first, and gives it back: the oldest
+    /// of those that are only being closed; else of the source that holds the most, where that is
+    /// more than [`FREE_FOR_A_SOURCE`], the oldest; else the oldest of all. Nobody who has completed
+    /// a request has to go, and nobody who is with a worker at the moment.
+    pub(super) fn evict(&mut self) -> Option<Evicted<C>> {
+        // No more are passed over than there are workers.
+        let oldest = |list: &List| {
+            let mut places = self.slots.walk(list);
+            let spared = places.find(|(_, place)| place.stage != Stage::Working);
+            spared.map(|(number, _)| number)
+        };
+        let of_the_crowd = || {
+            let &(_, holder) = self.crowds.last()?;
+            oldest(&self.holders.get(holder)?.asking)
+        };
+        let [quiet, others] = &self.closing;
+        let number = oldest(quiet)
+            .or_else(|| oldest(others))
+            .or_else(of_the_crowd)
+            .or_else(|| oldest(&self.asking))?;
+        self.take_out(number)
+    }
+
+    fn take_out(&mut self, number: Number) -> Option<Evicted<C>> {
+        let place = self.slots.get(number)?;
+        let (at, phase, stage) = (place.holder, place.phase, place.stage);
+        let holder = self.holders.get_mut(at)?;
+        let source = holder.source;
+        match stage {
+            Stage::Ready => {
+                self.slots.unlink(&mut holder.ready, number);
+                if holder.ready.len() == 0 {
+                    self.holders.unlink(&mut self.turns, at);
+                }
+            }
+            Stage::Waiting(until) => {
+                self.deadlines.remove(&(until, number));
+                self.count_waiting(phase, false);
+            }
+            Stage::Working => {}
+        }
+        self.unlist(number, at, phase);
+        self.drop_holder(at);
+        let place = self.slots.remove(number)?;
+        self.gauges.here.set(self.slots.len());
+        Some(Evicted {
+            connection: place.connection?,
+            source,
+            phase,
+            was_ready: stage == Stage::Ready,
+        })
+    }
+
+    /// What this source has here, with one connection more from now on.
+    fn holder_of(&mut self, source: Source) -> Number {
+        let number = *self.sources.entry(source).or_insert_with(|| {
+            self.holders.insert(Holder {
+                source,
+                here: 0,
+                asking: List::new(BY_SOURCE),
+                ready: List::new(IN_THE_QUEUE),
+            })
+        });
+        if let Some(holder) = self.holders.get_mut(number) {
+            holder.here += 1;
+        }
+        number
+    }
+
+    /// A source has one connection less here; with the last one, nothing is kept of it.
+    fn drop_holder(&mut self, number: Number) {
+        let Some(holder) = self.holders.get_mut(number) else {
+            return;
+        };
+        holder.here -= 1;
+        if holder.here == 0 {
+            self.sources.remove(&holder.source);
+            self.holders.remove(number);
+        }
+    }
+
+    fn queue(&mut self, number: Number, holder: Number) {
+        if let Some(entry) = self.holders.get_mut(holder) {
+            self.slots.append(&mut entry.ready, number);
+            if entry.ready.len() == 1 {
+                self.holders.append(&mut self.turns, holder);
+            }
+        }
+    }
+
+    /// Puts a connection into the lists of its phase.
+    fn list(&mut self, number: Number, at: Number, phase: Phase) {
+        match phase {
+            Phase::Asking => {
+                // Mostly at the end; one whose source became known late is older than some.
+                self.slots.insert_by_age(&mut self.asking, number);
+                if let Some(holder) = self.holders.get_mut(at) {
+                    let held = holder.asking.len();
+                    self.slots.insert_by_age(&mut holder.asking, number);
+                    self.rank(at, held, held + 1);
+                }
+            }
+            Phase::Answering => {}
+            Phase::Closing(rest) => {
+                self.slots.append(&mut self.closing[rest as usize], number);
+                self.count_closing();
+            }
+        }
+    }
+
+    /// Takes a connection out of these lists.
+    fn unlist(&mut self, number: Number, at: Number, phase: Phase) {
+        match phase {
+            Phase::Asking => {
+                self.slots.unlink(&mut self.asking, number);
+                if let Some(holder) = self.holders.get_mut(at) {
+                    let held = holder.asking.len();
+                    self.slots.unlink(&mut holder.asking, number);
+                    self.rank(at, held, held - 1);
+                }
+            }
+            Phase::Answering => {}
+            Phase::Closing(rest) => {
+                self.slots.unlink(&mut self.closing[rest as usize], number);
+                self.count_closing();
+            }
+        }
+    }
+
+    /// A holder held `before` connections that have not completed a request, and now holds `after`.
+    fn rank(&mut self, holder: Number, before: usize, after: usize) {
+        if before > FREE_FOR_A_SOURCE {
+            self.crowds.remove(&(before, holder));
+        }
+        if after > FREE_FOR_A_SOURCE {
+            self.crowds.insert((after, holder));
+        }
+    }
+
+    fn count_waiting(&mut self, phase: Phase, one_more: bool) {
+        if phase == Phase::Asking {
+            let now = self.gauges.waiting.now;
+            let now = if one_more {
+                now + 1
+            } else {
+                now.saturating_sub(1)
+            };
+            self.gauges.waiting.set(now);
+        }
+    }
+
+    fn count_closing(&mut self) {
+        let [quiet, others] = &self.closing;
+        self.gauges.closing.set(quiet.len() + others.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    /// A connection as a plain list of all of them has it; its number is its age.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Known {
+        id: u32,
+        source: Source,
+        phase: Phase,
+        stage: Stage,
+        /// When it came into the queue, or into its phase where that is [`Phase::Closing`].
+        queued: u32,
+        closing_since: u32,
+    }
+
+    /// The same decisions, made the slow way.
+    #[derive(Default)]
+    struct Model {
+        all: Vec<Known>,
+        /// Sources in the order of their turns.
+        turns: Vec<Source>,
+        clock: u32,
+    }
+
+    impl Model {
+        fn tick(&mut self) -> u32 {
+            self.clock += 1;
+            self.clock
+        }
+
+        fn queue(&mut self, id: u32) {
+            let now = self.tick();
+            let known = self.all.iter_mut().find(|k| k.id == id).unwrap();
+            (known.stage, known.queued) = (Stage::Ready, now);
+            let source = known.source;
+            if !self.turns.contains(&source) {
+                self.turns.push(source);
+            }
+        }
+
+        fn next(&mut self) -> Option<u32> {
+            if self.turns.is_empty() {
+                return None;
+            }
+            let source = self.turns.remove(0);
+            let ready = |k: &&Known| k.source == source && k.stage == Stage::Ready;
+            let id = self
+                .all
+                .iter()
+                .filter(ready)
+                .min_by_key(|k| k.queued)
+                .unwrap()
+                .id;
+            self.all.iter_mut().find(|k| k.id == id).unwrap().stage = Stage::Working;
+            if self.all.iter().any(|k| ready(&k)) {
+                self.turns.push(source);
+            }
+            Some(id)
+        }
+
+        fn held(&self, source: Source) -> usize {
+            let holds = |k: &&Known| k.source == source && k.phase == Phase::Asking;
+            self.all.iter().filter(holds).count()
+        }
+
+        /// Who has to go; several where more than one source holds the most.
+        fn candidates(&self) -> Vec<u32> {
+            let free = || self.all.iter().filter(|k| k.stage != Stage::Working);
+            for rest in [Rest::Nothing, Rest::Possible] {
+                let closing = free().filter(|k| k.phase == Phase::Closing(rest));
+                if let Some(oldest) = closing.min_by_key(|k| k.closing_since) {
+                    return vec![oldest.id];
+                }
+            }
+            let asking = || free().filter(|k| k.phase == Phase::Asking);
+            let all_asking = self.all.iter().filter(|k| k.phase == Phase::Asking);
+            let most = all_asking.map(|k| self.held(k.source)).max().unwrap_or(0);
+            let mut crowd = Vec::new();
+            if most > FREE_FOR_A_SOURCE {
+                let mut sources: Vec<_> = self.all.iter().map(|k| k.source).collect();
+                sources.sort();
+                sources.dedup();
+                for source in sources.into_iter().filter(|s| self.held(*s) == most) {
+                    let oldest = asking().filter(|k| k.source == source).map(|k| k.id).min();
+                    // Where all of these are with workers, the oldest of all has to go.
+                    crowd.extend(oldest.or_else(|| asking().map(|k| k.id).min()));
+                }
+            }
+            if crowd.is_empty() {
+                crowd.extend(asking().map(|k| k.id).min());
+            }
+            crowd
+        }
+
+        fn take_out(&mut self, id: u32) -> Known {
+            let at = self.all.iter().position(|k| k.id == id).unwrap();
+            let known = self.all.remove(at);
+            let ready = |k: &Known| k.source == known.source && k.stage == Stage::Ready;
+            if !self.all.iter().any(ready) {
+                self.turns.retain(|source| *source != known.source);
+            }
+            known
+        }
+    }
+
+    fn source(number: u32) -> Source {
+        Source::V4(number.into())
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Enter(u32),
+        Next,
+        Wait(usize, u32, Phase, u64),
+        Leave(usize),
+        Wake(usize),
+        Expire(u64),
+        Evict,
+        Hasten(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let phase = prop_oneof![
+            4 => Just(Phase::Asking),
+            1 => Just(Phase::Answering),
+            1 => Just(Phase::Closing(Rest::Nothing)),
+            1 => Just(Phase::Closing(Rest::Possible)),
+        ];
+        let step = prop_oneof![
+            8 => (0u32..3).prop_map(Step::Enter),
+            1 => (3u32..40).prop_map(Step::Enter),
+            6 => Just(Step::Next),
+            5 => (any::<usize>(), 0u32..4, phase, 0u64..50)
+                .prop_map(|(which, source, phase, time)| Step::Wait(which, source, phase, time)),
+            1 => any::<usize>().prop_map(Step::Leave),
+            2 => any::<usize>().prop_map(Step::Wake),
+            1 => (0u64..50).prop_map(Step::Expire),
+            1 => Just(Step::Evict),
+            1 => (0u64..50).prop_map(Step::Hasten),
+        ];
+        proptest::collection::vec(step, 1..200)
+    }
+
+    /// What stands in one of several places of a list.
+    fn nth<T: Copy>(all: &[T], which: usize) -> Option<T> {
+        (!all.is_empty()).then(|| all[which % all.len()])
+    }
+
+    const LIMIT: usize = 30;
+
+    proptest! {
+        #[test]
+        fn queue_waits_and_evictions_are_those_of_the_plain_list(steps in steps()) {
+            let start = Instant::now();
+            let at = |time: u64| start + Duration::from_millis(time);
+            let mut places: Places<u32> = Places::new(LIMIT);
+            let mut model = Model::default();
+            let mut working: Vec<(Number, u32)> = Vec::new();
+            let mut numbers: HashMap<u32, Number> = HashMap::new();
+            let mut next_id = 0;
+            for step in steps {
+                match step {
+                    Step::Enter(from) => {
+                        next_id += 1;
+                        let full = model.all.len() == LIMIT;
+                        let candidates = if full { model.candidates() } else { Vec::new() };
+                        match places.enter(source(from), next_id) {
+                            Ok(evicted) => {
+                                prop_assert_eq!(evicted.is_some(), full);
+                                if let Some(evicted) = evicted {
+                                    prop_assert!(candidates.contains(&evicted.connection));
+                                    let known = model.take_out(evicted.connection);
+                                    prop_assert_eq!(evicted.was_ready, known.stage == Stage::Ready);
+                                    prop_assert_eq!(evicted.source, known.source);
+                                    prop_assert_eq!(evicted.phase, known.phase);
+                                }
+                                model.all.push(Known {
+                                    id: next_id,
+                                    source: source(from),
+                                    phase: Phase::Asking,
+                                    stage: Stage::Ready,
+                                    queued: 0,
+                                    closing_since: 0,
+                                });
+                                model.queue(next_id);
+                            }
+                            Err(same) => {
+                                prop_assert_eq!(same, next_id);
+                                prop_assert!(full && candidates.is_empty());
+                            }
+                        }
+                    }
+                    Step::Next => {
+                        let next = places.next();
+                        prop_assert_eq!(next.map(|(_, id)| id), model.next());
+                        if let Some((number, id)) = next {
+                            // A connection keeps its number.
+                            prop_assert_eq!(*numbers.entry(id).or_insert(number), number);
+                            working.push((number, id));
+                        }
+                    }
+                    Step::Wait(which, from, phase, time) => {
+                        let Some((number, id)) = nth(&working, which) else { continue };
+                        let now = model.tick();
+                        let known = model.all.iter_mut().find(|k| k.id == id).unwrap();
+                        // What has been asked for stays asked for.
+                        let phase = match (known.phase, phase) {
+                            (Phase::Asking, new) => new,
+                            (Phase::Answering, Phase::Asking) => Phase::Answering,
+                            (Phase::Answering, new) => new,
+                            (closing, _) => closing,
+                        };
+                        let from = if phase == Phase::Asking { source(from) } else { known.source };
+                        working.retain(|(_, other)| *other != id);
+                        places.wait(number, id, from, phase, at(time));
+                        if known.phase != phase {
+                            known.closing_since = now;
+                        }
+                        (known.source, known.phase) = (from, phase);
+                        known.stage = Stage::Waiting(at(time));
+                    }
+                    Step::Leave(which) => {
+                        let Some((number, id)) = nth(&working, which) else { continue };
+                        working.retain(|(_, other)| *other != id);
+                        places.leave(number);
+                        model.take_out(id);
+                    }
+                    Step::Wake(which) => {
+                        let known: Vec<_> = model.all.iter().map(|k| (k.id, k.stage)).collect();
+                        let Some((id, stage)) = nth(&known, which) else { continue };
+                        let Some(&number) = numbers.get(&id) else { continue };
+                        let waits = matches!(stage, Stage::Waiting(_));
+                        prop_assert_eq!(places.wake(number), waits);
+                        if waits {
+                            model.queue(id);
+                        }
+                    }
+                    Step::Expire(time) => {
+                        let mut over: Vec<_> = model
+                            .all
+                            .iter()
+                            .filter_map(|k| match k.stage {
+                                Stage::Waiting(until) if until <= at(time) => Some((until, k.id)),
+                                _ => None,
+                            })
+                            .collect();
+                        over.sort();
+                        prop_assert_eq!(places.wake_expired(at(time)), over.len());
+                        over.into_iter().for_each(|(_, id)| model.queue(id));
+                    }
+                    Step::Evict => {
+                        let candidates = model.candidates();
+                        match places.evict() {
+                            Some(evicted) => {
+                                prop_assert!(candidates.contains(&evicted.connection));
+                                model.take_out(evicted.connection);
+                            }
+                            None => prop_assert!(candidates.is_empty()),
+                        }
+                    }
+                    Step::Hasten(time) => {
+                        places.hasten_closing(at(time));
+                        for known in &mut model.all {
+                            if let (Phase::Closing(_), Stage::Waiting(until)) = (known.phase, known.stage) {
+                                known.stage = Stage::Waiting(until.min(at(time)));
+                            }
+                        }
+                    }
+                }
+                let count = |which: &dyn Fn(&Known) -> bool| model.all.iter().filter(|k| which(k)).count();
+                let gauges = places.gauges();
+                prop_assert_eq!(gauges.here.now, model.all.len());
+                prop_assert_eq!(
+                    gauges.waiting.now,
+                    count(&|k| k.phase == Phase::Asking && matches!(k.stage, Stage::Waiting(_)))
+                );
+                prop_assert_eq!(gauges.closing.now, count(&|k| matches!(k.phase, Phase::Closing(_))));
+                let first = model.all.iter().filter_map(|k| match k.stage {
+                    Stage::Waiting(until) => Some(until),
+                    _ => None,
+                });
+                prop_assert_eq!(places.next_deadline(), first.min());
+            }
+        }
+    }
+
+    fn full_of(sources: &[(u32, usize)]) -> Places<u32> {
+        let count = sources.iter().map(|(_, count)| count).sum();
+        let mut places = Places::new(count);
+        let mut id = 0;
+        for &(from, count) in sources {
+            for _ in 0..count {
+                id += 1;
+                assert_eq!(places.enter(source(from), id), Ok(None));
+            }
+        }
+        places
+    }
+
+    #[test]
+    fn a_crowd_loses_its_own_oldest_and_a_small_source_keeps_its_places() {
+        let mut places = full_of(&[(1, 2), (2, 20), (3, 17)]);
+        let gone =
+            |places: &mut Places<u32>| places.enter(source(9), 0).unwrap().unwrap().connection;
+        assert_eq!(
+            (3..6).map(|_| gone(&mut places)).collect::<Vec<_>>(),
+            [3, 4, 5]
+        );
+        // Both hold 17 now, and then 16: from there on the oldest of all has to go.
+        let next: Vec<_> = (0..3).map(|_| gone(&mut places)).collect();
+        assert!(next[..2] == [6, 23] || next[..2] == [23, 6], "{next:?}");
+        assert_eq!(next[2], 1);
+    }
+
+    #[test]
+    fn who_is_only_being_closed_has_to_go_before_all_others() {
+        let mut places = full_of(&[(1, 20), (2, 3)]);
+        let soon = Instant::now() + Duration::from_secs(3);
+        for (id, rest) in [(1, Rest::Possible), (21, Rest::Nothing), (2, Rest::Nothing)] {
+            let (number, found) = places.next().unwrap();
+            assert_eq!(found, id);
+            let from = source(if id == 21 { 2 } else { 1 });
+            places.wait(number, id, from, Phase::Closing(rest), soon);
+        }
+        let gone: Vec<_> = (0..4).map(|_| places.evict().unwrap().connection).collect();
+        assert_eq!(gone, [21, 2, 1, 3]);
+    }
+
+    #[test]
+    fn nobody_who_has_asked_has_to_go() {
+        let mut places = full_of(&[(1, 2)]);
+        let (number, id) = places.next().unwrap();
+        places.wait(number, id, source(1), Phase::Answering, Instant::now());
+        assert!(places.next().is_some());
+        assert_eq!(
+            places.enter(source(2), 9),
+            Err(9),
+            "the other one is with a worker"
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! Who works for the connections: acceptors bring them in, a job of the thread pool looks at each
+//! one that is ready, and the poller holds those for which there is nothing to do at the moment. No
+//! thread ever waits for a client.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use threadpool::ThreadPool;
+
+use super::connection::{Awaited, Connection, Next};
+use super::context::Context;
+use super::limits::OnceASecond;
+use super::places::{Evicted, Phase, Places};
+use super::slots::Number;
+use super::tally::Tally;
+use crate::config::reason;
+use crate::stats::Gauges;
+
+/// The events that the poller takes from the kernel at once.
+const EVENTS: usize = 256;
+
+/// The data of the event that wakes the poller. No connection has this number.
+const WAKE: u64 = 0;
+
+/// The connections, and what is needed to serve them.
+pub(super) struct Service {
+    pub(super) context: Context,
+    state: Mutex<State>,
+    /// A connection was closed; only signalled where [`State::short`] says that somebody waits.
+    closed: Condvar,
+    pool: ThreadPool,
+    epoll: Epoll,
+    wake: EventFd,
+    complaints: OnceASecond,
+}
+
+struct State {
+    places: Places<Connection>,
+    /// How many connections were closed.
+    closes: u64,
+    /// How many acceptors wait for a close.
+    short: usize,
+    /// Until when the poller sleeps; none: until it is woken.
+    poller_sleeps_until: Option<Instant>,
+    evictions: Tally,
+}
+
+impl Service {
+    /// For at most `limit` connections, served by the threads of `pool`.
+    ///
+    /// # Errors
+    /// What the system says where it has no `epoll` for this process.
+    pub(super) fn new(context: Context, limit: usize, pool: ThreadPool) -> io::Result<Service> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Service {
+            context,
+            state: Mutex::new(State {
+                places: Places::new(limit),
+                closes: 0,
+                short: 0,
+                poller_sleeps_until: None,
+                evictions: Tally::default(),
+            }),
+            closed: Condvar::new(),
+            pool,
+            epoll,
+            wake,
+            complaints: OnceASecond::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a connection that was accepted.
+    pub(super) fn enter(self: &Arc<Self>, connection: Connection) {
+        let mut state = self.lock();
+        let entered = state.places.enter(connection.source(), connection);
+        if let Ok(Some(evicted)) = &entered {
+            state.count(evicted);
+        }
+        drop(state);
+        match entered {
+            // Each job belongs to an entry of the queue: this entry has the evicted one's.
+            Ok(Some(evicted)) => {
+                if !evicted.was_ready {
+                    self.job();
+                }
+                self.close_evicted(evicted);
+            }
+            Ok(None) => self.job(),
+            Err(connection) => connection.refused(&self.context),
+        }
+    }
+
+    /// Has a worker look at the next connection.
+    fn job(self: &Arc<Self>) {
+        let service = Arc::clone(self);
+        self.pool
+            .execute(move || service.serve_next(Connection::proceed));
+    }
+
+    /// A worker's job: the next connection, as far as it goes without waiting. A panic costs this
+    /// connection and no thread; the panic hook has logged it.
+    fn serve_next(&self, proceed: impl FnOnce(&mut Connection, &Context) -> Next) {
+        let next = self.lock().places.next();
+        let Some((number, connection)) = next else {
+            return;
+        };
+        let place = HeldPlace {
+            service: self,
+            number,
+        };
+        let serve = move || place.serve(connection, proceed);
+        if panic::catch_unwind(AssertUnwindSafe(serve)).is_err() {
+            self.context.stats.panicked.add_one();
+        }
+    }
+
+    /// Has the poller come back to this connection. Where the system does not let it wait, it is
+    /// closed, and this is false.
+    fn wait(
+        &self,
+        number: Number,
+        mut connection: Connection,
+        what: Awaited,
+        phase: Phase,
+        until: Instant,
+    ) -> bool {
+        // One event, and then none until the next registration: a worker is to see it first.
+        let flags = EpollFlags::EPOLLONESHOT
+            | match what {
+                Awaited::Input => EpollFlags::EPOLLIN,
+                Awaited::Room => EpollFlags::EPOLLOUT,
+            };
+        let mut event = EpollEvent::new(flags, number.get());
+        let prepared = connection.begin_to_wait(&self.context);
+        // The lock is held from the registration until the connection stands among those that wait:
+        // otherwise the poller could see an event of a connection that does not wait yet.
+        let mut state = self.lock();
+        let registered = prepared.and_then(|is_first| {
+            let registered = if is_first {
+                self.epoll.add(&connection, event)
+            } else {
+                self.epoll.modify(&connection, &mut event)
+            };
+            registered.map_err(io::Error::from)
+        });
+        if let Err(error) = registered {
+            drop(state);
+            self.say_why(&error);
+            connection.cannot_wait(&self.context);
+            return false;
+        }
+        let source = connection.source();
+        state.places.wait(number, connection, source, phase, until);
+        let sleeps_too_long = state
+            .poller_sleeps_until
+            .is_none_or(|sleeps| until < sleeps);
+        if sleeps_too_long {
+            state.poller_sleeps_until = Some(until);
+        }
+        drop(state);
+        if sleeps_too_long {
+            self.wake_poller();
+        }
+        true
+    }
+
+    fn say_why(&self, error: &io::Error) {
+        if self.complaints.is_due() {
+            log::error!(
+                "Cannot wait for clients: {}. A connection whose request is not here yet is closed. \
+                 The system's limit is fs.epoll.max_user_watches.",
+                reason(error)
+            );
+        }
+    }
+
+    fn wake_poller(&self) {
+        // It only fails where the poller is about to wake up anyway.
+        let _ = self.wake.write(1);
+    }
+
+    /// The poller's thread. It sleeps until something comes for a connection that waits, or the
+    /// first of them has waited long enough, and puts these back into the queue.
+    pub(super) fn poll(self: &Arc<Self>) {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let mut until = None;
+        while !self.context.has_ended() {
+            let came = match self.epoll.wait(&mut events, pause(until)) {
+                Ok(count) => &events[..count],
+                // A signal; the deadlines are looked at all the same.
+                Err(_) => &[],
+            };
+            let mut jobs = 0;
+            let mut state = self.lock();
+            for event in came {
+                match Number::from(event.data()) {
+                    Some(number) => jobs += usize::from(state.places.wake(number)),
+                    None => drop(self.wake.read()),
+                }
+            }
+            jobs += state.places.wake_expired(Instant::now());
+            until = state.places.next_deadline();
+            state.poller_sleeps_until = until;
+            drop(state);
+            for _ in 0..jobs {
+                self.job();
+            }
+        }
+    }
+
+    /// A connection is closed.
+    fn leave(&self, number: Number) {
+        let mut state = self.lock();
+        state.places.leave(number);
+        self.signal_close(state);
+    }
+
+    fn signal_close(&self, mut state: MutexGuard<'_, State>) {
+        state.closes += 1;
+        let awaited = state.short > 0;
+        drop(state);
+        if awaited {
+            self.closed.notify_all();
+        }
+    }
+
+    /// Closes a connection that lost its place.
+    fn close_evicted(&self, evicted: Evicted<Connection>) {
+        match evicted.phase {
+            // Its client has had its answer, or asked for nothing.
+            Phase::Closing(_) => drop(evicted.connection),
+            Phase::Asking | Phase::Answering => evicted.connection.evicted(&self.context),
+        }
+        self.signal_close(self.lock());
+    }
+
+    /// Closes one connection that can be spared, since the system has no descriptor for another.
+    /// Where none can be spared, it waits for a close, `most` at the most. `seen` is how many closes
+    /// the caller knows of.
+    pub(super) fn make_room(&self, seen: &mut u64, most: Duration) {
+        let mut state = self.lock();
+        if let Some(evicted) = state.places.evict() {
+            state.count(&evicted);
+            drop(state);
+            // A job that is left over finds an empty queue.
+            return self.close_evicted(evicted);
+        }
+        if state.closes == *seen {
+            state.short += 1;
+            let waited = self.closed.wait_timeout(state, most);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.short -= 1;
+        }
+        *seen = state.closes;
+    }
+
+    /// Closes every connection that can be spared.
+    pub(super) fn evict_all(&self) {
+        let evict = || {
+            let mut state = self.lock();
+            state.places.evict()
+        };
+        while let Some(evicted) = evict() {
+            self.close_evicted(evicted);
+        }
+    }
+
+    /// The server is being stopped: connections that are only being closed get no more time than
+    /// this.
+    pub(super) fn hasten_closing(&self, time: Duration) {
+        self.lock().places.hasten_closing(Instant::now() + time);
+        self.wake_poller();
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        self.lock().places.gauges()
+    }
+
+    /// How many connections there may be.
+    pub(super) fn limit(&self) -> usize {
+        self.lock().places.limit()
+    }
+
+    /// The evictions since the last call.
+    pub(super) fn take_evictions(&self) -> Tally {
+        std::mem::take(&mut self.lock().evictions)
+    }
+
+    /// Ends the poller.
+    pub(super) fn end(&self) {
+        self.context.end();
+        self.wake_poller();
+    }
+}
+
+impl State {
+    fn count(&mut self, evicted: &Evicted<Connection>) {
+        if evicted.phase == Phase::Asking {
+            self.evictions.add(evicted.source);
+        }
+    }
+}
+
+/// How long the poller may sleep: to the next whole millisecond, so that it does not wake up before
+/// the deadline again and again.
+fn pause(until: Option<Instant>) -> EpollTimeout {
+    let Some(until) = until else {
+        return EpollTimeout::NONE;
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    let millis = left.as_micros().div_ceil(1000);
+    EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
+}
+
+/// The place of a connection that a worker has. It is given back when the connection is closed,
+/// whatever happens before.
+struct HeldPlace<'a> {
+    service: &'a Service,
+    number: Number,
+}
+
+impl HeldPlace<'_> {
+    fn serve(
+        self,
+        mut connection: Connection,
+        proceed: impl FnOnce(&mut Connection, &Context) -> Next,
+    ) {
+        let service = self.service;
+        match proceed(&mut connection, &service.context) {
+            // First the descriptor, then the place that stands for it.
+            Next::Close => drop(connection),
+            Next::Wait(what, phase, until) => {
+                if service.wait(self.number, connection, what, phase, until) {
+                    // The place is not this worker's any more.
+                    std::mem::forget(self);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for HeldPlace<'_> {
+    fn drop(&mut self) {
+        self.service.leave(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::endpoint::Endpoint;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_panic_costs_one_connection_and_gives_its_place_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoint = Arc::new(Endpoint::new(address, false, Arc::from(&b"policy"[..])));
+        let context = Context::new(Duration::from_secs(3));
+        // No thread of the pool may be first: the jobs are done here.
+        let pool = ThreadPool::new(1);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        pool.execute(move || {
+            let _ = held.recv();
+        });
+        let service = Arc::new(Service::new(context, 10, pool).unwrap());
+        let clients: Vec<_> = (0..3)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        for _ in &clients {
+            let (stream, peer) = listener.accept().unwrap();
+            service.enter(Connection::new(stream, peer, Arc::clone(&endpoint)));
+        }
+        service.serve_next(|_, _| Next::Close);
+        service.serve_next(|_, _| panic!("one connection"));
+        service.serve_next(|_, _| Next::Close);
+        assert_eq!(service.context.stats.panicked.get(), 1);
+        assert_eq!(service.gauges().here.now, 0);
+        drop(release);
+    }
+}

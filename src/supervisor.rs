@@ -1,0 +1,65 @@
+//! The main thread after the start: it takes control messages and stops the server. It opens no
+//! file and waits for nobody, so that a stop is always a stop; what has to do with files is the
+//! upkeep's.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use crate::control::Control;
+use crate::logging::Logging;
+use crate::notify;
+use crate::server::{Ended, OpenServer};
+use crate::takeover::Predecessor;
+use crate::upkeep::Upkeep;
+
+/// How often it looks around.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Serves until a control message says to stop, then until everybody who is here is served.
+pub fn run(
+    mut server: OpenServer,
+    control: &Receiver<Control>,
+    upkeep: &Upkeep,
+    logging: &Logging,
+    mut predecessor: Option<Predecessor>,
+) -> Ended {
+    let handle = server.handle();
+    let figures = || handle.snapshot(logging.lost_lines());
+    loop {
+        match control.recv_timeout(ROUND) {
+            Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Control::Reload) => upkeep.reload(),
+            Ok(Control::Report) => {
+                log::info!("Statistics: {}.", figures());
+                upkeep.write_statistics();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        server.report_attacks();
+        if let Some(process) = &mut predecessor {
+            if process.look() {
+                predecessor = None;
+            }
+        }
+    }
+    log::info!("Stopping server...");
+    upkeep.stopping();
+    notify::stopping();
+    let ended = server.stop(|time| stop_at_once(control, time));
+    log::info!("Totals: {}.", figures());
+    upkeep.finish();
+    ended
+}
+
+/// Waits for a while; true where a second request to stop comes meanwhile.
+fn stop_at_once(control: &Receiver<Control>, time: Duration) -> bool {
+    match control.recv_timeout(time) {
+        Ok(Control::Shutdown) => true,
+        Ok(Control::Reload | Control::Report) | Err(RecvTimeoutError::Timeout) => false,
+        Err(RecvTimeoutError::Disconnected) => {
+            thread::sleep(time);
+            false
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A restart without a gap: the new server shares the ports of the running one, its predecessor,
+//! takes its pid file, and sends it SIGTERM once it accepts itself. Whatever goes wrong before that
+//! leaves the predecessor as it is.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+
+use crate::pid_file;
+use crate::processes::{self, Process};
+use crate::text::reason;
+
+/// How long a predecessor may take beyond its clients' deadline before the log complains of it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The running server that is to be replaced.
+pub struct Predecessor {
+    process: Process,
+    /// When the log complains of it; none where it has, or where it was not asked to stop yet.
+    complain_at: Option<Instant>,
+}
+
+impl Predecessor {
+    /// The server that holds this pid file; none where there is none. `becomes` is the user that
+    /// this process will be: only root may signal a process of another user's.
+    ///
+    /// # Errors
+    /// When it cannot be told, or this process could not stop it.
+    pub fn find(pid_file: &Path, becomes: Option<u32>) -> Result<Option<Predecessor>, String> {
+        let failed = |why: String| {
+            format!(
+                "cannot take over from the server of the pid file {}: {why}",
+                pid_file.display()
+            )
+        };
+        let holder = pid_file::holder(pid_file).map_err(|error| failed(reason(&error)))?;
+        let Some(holder) = holder else {
+            return Ok(None);
+        };
+        let pid = i32::try_from(holder).unwrap_or(0);
+        if pid == 0 {
+            let why = "its process is not visible from here, such as one of another container; \
+                       stop it first, and then start this one";
+            return Err(failed(why.into()));
+        }
+        let process = processes::look(holder).ok_or_else(|| {
+            failed(format!(
+                "process {pid} cannot be seen; start this one again"
+            ))
+        })?;
+        let us = becomes.unwrap_or_else(|| Uid::effective().as_raw());
+        if us != 0 && us != process.uid {
+            return Err(failed(format!(
+                "process {pid} is of user {}, and this one will be of user {}, who may not stop \
+                 it; stop it first, and then start this one",
+                processes::user_name(process.uid),
+                processes::user_name(us)
+            )));
+        }
+        Ok(Some(Predecessor {
+            process,
+            complain_at: None,
+        }))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid
+    }
+
+    /// Asks it to stop. It serves those who are with it, `timeout` long at the most.
+    pub fn stop(&mut self, timeout: Duration) {
+        if !self.is_running() {
+            return;
+        }
+        let pid = self.pid();
+        match processes::send(pid, Signal::SIGTERM) {
+            Ok(()) | Err(Errno::ESRCH) => {
+                self.complain_at = Some(Instant::now() + timeout + PATIENCE);
+            }
+            Err(error) => log::error!(
+                "Cannot stop process {pid}, from which this one takes over: {}. Both serve the same \
+                 ports now; stop it: kill {pid}.",
+                error.desc()
+            ),
+        }
+    }
+
+    /// Looks whether it has ended; true when there is nothing more to look for.
+    pub fn look(&mut self) -> bool {
+        if !self.is_running() {
+            log::info!(
+                "Process {}, from which this one took over, has ended.",
+                self.pid()
+            );
+            return true;
+        }
+        if self.complain_at.is_some_and(|at| Instant::now() >= at) {
+            log::error!(
+                "Process {pid}, from which this one took over, has not ended{}. It may still get \
+                 some of the clients; end it: kill -9 {pid}.",
+                processes::excuse(self.pid()),
+                pid = self.pid()
+            );
+            return true;
+        }
+        false
+    }
+
+    fn is_running(&self) -> bool {
+        self.process.again().is_some()
+    }
+}

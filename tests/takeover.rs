@@ -1,0 +1,241 @@
+//! A restart without a gap: a new server takes the ports over from the running one.
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use support::{
+    binary, copy_for_everybody, finish, is_root, stderr, wait_for, Client, Server, Setup, BUILT_IN,
+    REQUEST,
+};
+
+/// A server with a pid file, on a port that its configuration names from now on.
+fn running() -> Server {
+    let server = Setup::new().line("pid_file = x.pid").start();
+    configure(&server, "");
+    server
+}
+
+/// The configuration of the next start.
+fn configure(server: &Server, more: &str) {
+    let text = format!("pid_file = x.pid\nlisten = {}\n{more}\n", server.address());
+    fs::write(server.path("flashpolicy.conf"), text).unwrap();
+}
+
+fn successor(server: &Server) -> Child {
+    binary()
+        .args(["serve", "--takeover"])
+        .current_dir(server.folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn holder(server: &Server) -> Option<u32> {
+    flashpolicyd::pid_file::holder(&server.path("x.pid")).unwrap()
+}
+
+/// Starts a successor, waits until the server has ended by it, and puts it in its place.
+fn take_over(server: &mut Server) {
+    let next = successor(server);
+    assert!(server.ended().success());
+    server.child = next;
+    assert_eq!(holder(server), Some(server.child.id()));
+}
+
+/// One request, of a client that speaks after a while. A client whose first packet meets a port that
+/// is about to close sends it again after a second.
+fn ask(to: SocketAddr, late: Duration) {
+    let mut client = Client::connect(to);
+    thread::sleep(late);
+    client.send(REQUEST);
+    assert_eq!(client.rest(), BUILT_IN);
+}
+
+#[test]
+fn takeovers_under_load_lose_nobody() {
+    let mut server = running();
+    let address = server.address();
+    let stop = AtomicBool::new(false);
+    let served = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for number in 0..12 {
+            let (stop, served) = (&stop, &served);
+            scope.spawn(move || {
+                let late = Duration::from_millis(if number < 6 { 0 } else { 300 });
+                while !stop.load(Relaxed) {
+                    ask(address, late);
+                    served.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for _ in 0..3 {
+            let before = served.load(Relaxed);
+            take_over(&mut server);
+            wait_for("clients of the new server", || {
+                (served.load(Relaxed) > before + 50).then_some(())
+            });
+        }
+        stop.store(true, Relaxed);
+    });
+    let log = server.log();
+    assert_eq!(log.matches("Taking over from process").count(), 3, "{log}");
+    assert_eq!(log.matches("Listening on").count(), 4, "both use one log");
+    assert_eq!(log.matches("Totals: ").count(), 3);
+}
+
+#[test]
+fn a_client_of_the_old_server_keeps_its_deadline() {
+    let mut server = running();
+    let mut late = server.connect();
+    server.logged("Connection accepted.");
+    let next = successor(&server);
+    server.logged("Stopping server...");
+    thread::sleep(Duration::from_millis(800));
+    late.send(REQUEST);
+    assert_eq!(late.rest(), BUILT_IN);
+    assert!(server.ended().success());
+    server.child = next;
+    assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn a_takeover_that_fails_leaves_the_old_server_as_it_is() {
+    let server = running();
+    let pid = server.child.id();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other_port = format!("listen = {}", taken.local_addr().unwrap());
+    for (more, code, expected) in [
+        ("nonsense = 1", 2, "unknown key"),
+        ("policy_file = nowhere.xml", 2, "nowhere.xml"),
+        (&other_port, 1, "cannot listen on"),
+        ("user = nosuchuser", 2, "no such user"),
+        ("log_file = /nowhere/x.log", 2, "/nowhere/x.log"),
+    ] {
+        configure(&server, more);
+        let output = finish(successor(&server));
+        let errors = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{more}: {errors}");
+        assert!(errors.contains(expected), "{more}: {errors}");
+        assert_eq!(holder(&server), Some(pid), "{more}");
+        assert_eq!(server.ask(), BUILT_IN, "{more}");
+    }
+    assert!(!server.log().contains("Stopping server"));
+}
+
+#[test]
+fn of_two_takeovers_at_once_one_succeeds_and_one_leaves_everything_as_it_is() {
+    let mut server = running();
+    let mut both = [successor(&server), successor(&server)];
+    assert!(server.ended().success());
+    let holder = wait_for("a new holder", || holder(&server));
+    let at = both.iter().position(|next| next.id() == holder).unwrap();
+    let [first, second] = &mut both;
+    let other = if at == 0 { second } else { first };
+    let failed = wait_for("the other one to give up", || other.try_wait().unwrap());
+    assert_eq!(failed.code(), Some(1));
+    assert_eq!(server.ask(), BUILT_IN);
+    let left: Vec<_> = fs::read_dir(server.folder.path()).unwrap().collect();
+    // Configuration, log, pid file and control socket.
+    assert_eq!(left.len(), 4, "{left:?}");
+    let [first, second] = both;
+    server.child = if at == 0 { first } else { second };
+}
+
+#[test]
+fn a_file_that_a_failed_takeover_left_behind_is_no_obstacle() {
+    let mut server = running();
+    fs::write(server.path("x.pid.new"), "1\n").unwrap();
+    take_over(&mut server);
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(!server.path("x.pid.new").exists());
+}
+
+#[test]
+fn an_ordinary_second_start_still_fails() {
+    let mut server = running();
+    take_over(&mut server);
+    let output = support::run_in(server.folder.path(), &["--pid-file", "none"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("Address already in use"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn without_a_running_server_it_is_an_ordinary_start_and_without_a_pid_file_an_error() {
+    let mut server = Setup::new()
+        .argument("serve")
+        .argument("--takeover")
+        .line("pid_file = x.pid")
+        .start();
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(server.stop().success());
+    let output = support::run_in(server.folder.path(), &["--takeover", "--pid-file", "none"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("set 'pid_file'"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn another_user_cannot_take_the_ports_over() {
+    if !is_root() {
+        return;
+    }
+    let server = running();
+    let pid_file = server.path("x.pid");
+    fs::set_permissions(server.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let child = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(copy_for_everybody())
+        .args(["--takeover", "--log-file", "none", "--pid-file"])
+        .arg(&pid_file)
+        .args(["--listen", &server.address().to_string()])
+        .current_dir("/")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn();
+    let Ok(child) = child else {
+        support::missing("setpriv");
+        return;
+    };
+    let output = finish(child);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = stderr(&output);
+    assert!(errors.contains("may not stop it"), "{errors}");
+    assert_eq!(holder(&server), Some(server.child.id()));
+    assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn a_predecessor_that_does_not_end_is_named() {
+    let server = running();
+    // Stopped, it cannot take the signal.
+    let pid = server.child.id();
+    server.signal("STOP");
+    fs::write(
+        server.path("flashpolicy.conf"),
+        format!(
+            "pid_file = x.pid\ntimeout = 0.1\nlisten = {}\n",
+            server.address()
+        ),
+    )
+    .unwrap();
+    let _next = support::Ends(successor(&server));
+    let line = server.logged("has not ended");
+    assert!(line.contains(&format!("kill -9 {pid}")), "{line}");
+}
