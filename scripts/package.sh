@@ -33,6 +33,7 @@ fi
 scripts/build-static.sh --offline
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+[ -n "$version" ] || complain "Cargo.toml names no version"
 folder=flashpolicyd-$version-$(uname -m)
 # Not under another CARGO_TARGET_DIR: Cargo.toml names the files of the Debian package.
 out=target/package
@@ -49,8 +50,14 @@ done
 cp -R scripts/haproxy "$out/$folder/scripts/"
 # Nobody's name in it, and the time of the last change instead of now.
 changed=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w --mtime="@$changed" \
-    -C "$out" -cf - "$folder" | gzip -9n >"$out/$folder.tar.gz"
+# Only GNU tar can do that. No pipe: the exit code of its first program would be lost.
+if tar --version 2>/dev/null | grep -q 'GNU tar'; then
+    tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w --mtime="@$changed" \
+        -C "$out" -cf "$out/$folder.tar" "$folder"
+else
+    tar -C "$out" -cf "$out/$folder.tar" "$folder"
+fi
+gzip -9nf "$out/$folder.tar"
 
 # ---- what a package and an image have otherwise than the sources ---------------------------------
 

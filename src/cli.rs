@@ -13,6 +13,8 @@ pub const HELP: &str = "\
 flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
+  flashpolicyd start|stop|restart|reload|status [--json] [options]
+                                          a server in the background
   flashpolicyd check [--strict] [FILE…]   find mistakes in the configuration
                                           and its policies, or in policy files
   flashpolicyd policy                     what would be served, and its meaning
@@ -33,7 +35,6 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root
   printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
-  flashpolicyd explain https://game.example.com 2001
 ";
 
 /// What `probe --help` prints; it fits one screen too.
@@ -68,6 +69,15 @@ pub enum Command {
         configured: Configured,
         /// In place of the server that runs.
         takeover: bool,
+        /// In the background, for a starter that waits.
+        detached: bool,
+    },
+    /// Do something with a server in the background.
+    Service {
+        /// What.
+        action: Action,
+        /// Which one.
+        configured: Configured,
     },
     /// Find mistakes.
     Check {
@@ -98,6 +108,24 @@ pub enum Command {
     Help,
     /// Print the version.
     Version,
+}
+
+/// What can be done with a server in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Start a new one in the place of the one that runs.
+    Restart,
+    /// Have it read the configuration and the policies anew.
+    Reload,
+    /// Tell how it is.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
 }
 
 /// A probe, and how to tell what it found.
@@ -143,12 +171,23 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     match subcommand.as_deref() {
         None | Some("serve") => {
             let takeover = arguments.contains("--takeover");
+            // For `start` and `restart` alone, and so in no help.
+            let detached = arguments.contains("--detached");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments)?;
             Ok(Command::Serve {
                 configured,
                 takeover,
+                detached,
             })
+        }
+        Some("start") => service(arguments, Action::Start),
+        Some("stop") => service(arguments, Action::Stop),
+        Some("restart") => service(arguments, Action::Restart),
+        Some("reload") => service(arguments, Action::Reload),
+        Some("status") => {
+            let json = arguments.contains("--json");
+            service(arguments, Action::Status { json })
         }
         Some("check") => {
             let strict = arguments.contains("--strict");
@@ -189,10 +228,17 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             file.escape_debug()
         )),
         Some(other) => Err(format!(
-            "unknown command '{}'; expected serve, check, policy, explain or probe",
+            "unknown command '{}'; expected serve, start, stop, restart, reload, \
+             status, check, policy, explain or probe",
             other.escape_debug()
         )),
     }
+}
+
+fn service(mut arguments: Arguments, action: Action) -> Result<Command, String> {
+    let configured = configured(&mut arguments)?;
+    nothing_left(arguments)?;
+    Ok(Command::Service { action, configured })
 }
 
 fn probe(mut arguments: Arguments) -> Result<Probe, String> {
@@ -308,6 +354,7 @@ mod tests {
                     ..
                 },
             takeover: false,
+            detached: false,
         }) = parsed(line)
         else {
             panic!("not a serve command");
@@ -332,8 +379,9 @@ mod tests {
         for (line, expected) in [
             ("serve --wrokers 4", "not understood: '--wrokers', '4'"),
             (
-                "start",
-                "unknown command 'start'; expected serve, check, policy, explain or probe",
+                "begin",
+                "unknown command 'begin'; expected serve, start, stop, restart, reload, status, \
+                 check, policy, explain or probe",
             ),
             ("check --stricked x.xml", "not understood: '--stricked'"),
             (

@@ -29,6 +29,44 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The exit codes of `start`, `stop`, `restart`, `reload` and `status`: those of the LSB for init
+/// scripts. Source: Linux Standard Base Core 5.0, section 22.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceExit {
+    /// 0: done, or `status`: it runs.
+    Fine = 0,
+    /// 1: it failed.
+    Failed = 1,
+    /// 2: the command line, the configuration or a policy is wrong.
+    Usage = 2,
+    /// 3: `status`: it does not run.
+    Stopped = 3,
+    /// 4: this user may not do that; `status`: whether it runs cannot be told for sure.
+    Denied = 4,
+    /// 5: the program is not there.
+    NotInstalled = 5,
+    /// 6: the configuration that is named is not there.
+    NotConfigured = 6,
+    /// 7: `reload`: it does not run.
+    NotRunning = 7,
+}
+
+impl From<Exit> for ServiceExit {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Fine => ServiceExit::Fine,
+            Exit::Failed => ServiceExit::Failed,
+            Exit::Usage => ServiceExit::Usage,
+        }
+    }
+}
+
+impl From<ServiceExit> for ExitCode {
+    fn from(exit: ServiceExit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
 /// The exit codes of `probe`: those of a monitoring plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeExit {

@@ -31,22 +31,32 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod advice;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod control_socket;
+pub mod diagnostic;
 pub mod exit;
 pub mod files;
+pub mod ignore;
+pub mod json;
+pub mod listening;
 pub mod logging;
 pub mod notify;
 pub mod pid_file;
 pub mod policy;
 pub mod privileges;
 pub mod probe;
+pub mod processes;
 pub mod reload;
 pub mod served;
 pub mod server;
 pub mod stats;
+pub mod status;
 pub mod supervisor;
 pub mod takeover;
+mod terminal;
+pub mod text;
 pub mod upkeep;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::config::{self, Config, Configured, Loaded};
 use crate::served::{self, Served, Source};
 use crate::server::Policies;
+use crate::status::{self, Reload, ServedPolicy};
 
 /// So many findings of one policy, or of the configuration, go into the log: a file can hold
 /// thousands of them, and each reload or change would write them all.
@@ -37,6 +38,8 @@ pub struct Reloader {
     /// The log's last word on the policy files is that they have errors.
     complained: bool,
     last_look: Instant,
+    described: Vec<ServedPolicy>,
+    last_reload: Option<Reload>,
 }
 
 /// A policy file, and what of it has been dealt with.
@@ -140,6 +143,8 @@ impl Reloader {
             watched,
             complained: false,
             last_look: Instant::now(),
+            described: status::describe(&all),
+            last_reload: None,
         };
         Ok((reloader, all))
     }
@@ -152,6 +157,16 @@ impl Reloader {
     /// What is served now.
     pub fn serving(&self) -> &Policies {
         &self.serving
+    }
+
+    /// What is served now, in words.
+    pub fn described(&self) -> &[ServedPolicy] {
+        &self.described
+    }
+
+    /// How the last reload ended; none: there was none.
+    pub fn last_reload(&self) -> Option<&Reload> {
+        self.last_reload.as_ref()
     }
 
     /// The listeners that are bound, each with its policy as the new configuration says; one that
@@ -209,6 +224,7 @@ impl Reloader {
                 }
             }
         }
+        self.last_reload = Some(Reload::now(reloaded.is_ok(), said(&reloaded)));
         reloaded
     }
 
@@ -263,6 +279,7 @@ impl Reloader {
         };
         self.watched = watched;
         self.complained = false;
+        self.described = status::describe(&all);
         self.serving.clone_from(&policies);
         Ok(Reloaded {
             policies: changed.then_some(policies),
@@ -329,6 +346,7 @@ impl Reloader {
         }
         log::info!("Changed: {}. The new policy is served.", changed.join(", "));
         log_warnings(all);
+        self.described = status::describe(all);
         self.serving.clone_from(&policies);
         Some(policies)
     }
@@ -343,6 +361,16 @@ impl Reloader {
         both.filter(|(watched, state)| watched.settled != **state)
             .map(|(watched, _)| watched.path.display().to_string())
             .collect()
+    }
+}
+
+/// What there is to say of a reload: the outcome first, since lines at the end may be left out.
+fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
+    match reloaded {
+        Ok(Reloaded {
+            warnings, outcome, ..
+        }) => [outcome].into_iter().chain(warnings).cloned().collect(),
+        Err(lines) => lines.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{reason, Config, Listen, DEFAULT_ALLOW};
+use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{self, Policy, Reading, MAX_POLICY_BYTES};
 
@@ -72,41 +73,20 @@ impl Served {
         Some(bytes.into())
     }
 
-    /// Everything found, as a compiler shows it; empty when there is nothing to say.
-    pub fn report(&self, colour: bool) -> String {
+    /// Everything found, in the order of the text.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let name = self.source.name();
         match &self.content {
-            Ok(content) => content.reading.report(&self.source.name(), colour),
-            Err(error) => format!("{}: error: {error}\n", self.source.name()),
+            Ok(content) => content.reading.diagnostics(&name),
+            Err(error) => vec![Diagnostic::error(Place::whole(name), error, "")],
         }
     }
 
     /// Everything found, a line each, for the log.
     pub fn lines(&self) -> Vec<String> {
-        match &self.content {
-            Ok(content) => {
-                let findings = content.reading.findings.iter();
-                findings
-                    .map(|finding| finding.one_line(&self.source.name()))
-                    .collect()
-            }
-            Err(error) => vec![format!("{}: error: {error}", self.source.name())],
-        }
+        let findings = self.diagnostics();
+        findings.iter().map(Diagnostic::one_line).collect()
     }
-
-    /// How many errors and warnings were found.
-    pub fn count(&self) -> (usize, usize) {
-        let Ok(content) = &self.content else {
-            return (1, 0);
-        };
-        count(&content.reading)
-    }
-}
-
-/// How many errors and warnings a reading has.
-pub fn count(reading: &Reading) -> (usize, usize) {
-    let is_error = |f: &&policy::Finding| f.code.severity() == policy::Severity::Error;
-    let errors = reading.findings.iter().filter(is_error).count();
-    (errors, reading.findings.len() - errors)
 }
 
 /// Reads every policy of the configuration, each once, in the order of the listeners.

@@ -2,6 +2,7 @@
 //! line of the log and as a file for Prometheus. They only count: what happened is decided
 //! elsewhere.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -184,6 +185,25 @@ impl fmt::Display for Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
+    /// The figures by name, such as `not_a_request`.
+    pub fn figures(&self) -> BTreeMap<String, u64> {
+        let Snapshot { stats, gauges, .. } = self;
+        let ends = ends(stats).map(|(end, count)| (end.replace(' ', "_"), count));
+        let others = [
+            ("accepted", stats.accepted.get()),
+            ("accept_errors", stats.accept_errors.get()),
+            ("log_lines_lost", self.log_lines_lost),
+            ("here", gauges.here.now as u64),
+            ("here_most", gauges.here.most as u64),
+            ("waiting", gauges.waiting.now as u64),
+            ("waiting_most", gauges.waiting.most as u64),
+            ("closing", gauges.closing.now as u64),
+            ("closing_most", gauges.closing.most as u64),
+        ];
+        let others = others.map(|(name, count)| (name.to_string(), count));
+        ends.into_iter().chain(others).collect()
+    }
+
     /// The figures in Prometheus' text format.
     pub fn prometheus(&self) -> String {
         let mut text = Metrics::default();

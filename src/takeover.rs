@@ -2,9 +2,6 @@
 //! takes its pid file, and sends it SIGTERM once it accepts itself. Whatever goes wrong before that
 //! leaves the predecessor as it is.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,17 +9,16 @@ use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::{Pid, Uid};
 
-use crate::config::reason;
 use crate::pid_file;
+use crate::processes::{self, Process};
+use crate::text::reason;
 
 /// How long a predecessor may take beyond its clients' deadline before the log complains of it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The running server that is to be replaced.
 pub struct Predecessor {
-    pid: Pid,
-    /// When it started: another process may get its number.
-    started: u64,
+    process: Process,
     /// When the log complains of it; none where it has, or where it was not asked to stop yet.
     complain_at: Option<Instant>,
 }
@@ -50,25 +46,29 @@ impl Predecessor {
                        stop it first, and then start this one";
             return Err(failed(why.into()));
         }
-        let gone = |error: io::Error| failed(format!("process {pid}: {}", reason(&error)));
-        let owner = fs::metadata(format!("/proc/{pid}")).map_err(gone)?.uid();
+        let process = processes::look(holder).ok_or_else(|| {
+            failed(format!(
+                "process {pid} cannot be seen; start this one again"
+            ))
+        })?;
         let us = becomes.unwrap_or_else(|| Uid::effective().as_raw());
-        if us != 0 && us != owner {
+        if us != 0 && us != process.uid {
             return Err(failed(format!(
-                "process {pid} is of user {owner}, and this one will be of user {us}, who may not \
-                 stop it; stop it first, and then start this one"
+                "process {pid} is of user {}, and this one will be of user {}, who may not stop \
+                 it; stop it first, and then start this one",
+                processes::user_name(process.uid),
+                processes::user_name(us)
             )));
         }
         Ok(Some(Predecessor {
-            pid: Pid::from_raw(pid),
-            started: start_time(pid).map_err(gone)?,
+            process,
             complain_at: None,
         }))
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.pid.as_raw().unsigned_abs()
+        self.process.pid
     }
 
     /// Asks it to stop. It serves those who are with it, `timeout` long at the most.
@@ -76,16 +76,21 @@ impl Predecessor {
         if !self.is_running() {
             return;
         }
-        match kill(self.pid, Signal::SIGTERM) {
+        let pid = self.pid();
+        let raw = i32::try_from(pid).unwrap_or(0);
+        // Number 0 would mean this process's own group.
+        let sent = match raw {
+            0 => Err(Errno::EINVAL),
+            raw => kill(Pid::from_raw(raw), Signal::SIGTERM),
+        };
+        match sent {
             Ok(()) | Err(Errno::ESRCH) => {
                 self.complain_at = Some(Instant::now() + timeout + PATIENCE);
             }
             Err(error) => log::error!(
-                "Cannot stop process {}, from which this one takes over: {}. Both serve the same \
-                 ports now; stop it: kill {}.",
-                self.pid,
-                error.desc(),
-                self.pid
+                "Cannot stop process {pid}, from which this one takes over: {}. Both serve the same \
+                 ports now; stop it: kill {pid}.",
+                error.desc()
             ),
         }
     }
@@ -95,16 +100,16 @@ impl Predecessor {
         if !self.is_running() {
             log::info!(
                 "Process {}, from which this one took over, has ended.",
-                self.pid
+                self.pid()
             );
             return true;
         }
         if self.complain_at.is_some_and(|at| Instant::now() >= at) {
             log::error!(
-                "Process {}, from which this one took over, has not ended. It may still get some \
-                 of the clients; end it: kill -9 {}.",
-                self.pid,
-                self.pid
+                "Process {pid}, from which this one took over, has not ended{}. It may still get \
+                 some of the clients; end it: kill -9 {pid}.",
+                processes::excuse(self.pid()),
+                pid = self.pid()
             );
             return true;
         }
@@ -112,37 +117,6 @@ impl Predecessor {
     }
 
     fn is_running(&self) -> bool {
-        start_time(self.pid.as_raw()).is_ok_and(|started| started == self.started)
-    }
-}
-
-/// When a process started, in clock ticks since the system did; an error where it has ended.
-/// Source: proc_pid_stat(5), fields 3 and 22.
-fn start_time(pid: i32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in brackets may hold anything.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut fields = after_name.split_ascii_whitespace();
-    let state = fields.next();
-    let started = fields.nth(18).and_then(|field| field.parse().ok());
-    match (state, started) {
-        (Some("Z" | "X"), _) => Err(io::ErrorKind::NotFound.into()),
-        (_, Some(started)) => Ok(started),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_runs_has_a_start_time_and_one_that_does_not_has_none() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(start_time(own).unwrap(), start_time(own).unwrap());
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        child.wait().unwrap();
-        assert!(start_time(pid).is_err());
+        self.process.again().is_some()
     }
 }

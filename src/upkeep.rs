@@ -8,12 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::reason;
+use crate::control_socket::{self, Asked, Reply, Request};
 use crate::logging::Logging;
 use crate::notify;
 use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
 use crate::stats::Snapshot;
+use crate::status::Running;
 
 /// How often the file with the statistics is written.
 const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
@@ -26,13 +28,11 @@ const LAST_FILE: Duration = Duration::from_secs(2);
 
 /// What the thread is asked to do.
 enum Task {
-    Reload(Option<Sender<Outcome>>),
+    Reload,
+    Answer(Asked),
     WriteStatistics(Option<Sender<()>>),
     Stopping,
 }
-
-/// What came of a reload, or the lines that say what is wrong.
-pub type Outcome = Result<Reloaded, Vec<String>>;
 
 /// Asks the thread for something.
 #[derive(Clone)]
@@ -45,6 +45,7 @@ impl Upkeep {
     /// When the system refuses it; the text says so.
     pub fn start(
         reloader: Reloader,
+        running: Running,
         server: Handle,
         logging: Logging,
         pid_file: Option<Arc<PidFile>>,
@@ -52,6 +53,7 @@ impl Upkeep {
         let (sender, tasks) = mpsc::channel();
         let keeper = Keeper {
             reloader,
+            running,
             server,
             logging,
             pid_file,
@@ -69,14 +71,12 @@ impl Upkeep {
 
     /// Asks for a reload, and does not wait for it.
     pub fn reload(&self) {
-        let _ = self.0.send(Task::Reload(None));
+        let _ = self.0.send(Task::Reload);
     }
 
-    /// Reloads, and says what came of it; none where that takes longer than `time`.
-    pub fn reload_within(&self, time: Duration) -> Option<Outcome> {
-        let (sender, receiver) = mpsc::channel();
-        let _ = self.0.send(Task::Reload(Some(sender)));
-        receiver.recv_timeout(time).ok()
+    /// Has a request of the control socket answered, in bounded time.
+    pub fn ask(&self, request: Request) -> Reply {
+        control_socket::pass_on(request, |asked| self.0.send(Task::Answer(asked)).is_ok())
     }
 
     /// The server begins to stop.
@@ -102,6 +102,7 @@ impl Upkeep {
 /// The thread's list of things to do.
 struct Keeper {
     reloader: Reloader,
+    running: Running,
     server: Handle,
     logging: Logging,
     pid_file: Option<Arc<PidFile>>,
@@ -116,12 +117,8 @@ impl Keeper {
         self.write_file();
         loop {
             match tasks.recv_timeout(self.reloader.pause().min(LOG_FILE_EVERY)) {
-                Ok(Task::Reload(asked)) => {
-                    let outcome = self.reload();
-                    if let Some(asked) = asked {
-                        let _ = asked.send(outcome);
-                    }
-                }
+                Ok(Task::Reload) => self.reload(),
+                Ok(Task::Answer(asked)) => self.answer(asked),
                 Ok(Task::WriteStatistics(asked)) => {
                     self.write_file();
                     if let Some(asked) = asked {
@@ -160,19 +157,32 @@ impl Keeper {
         }
     }
 
-    fn reload(&mut self) -> Outcome {
+    fn answer(&mut self, asked: Asked) {
+        let reply = match asked.request {
+            Request::Status => Reply::Status(Box::new(self.running.status(
+                self.reloader.described(),
+                &self.snapshot(),
+                self.reloader.last_reload(),
+            ))),
+            Request::Reload => {
+                self.reload();
+                Reply::Reload(self.reloader.last_reload().cloned().unwrap_or_default())
+            }
+        };
+        asked.answer(reply);
+    }
+
+    fn reload(&mut self) {
         self.logging.look();
         notify::reloading();
-        let reloaded = self.reloader.reload();
         if let Ok(Reloaded {
             policies: Some(policies),
             ..
-        }) = &reloaded
+        }) = self.reloader.reload()
         {
-            self.server.set_policies(policies);
+            self.server.set_policies(&policies);
         }
         notify::ready();
-        reloaded
     }
 
     fn snapshot(&self) -> Snapshot<'_> {

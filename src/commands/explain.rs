@@ -4,7 +4,7 @@
 use super::{load, print, read_policies, usage};
 use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
-use crate::policy::{self, render_grant, Offer, Origin, Policy, Verdict, MASTER_PORT};
+use crate::policy::{self, render_grant, Offer, Origin, Player, Policy, Verdict, MASTER_PORT};
 use crate::served::Served;
 
 /// Prints the verdict; the exit code tells it too.
@@ -46,7 +46,7 @@ fn explain(config: &Config, all: &[Served], origin: &Origin, port: u16) -> Exit 
         locations.into_iter().partition(|l| l.port == MASTER_PORT);
     let offers: Vec<_> = others
         .iter()
-        .map(|&Location { port, policy, .. }| Offer { port, policy })
+        .map(|&Location { port, policy, .. }| Offer::new(port, policy))
         .collect();
     let mut text = String::new();
     let mut allowed = true;
@@ -59,7 +59,8 @@ fn explain(config: &Config, all: &[Served], origin: &Origin, port: u16) -> Exit 
             let name = master.served.source.in_words();
             text.push_str(&format!("By {name} on port {MASTER_PORT}: "));
         }
-        let verdict = policy::explain(master.map(|m| m.policy), &offers, origin, port);
+        let offer = master.map(|m| Offer::new(MASTER_PORT, m.policy));
+        let verdict = policy::explain(Player::Flash, offer.as_ref(), &offers, origin, port);
         allowed &= matches!(verdict, Verdict::Allowed { .. });
         let asked: Vec<_> = master.into_iter().chain(&others).collect();
         text.push_str(&in_words(&verdict, &asked, origin, port));

@@ -4,18 +4,28 @@ mod check;
 mod explain;
 mod policy;
 mod probe;
+mod reload;
+mod restart;
+mod running;
 mod serve;
+mod spawn;
+mod start;
+mod starter;
+mod status;
+mod stop;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Command, HELP, PROBE_HELP};
+use crate::cli::{Action, Command, HELP, PROBE_HELP};
 use crate::config::{Config, Configured, Loaded};
-use crate::exit::Exit;
+use crate::diagnostic;
+use crate::exit::{Exit, ServiceExit};
 use crate::logging::{self, Rotation};
 use crate::privileges;
 use crate::served::{self, Served};
+use crate::terminal;
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
@@ -23,7 +33,10 @@ pub fn run(command: Command) -> ExitCode {
         Command::Serve {
             configured,
             takeover,
-        } => serve::run(&configured, takeover),
+            detached,
+        } => serve::run(&configured, takeover, detached),
+        // Its exit codes are those of an init script.
+        Command::Service { action, configured } => return service(action, &configured).into(),
         Command::Check {
             configured,
             files,
@@ -42,6 +55,18 @@ pub fn run(command: Command) -> ExitCode {
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()
+}
+
+/// Does something with a server in the background.
+fn service(action: Action, configured: &Configured) -> ServiceExit {
+    let done = match action {
+        Action::Start => start::run(configured),
+        Action::Stop => stop::run(configured),
+        Action::Restart => restart::run(configured),
+        Action::Reload => reload::run(configured),
+        Action::Status { json } => status::run(configured, json),
+    };
+    done.unwrap_or_else(|exit| exit)
 }
 
 /// Says what is wrong with the command line.
@@ -103,6 +128,6 @@ fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
 
 /// Shows on standard error what was found in a policy.
 fn complain_of(served: &Served) {
-    let colour = io::stderr().is_terminal();
-    let _ = io::stderr().write_all(served.report(colour).as_bytes());
+    let report = diagnostic::report(&served.diagnostics(), &terminal::stderr());
+    let _ = io::stderr().write_all(report.as_bytes());
 }

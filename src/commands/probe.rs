@@ -1,12 +1,11 @@
 //! `flashpolicyd probe`: what would Flash Player get from this server, and why is the answer no? It
 //! is a monitoring plugin too: its first line and its exit code.
 
-use std::io::{self, IsTerminal};
-
 use super::print;
 use crate::cli::Probe;
 use crate::exit::{Exit, ProbeExit};
 use crate::probe::{self, Plan};
+use crate::terminal;
 
 /// Probes and tells; a plugin says what is wrong with its command line in its first line.
 pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
@@ -30,11 +29,10 @@ pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
     } else if probe.quiet {
         probe::first_line(&report) + "\n"
     } else {
-        let colour = io::stdout().is_terminal();
         format!(
             "{}\n{}",
             probe::first_line(&report),
-            probe::story(&report, colour)
+            probe::story(&report, &terminal::stdout())
         )
     };
     match print(text) {

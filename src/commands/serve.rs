@@ -7,19 +7,23 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
+use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
 use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
 use crate::control::{self, Control};
+use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::notify;
-use crate::pid_file::PidFile;
+use crate::pid_file::{PidFile, PidFileError};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
 use crate::server::{Ended, Inherited, Server, Sharing};
+use crate::status::Running;
 use crate::supervisor;
 use crate::takeover::Predecessor;
+use crate::text::reason;
 use crate::upkeep::Upkeep;
 
 /// Why serving ended early.
@@ -38,7 +42,8 @@ impl Failure {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(configured: &Configured, takeover: bool) -> Exit {
+pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
+    let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
     let inherited = match Inherited::take() {
         Ok(inherited) => inherited,
@@ -73,7 +78,8 @@ pub(super) fn run(configured: &Configured, takeover: bool) -> Exit {
         Err(failure) => return fail(&failure),
     };
     // Of two servers with one log, the one that is about to stop rotates it.
-    let logging = match start_logging(&loaded.config, &identity, predecessor.is_none()) {
+    let rotates = predecessor.is_none();
+    let logging = match start_logging(&loaded.config, &identity, starter.as_ref(), rotates) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -86,6 +92,7 @@ pub(super) fn run(configured: &Configured, takeover: bool) -> Exit {
         all: &all,
         identity: &identity,
         logging: &logging,
+        starter,
     };
     let exit = match start.serve(&control) {
         Ok(Ended::Complete) => Exit::Fine,
@@ -139,6 +146,7 @@ struct Start<'a> {
     all: &'a [Served],
     identity: &'a Identity,
     logging: &'a Logging,
+    starter: Option<Starter>,
 }
 
 impl Start<'_> {
@@ -169,41 +177,45 @@ impl Start<'_> {
             .map_err(|error| failed(error.to_string()))?;
         // From here to the opening nothing is left that usually fails: a predecessor loses its pid
         // file in this step.
-        let pid_file = match (&config.pid_file, &self.predecessor) {
-            (Some(path), Some(predecessor)) => Some(PidFile::replace(path, predecessor.pid())),
-            (Some(path), None) => Some(PidFile::write(path)),
-            (None, _) => None,
-        };
-        let pid_file = pid_file
-            .transpose()
-            .map_err(|error| failed(error.to_string()))?;
-        if let (Some(file), Some(owner)) = (&pid_file, self.identity.owner()) {
-            file.give_to(owner.uid, owner.gid)
-                .map_err(|error| failed(format!("cannot give the pid file away: {error}")))?;
-        }
+        let own_files = OwnFiles::make(config, self.identity, self.predecessor.as_ref());
+        let OwnFiles {
+            pid_file,
+            control_socket,
+        } = own_files.map_err(failed)?;
         privileges::give_away(self.identity).map_err(failed)?;
         for warning in unfit_for_user(config, file.as_deref()) {
             log::warn!("{warning}.");
         }
+        let running = Running::begin(config, &server.addresses(), file.as_deref());
+        let introduction = running.introduction();
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
         let server = server.open();
+        let upkeep = Upkeep::start(
+            self.reloader,
+            running,
+            server.handle(),
+            self.logging.clone(),
+            pid_file.clone(),
+        )
+        .map_err(failed)?;
+        let answers = upkeep.clone();
+        let control_socket = control_socket
+            .map(|socket| socket.serve(move |request| answers.ask(request)))
+            .transpose()
+            .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
         if let Some(predecessor) = &mut self.predecessor {
             predecessor.stop(config.timeout);
             self.logging.rotate_from_now(true);
         }
         notify::ready();
-        let pid_file = pid_file.map(Arc::new);
-        let upkeep = Upkeep::start(
-            self.reloader,
-            server.handle(),
-            self.logging.clone(),
-            pid_file.clone(),
-        );
-        let upkeep = upkeep.map_err(failed)?;
+        if let Some(starter) = &self.starter {
+            starter.ready(&introduction);
+        }
         let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
+        drop(control_socket);
         // The upkeep's thread may hang at a file, and with it the other holder.
         if let Some(file) = pid_file {
             file.remove();
@@ -212,19 +224,75 @@ impl Start<'_> {
     }
 }
 
-fn start_logging(config: &Config, identity: &Identity, rotates: bool) -> Result<Logging, Failure> {
+/// The files by which a running server is found.
+struct OwnFiles {
+    pid_file: Option<Arc<PidFile>>,
+    control_socket: Option<ControlSocket>,
+}
+
+impl OwnFiles {
+    /// Makes them, the future user's, where the configuration has a pid file. At a takeover,
+    /// everything that may fail comes before the predecessor loses its own.
+    fn make(
+        config: &Config,
+        identity: &Identity,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<OwnFiles, String> {
+        let Some(path) = &config.pid_file else {
+            return Ok(OwnFiles {
+                pid_file: None,
+                control_socket: None,
+            });
+        };
+        let said = |error: PidFileError| error.to_string();
+        let (pid_file, mut control_socket) = match predecessor {
+            None => {
+                let pid_file = PidFile::write(path).map_err(said)?;
+                (pid_file, ControlSocket::bind(path, false)?)
+            }
+            Some(predecessor) => {
+                let control_socket = ControlSocket::bind(path, true)?;
+                let pid_file = PidFile::replace(path, predecessor.pid()).map_err(said)?;
+                (pid_file, control_socket)
+            }
+        };
+        if let Some(owner) = identity.owner() {
+            pid_file
+                .give_to(owner.uid, owner.gid)
+                .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))?;
+            control_socket
+                .give_to(owner.uid, owner.gid)
+                .map_err(|error| {
+                    format!("cannot give the control socket away: {}", reason(&error))
+                })?;
+        }
+        control_socket.put_in_place()?;
+        Ok(OwnFiles {
+            pid_file: Some(Arc::new(pid_file)),
+            control_socket: Some(control_socket),
+        })
+    }
+}
+
+fn start_logging(
+    config: &Config,
+    identity: &Identity,
+    starter: Option<&Starter>,
+    rotates: bool,
+) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
         Console::Yes => true,
         Console::No => false,
     };
-    Logging::start(&logging::Settings {
+    Logging::start(logging::Settings {
         file: config.log_file.as_deref(),
         rotation: super::rotation_of(config),
         rotates,
         owner: identity.owner(),
         console,
         level: config.log_level,
+        echo: starter.map(Starter::echo),
     })
     .map_err(|error| {
         let file = config.log_file.as_deref().unwrap_or(Path::new("none"));

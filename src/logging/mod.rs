@@ -9,6 +9,7 @@ mod file;
 mod queue;
 mod writer;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -45,7 +46,12 @@ pub struct Settings<'a> {
     pub console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
+    /// Who gets each warning besides, without time and level.
+    pub echo: Option<Echo>,
 }
+
+/// Gets the text of a warning; it must not wait for anybody who may never come.
+pub type Echo = Box<dyn Fn(&fmt::Arguments<'_>) + Send + Sync>;
 
 /// Whether a log file at this path could be appended to, without making one.
 ///
@@ -117,7 +123,7 @@ impl Logging {
     /// # Errors
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
-    pub fn start(settings: &Settings<'_>) -> io::Result<Logging> {
+    pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
         let rotates = Arc::new(AtomicBool::new(settings.rotates));
         let mut streams = Vec::new();
         let mut queues = Vec::new();
@@ -156,6 +162,7 @@ impl Logging {
         let logger = Logger {
             formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
             queues: Arc::clone(&queues),
+            echo: settings.echo,
         };
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
@@ -205,6 +212,7 @@ impl Logging {
 /// What `log`'s macros call.
 struct Logger {
     formatter: WriteLogger<LineSink>,
+    echo: Option<Echo>,
     queues: Arc<[Arc<Queue>]>,
 }
 
@@ -221,6 +229,9 @@ impl Log for Logger {
                 .args(format_args!("[{level}] {message}"))
                 .build(),
         );
+        if let (Some(echo), Level::Warn) = (&self.echo, record.level()) {
+            echo(message);
+        }
         if record.level() <= Level::Warn {
             self.flush();
         }

@@ -7,9 +7,9 @@ use std::{fmt, net::IpAddr};
 
 use super::{
     origin::{parse_ip, Host},
-    source::{is_printable, quote},
     Fault, Origin,
 };
+use crate::text::{is_printable, quote};
 
 /// The `domain` of an `allow-access-from` element (rule book 3).
 #[derive(Debug, Clone, PartialEq, Eq)]

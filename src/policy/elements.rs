@@ -8,11 +8,10 @@ use std::ops::Range;
 use roxmltree::{Attribute, Document, Node};
 
 use super::{
-    findings::Code,
-    parse::Note,
-    source::{nearest, quote},
-    DomainPattern, Fault, Grant, MetaPolicy, Policy, PortSet, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+    findings::Code, parse::Note, DomainPattern, Fault, Grant, MetaPolicy, Policy, PortSet,
+    FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
 };
+use crate::text::{nearest, quote};
 
 const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";

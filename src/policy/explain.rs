@@ -1,4 +1,4 @@
-//! Whether Flash Player would connect, all policies of a host considered.
+//! Whether a player would connect, all policies of a host considered.
 //!
 //! The only place that knows in which order policies count. Never fetches
 //! one: whoever asks brings them.
@@ -6,20 +6,11 @@
 use std::fmt;
 
 use super::{
-    decide::{decide, Decision, Denial},
-    MetaPolicy, Origin, Policy, MASTER_PORT,
+    decide::{decide_as, Decision, Denial, Offer},
+    MetaPolicy, Origin, Player, Policy, MASTER_PORT,
 };
 
-/// A policy of the destination host besides the master.
-#[derive(Debug, Clone, Copy)]
-pub struct Offer<'a> {
-    /// The port that serves it.
-    pub port: u16,
-    /// What it says.
-    pub policy: &'a Policy,
-}
-
-/// What Flash Player would do.
+/// What the player would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It connects.
@@ -55,12 +46,13 @@ pub enum Reason {
     },
 }
 
-/// Goes through the policies of a host as Flash Player does: the master's
+/// Goes through the policies of a host as the player does: the master's
 /// meta-policy, the master's grants, then the others in the order given
 /// (locations named by `loadPolicyFile` first, the destination port last;
 /// rule book 1.10 \[SPF, DG\], 4.4).
 pub fn explain(
-    master: Option<&Policy>,
+    player: Player,
+    master: Option<&Offer<'_>>,
     others: &[Offer<'_>],
     origin: &Origin,
     destination: u16,
@@ -69,21 +61,19 @@ pub fn explain(
         return Verdict::Denied(vec![Reason::NoSuchPort]);
     }
     let mut reasons = Vec::new();
-    let master_offer = master.map(|policy| Offer {
-        port: MASTER_PORT,
-        policy,
-    });
-    if master_offer.is_none() {
+    if master.is_none() {
         reasons.push(Reason::NoMaster);
     }
-    let counting = if others_count(master) { others } else { &[] };
-    for Offer { port, policy } in master_offer.iter().chain(counting) {
-        match decide(policy, *port, origin, destination) {
-            Decision::Allowed { grant } => return Verdict::Allowed { port: *port, grant },
-            Decision::Denied(denial) => reasons.push(Reason::Policy {
-                port: *port,
-                denial,
-            }),
+    let counting = if others_count(player, master.map(|offer| offer.policy)) {
+        others
+    } else {
+        &[]
+    };
+    for offer in master.into_iter().chain(counting) {
+        let port = offer.port;
+        match decide_as(player, offer, origin, destination) {
+            Decision::Allowed { grant } => return Verdict::Allowed { port, grant },
+            Decision::Denied(denial) => reasons.push(Reason::Policy { port, denial }),
         }
     }
     if counting.len() < others.len() {
@@ -96,45 +86,34 @@ pub fn explain(
     Verdict::Denied(reasons)
 }
 
-/// Whether Flash Player looks at other policies than the master's (rule book
+/// Whether the player looks at other policies than the master's (rule book
 /// 4.4): yes if there is no master, or its meta-policy is `all`, which is
 /// also the default.
-pub fn others_count(master: Option<&Policy>) -> bool {
+pub fn others_count(player: Player, master: Option<&Policy>) -> bool {
     let meta = master.and_then(|policy| policy.meta);
-    matches!(meta, None | Some(MetaPolicy::All))
+    matches!(meta, None | Some(MetaPolicy::All)) || !player.rules().knows_meta_policy
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    /// The reason in words; `grant` says what a grant is called, by the port that serves its policy
+    /// and its index from 0.
+    pub fn in_words(&self, grant: &dyn Fn(u16, usize) -> String) -> String {
         match self {
-            Verdict::Allowed { port, grant } => {
-                write!(
-                    f,
-                    "allowed by grant {} of the policy on port {port}",
-                    grant + 1
-                )
+            Reason::NoSuchPort => "there is no port 0".into(),
+            Reason::NoMaster => format!("port {MASTER_PORT} has no policy"),
+            Reason::Policy { port, denial } => {
+                let denial = denial.in_words(&|index| grant(*port, index));
+                format!("the policy on port {port}: {denial}")
             }
-            Verdict::Denied(reasons) => {
-                f.write_str("denied")?;
-                for (index, reason) in reasons.iter().enumerate() {
-                    write!(f, "{}{reason}", if index == 0 { ": " } else { "; " })?;
-                }
-                Ok(())
-            }
+            Reason::Ignored { port } => format!(
+                "the policy on port {port} does not count: the master's meta-policy is not `all`"
+            ),
         }
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::NoSuchPort => f.write_str("there is no port 0"),
-            Reason::NoMaster => write!(f, "port {MASTER_PORT} has no policy"),
-            Reason::Policy { port, denial } => write!(f, "the policy on port {port}: {denial}"),
-            Reason::Ignored { port } => write!(
-                f,
-                "the policy on port {port} does not count: the master's meta-policy is not `all`"
-            ),
-        }
+        f.write_str(&self.in_words(&|_, index| format!("grant {}", index + 1)))
     }
 }

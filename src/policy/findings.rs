@@ -1,27 +1,9 @@
 //! What can be found wrong with a policy: the codes, and a finding.
 //!
 //! Decides nothing about a file and prints nothing: `parse`, `malformed` and
-//! `elements` find, `report` shows.
+//! `elements` find, [`diagnostic`](crate::diagnostic) shows.
 
-/// How bad a finding is. Only what is known to break a client is an error
-/// (rule book 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The policy is not served.
-    Error,
-    /// The policy is served; it may not do what its author meant.
-    Warning,
-}
-
-impl Severity {
-    /// `error` or `warning`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        }
-    }
-}
+pub use crate::diagnostic::Severity;
 
 /// One thing found in a policy file. All texts are printable on one line,
 /// whatever the file holds.
@@ -114,6 +96,14 @@ codes! {
         Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
         VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."
         LowPortFromHigh "low-port-from-high" "A grant names ports below 1024 in a policy served from port 1024 or above, where they grant nothing."
+    }
+}
+
+impl Code {
+    /// Whether Lightspark drops the whole file over it (rule book 7). `site-control` away from port
+    /// 843 is left to the decision, since one policy may be served from several ports.
+    pub fn is_fatal_to_lightspark(self) -> bool {
+        matches!(self, Code::SiteControlOrder | Code::HttpHeadersElement)
     }
 }
 

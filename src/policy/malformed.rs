@@ -7,11 +7,8 @@ use std::ops::Range;
 
 use roxmltree::{Document, Error, ParsingOptions};
 
-use super::{
-    findings::Code,
-    parse::Note,
-    source::{printable, quote, Source},
-};
+use super::{findings::Code, parse::Note, source::Source};
+use crate::text::{printable, quote};
 
 /// The finding for a parser error.
 pub(super) fn note(error: &Error, text: &str) -> Note {

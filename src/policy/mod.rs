@@ -21,9 +21,9 @@ mod findings;
 mod malformed;
 mod origin;
 mod parse;
+mod player;
 mod ports;
 mod render;
-mod report;
 mod source;
 mod words;
 
@@ -36,15 +36,18 @@ mod verdict_tests;
 
 use std::{error, fmt, str::FromStr};
 
-pub use decide::{decide, Decision, Denial, Refusal};
+use crate::text::{nearest, quote};
+
+pub use decide::{decide, decide_as, Decision, Denial, Offer, Refusal};
 pub use domain::DomainPattern;
-pub use explain::{explain, others_count, Offer, Reason, Verdict};
+pub use explain::{explain, others_count, Reason, Verdict};
 pub use findings::{Code, Finding, Severity};
 pub use origin::{Host, Origin};
 pub use parse::{read, Reading, MAX_POLICY_BYTES};
-pub use ports::PortSet;
+pub use player::{Player, Ranges, Rules};
+pub use ports::{PortSet, Sample, MAX_ASKED};
 pub use render::{render, render_grant};
-pub use words::words;
+pub use words::{grant_in_words, words};
 
 /// The port of the master policy: Flash Player asks there first, and only
 /// there does a meta-policy count (rule book 1.10 \[SPF, DG\] and 2.6).
@@ -114,8 +117,8 @@ impl FromStr for MetaPolicy {
         known.map(|(_, meta)| *meta).ok_or_else(|| {
             let names = MetaPolicy::NAMES.map(|(name, _)| name);
             Fault::new(
-                format!("{} is no meta-policy", source::quote(text)),
-                match source::nearest(text, &names) {
+                format!("{} is no meta-policy", quote(text)),
+                match nearest(text, &names) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => "write `all`, `master-only` or `none`".into(),
                 },

@@ -8,7 +8,8 @@ use std::{
     str::FromStr,
 };
 
-use super::{source::quote, Fault};
+use super::Fault;
+use crate::text::quote;
 
 /// Where the content that wants to connect was loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]

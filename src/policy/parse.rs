@@ -15,6 +15,8 @@ use super::{
     source::Source,
     Policy,
 };
+use crate::diagnostic::{self, Diagnostic, Place};
+use crate::text::{printable, Style};
 
 /// The largest policy that is read, in bytes. Clients stop long before it:
 /// at 5,000 (Unity) or 10,000 (Adobe's sample servers; rule book 1.8).
@@ -39,7 +41,34 @@ pub struct Reading {
     /// Everything found, in the order of the file. Where the text cannot be
     /// parsed at all, what follows that place is not looked at.
     pub findings: Vec<Finding>,
+    /// Why Lightspark makes nothing of the file as it is written; none: it reads it.
+    pub dropped_by_lightspark: Option<String>,
     pub(super) source: Source,
+}
+
+impl Reading {
+    /// All findings, each with the line that it is about; `name` is the file's.
+    pub fn diagnostics(&self, name: &str) -> Vec<Diagnostic> {
+        let shown = self.findings.iter().map(|finding| Diagnostic {
+            code: Some(finding.code.as_str()),
+            severity: finding.code.severity(),
+            cause: finding.cause.clone(),
+            cure: finding.cure.clone(),
+            place: Place {
+                name: printable(name),
+                line: Some(finding.line),
+                column: Some(finding.column),
+                width: finding.width,
+                text: self.source.line(finding.line).into(),
+            },
+        });
+        shown.collect()
+    }
+
+    /// All findings as text; empty if there is nothing to say.
+    pub fn report(&self, name: &str, style: &Style) -> String {
+        diagnostic::report(&self.diagnostics(name), style)
+    }
 }
 
 /// A finding whose place is still a range of bytes in the text.
@@ -99,8 +128,10 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
     let findings: Vec<Finding> = notes.into_iter().map(|note| place(note, &source)).collect();
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
     let policy = policy.filter(|_| !findings.iter().any(is_error));
+    let dropped = findings.iter().find(|f| f.code.is_fatal_to_lightspark());
     Reading {
         policy,
+        dropped_by_lightspark: dropped.map(|finding| finding.cause.clone()),
         findings,
         source,
     }

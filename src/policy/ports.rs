@@ -5,7 +5,27 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use super::{source::quote, Fault, FIRST_UNPRIVILEGED_PORT};
+use super::{Fault, FIRST_UNPRIVILEGED_PORT};
+use crate::text::quote;
+
+/// The most ports that are asked one by one; of more, a sample is asked.
+pub const MAX_ASKED: usize = 16;
+
+/// The ports that are asked of all that somebody named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// In the order in which they were named; of a sample, ascending. At most [`MAX_ASKED`].
+    pub ports: Vec<u16>,
+    /// How many were named.
+    pub of: usize,
+}
+
+impl Sample {
+    /// Whether some were left out.
+    pub fn is_partial(&self) -> bool {
+        self.ports.len() < self.of
+    }
+}
 
 /// A set of destination ports, as in `to-ports` (rule book 2.10 \[DG, SPECcn\]).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +81,65 @@ impl PortSet {
             Ports::All => None,
             Ports::Listed(ranges) => Some(ranges),
         }
+    }
+
+    /// Whether every port is in the set, however it is written.
+    pub fn is_everything(&self) -> bool {
+        let Some(ranges) = self.ranges() else {
+            return true;
+        };
+        let mut ranges: Vec<_> = ranges.iter().map(|r| (*r.start(), *r.end())).collect();
+        ranges.sort_unstable();
+        let mut next = 1u32;
+        for (first, last) in ranges {
+            if u32::from(first) > next {
+                return false;
+            }
+            next = next.max(u32::from(last) + 1);
+        }
+        next > u32::from(u16::MAX)
+    }
+
+    /// Every port of the set, each once, in the order in which they are written.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let all = [1..=u16::MAX];
+        let ranges = self.ranges().map_or(all.to_vec(), <[_]>::to_vec);
+        let mut seen = vec![false; usize::from(u16::MAX) + 1];
+        ranges
+            .into_iter()
+            .flatten()
+            .filter(move |port| !std::mem::replace(&mut seen[usize::from(*port)], true))
+    }
+
+    /// The ports to ask one by one: all of them up to [`MAX_ASKED`]; of more, the first and the
+    /// last of each range, and those at the edges of what is granted, on both sides. Where even
+    /// these are too many, some of them from one end to the other.
+    pub fn sample<'a>(&self, granted: impl IntoIterator<Item = &'a PortSet>) -> Sample {
+        let all: Vec<u16> = self.iter().collect();
+        let of = all.len();
+        if of <= MAX_ASKED {
+            return Sample { ports: all, of };
+        }
+        let mut edges = Vec::new();
+        let named = self.ranges().unwrap_or(&[]).iter().cloned();
+        for range in named.chain([1..=u16::MAX]) {
+            edges.extend([*range.start(), *range.end()]);
+        }
+        edges.extend([FIRST_UNPRIVILEGED_PORT - 1, FIRST_UNPRIVILEGED_PORT]);
+        for range in granted.into_iter().filter_map(PortSet::ranges).flatten() {
+            let (first, last) = (*range.start(), *range.end());
+            edges.extend([first.saturating_sub(1), first, last, last.saturating_add(1)]);
+        }
+        edges.retain(|port| *port > 0 && self.contains(*port));
+        edges.sort_unstable();
+        edges.dedup();
+        let (mut ports, last) = (Vec::new(), edges.len().saturating_sub(1));
+        let steps = MAX_ASKED.min(edges.len());
+        for step in 0..steps {
+            let at = step * last / steps.saturating_sub(1).max(1);
+            ports.extend(edges.get(at));
+        }
+        Sample { ports, of }
     }
 
     /// Whether ports below 1024 are named, as opposed to covered by `*`.
@@ -208,7 +287,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_port_is_every_port_however_it_is_written() {
+        for (text, everything) in [
+            ("*", true),
+            ("1-65535", true),
+            ("30-65535,1-29", true),
+            ("1-100,50-65535", true),
+            ("2-65535", false),
+            ("1-65534", false),
+            ("1-9,11-65535", false),
+        ] {
+            let set = PortSet::parse(text).unwrap();
+            assert_eq!(set.is_everything(), everything, "{text}");
+        }
+    }
+
+    #[test]
+    fn up_to_sixteen_ports_are_asked_and_of_more_the_edges() {
+        let sample = |asked: &str, granted: &[&str]| {
+            let granted: Vec<_> = granted.iter().map(|g| PortSet::parse(g).unwrap()).collect();
+            PortSet::parse(asked).unwrap().sample(&granted)
+        };
+        let few = sample("9339,5000-5010,9339", &[]);
+        assert_eq!((few.ports[0], few.ports.len(), few.of), (9339, 12, 12));
+        assert!(!few.is_partial());
+        let many = sample("5000-5100", &["*", "5010-5020", "5090"]);
+        assert_eq!(
+            many.ports,
+            [5000, 5009, 5010, 5020, 5021, 5089, 5090, 5091, 5100]
+        );
+        assert_eq!((many.of, many.is_partial()), (101, true));
+        assert_eq!(sample("*", &[]).ports, [1, 1023, 1024, 65535]);
+        let list: Vec<_> = (0..200).map(|n| (1 + 3 * n).to_string()).collect();
+        let thinned = sample(&list.join(","), &[]);
+        assert_eq!((thinned.ports.len(), thinned.of), (MAX_ASKED, 200));
+        assert_eq!((thinned.ports[0], thinned.ports[15]), (1, 598));
+    }
+
     proptest! {
+        #[test]
+        fn a_sample_is_small_and_from_the_set(
+            asked in super::super::strategies::ports(),
+            granted in super::super::strategies::ports(),
+        ) {
+            let sample = asked.sample([&granted]);
+            prop_assert!(!sample.ports.is_empty() && sample.ports.len() <= MAX_ASKED);
+            prop_assert!(sample.ports.iter().all(|port| asked.contains(*port)));
+        }
+
         #[test]
         fn a_written_set_reads_back_the_same(set in super::super::strategies::ports()) {
             prop_assert_eq!(PortSet::parse(&set.to_string()), Ok(set));

@@ -2,9 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{
-    read, render, source::is_printable, strategies, Code, Reading, Severity, MAX_POLICY_BYTES,
-};
+use super::{read, render, strategies, Code, Reading, Severity, MAX_POLICY_BYTES};
+use crate::text::{is_printable, Style};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
 
@@ -35,7 +34,12 @@ fn codes(reading: &Reading) -> String {
 /// The only finding's cause and cure.
 fn only(bytes: &[u8]) -> String {
     let reading = read(bytes, &[]);
-    assert_eq!(reading.findings.len(), 1, "{}", reading.report("p", false));
+    assert_eq!(
+        reading.findings.len(),
+        1,
+        "{}",
+        reading.report("p", &Style::PLAIN)
+    );
     format!(
         "{}; {}",
         reading.findings[0].cause, reading.findings[0].cure
@@ -262,7 +266,9 @@ fn latin_1_is_read_where_it_is_declared_and_nowhere_else() {
         (reading.findings[0].line, reading.findings[0].column),
         (2, 7)
     );
-    assert!(reading.report("p", false).contains("<!-- \u{fffd} -->"));
+    assert!(reading
+        .report("p", &Style::PLAIN)
+        .contains("<!-- \u{fffd} -->"));
 
     assert_eq!(codes(&read(b"\xFF\xFE<\0a\0", &[])), "bom");
 }
@@ -429,6 +435,34 @@ fn hostile_policies_are_refused_in_no_time() {
     }
 }
 
+#[test]
+fn terminal_escapes_of_the_policy_never_reach_the_terminal() {
+    for policy in [
+        "<\u{1b}[2Jcross-domain-policy/>",
+        "<cross-domain-policy><a\u{9b}31m/>",
+        "\u{1b}]0;owned\u{7}<cross-domain-policy/>",
+        "<cross-domain-policy><allow-access-from domain='\u{9b}31m' to-ports='\u{202e}'/></cross-domain-policy>",
+    ] {
+        let report = read(policy.as_bytes(), &[]).report("p\u{1b}.xml", &Style::PLAIN);
+        assert!(!report.is_empty());
+        assert!(report.chars().all(|c| c == '\n' || is_printable(c)), "{report:?}");
+    }
+}
+
+#[test]
+fn a_long_line_is_cut_round_the_place() {
+    let spaces = " ".repeat(5000);
+    let policy = format!("<cross-domain-policy>{spaces}<x/>{spaces}</cross-domain-policy>");
+    let report = read(policy.as_bytes(), &[]).report("p", &Style::PLAIN);
+    let lines: Vec<_> = report
+        .lines()
+        .skip_while(|line| !line.contains("unknown-element"))
+        .collect();
+    assert!(lines[2].len() <= 80, "{report}");
+    let caret = lines[3].find('^').unwrap();
+    assert_eq!(&lines[2][caret..=caret], "x");
+}
+
 /// Every finding lies in the file and is printable, and what was read means
 /// the same when it is written again.
 fn check_invariants(bytes: &[u8]) -> Result<(), TestCaseError> {
@@ -442,14 +476,18 @@ fn check_invariants(bytes: &[u8]) -> Result<(), TestCaseError> {
             "{finding:?}"
         );
         prop_assert!(
-            finding.one_line("p").chars().all(is_printable),
+            finding
+                .cause
+                .chars()
+                .chain(finding.cure.chars())
+                .all(is_printable),
             "{finding:?}"
         );
     }
     let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
     prop_assert!(reading.findings.iter().all(|finding| finding.line <= lines));
     prop_assert_eq!(
-        reading.report("p", false).is_empty(),
+        reading.report("p", &Style::PLAIN).is_empty(),
         reading.findings.is_empty()
     );
     if let Some(policy) = reading.policy {

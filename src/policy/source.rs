@@ -1,17 +1,7 @@
-//! The text of a policy file: positions in it, and how to show it safely.
-//!
-//! A policy may come from a stranger's server and hold terminal escapes, so
-//! nothing of it goes into a message except through [`printable`] or
-//! [`quote`]. This module never interprets the text.
+//! The text of a policy file, and positions in it. It never interprets the
+//! text.
 
 use std::ops::Range;
-
-/// The longest piece of input that a message quotes, in characters.
-const MAX_QUOTED: usize = 60;
-
-/// Names longer than this are no typing error of a known one; the bound
-/// keeps the comparison cheap.
-const MAX_COMPARED: usize = 64;
 
 /// The text of a policy file, with the places where its lines begin.
 #[derive(Debug, Clone)]
@@ -96,44 +86,6 @@ impl Source {
     }
 }
 
-/// Whether a character can be shown as it is, without moving the cursor,
-/// hiding, or turning the direction of the text.
-pub(super) fn is_printable(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
-}
-
-/// The text with every character that is not printable escaped.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_printable(c) {
-            shown.push(c);
-        } else {
-            shown.extend(c.escape_debug());
-        }
-    }
-    shown
-}
-
-/// A piece of input for a message: in backquotes, printable, and cut short.
-pub(super) fn quote(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("`{}...`", printable(text.get(..end).unwrap_or_default())),
-        None => format!("`{}`", printable(text)),
-    }
-}
-
-/// The known name that was probably meant, if one is near enough.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    if name.len() > MAX_COMPARED {
-        return None;
-    }
-    let name = name.to_ascii_lowercase();
-    let distances = known.iter().map(|k| (strsim::osa_distance(&name, k), *k));
-    let (distance, best) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance * 3 <= best.len()).then_some(best)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,31 +116,5 @@ mod tests {
         let source = Source::new(String::new());
         assert_eq!(source.mark(source.last_char()).line, 1);
         assert_eq!(source.mark(0..0).column, 1);
-    }
-
-    #[test]
-    fn terminal_escapes_and_direction_changes_are_shown_not_obeyed() {
-        assert_eq!(printable("a\u{1b}[31m"), "a\\u{1b}[31m");
-        assert_eq!(printable("\u{9b}\u{202e}\u{7f}"), "\\u{9b}\\u{202e}\\u{7f}");
-        assert_eq!(printable(r#"it's "\ok""#), r#"it's "\ok""#);
-        assert_eq!(printable("m\u{fc}nchen"), "m\u{fc}nchen");
-    }
-
-    #[test]
-    fn long_input_is_cut_in_messages() {
-        assert_eq!(quote(&"x".repeat(61)), format!("`{}...`", "x".repeat(60)));
-        assert_eq!(quote(&"x".repeat(60)), format!("`{}`", "x".repeat(60)));
-    }
-
-    #[test]
-    fn only_a_near_name_is_suggested() {
-        let known = ["allow-access-from", "site-control"];
-        assert_eq!(
-            nearest("allow-acces-from", &known),
-            Some("allow-access-from")
-        );
-        assert_eq!(nearest("Site-Control", &known), Some("site-control"));
-        assert_eq!(nearest("script", &known), None);
-        assert_eq!(nearest(&"a".repeat(10_000), &known), None);
     }
 }

@@ -4,8 +4,8 @@
 //! by `|`, such as `master-only | *.a.example 80,90-95 secure`.
 
 use super::{
-    decide, explain, Decision, Denial, DomainPattern, Grant, Offer, Origin, Policy, PortSet,
-    Reason, Refusal, Verdict,
+    decide, decide_as, explain, Decision, Denial, DomainPattern, Grant, Offer, Origin, Player,
+    Policy, PortSet, Reason, Refusal, Verdict,
 };
 
 fn policy(short: &str) -> Policy {
@@ -36,6 +36,7 @@ fn denial_tag(denial: &Denial) -> String {
     match denial {
         Denial::NoSuchPort => "zero".into(),
         Denial::MetaPolicyNone => "none".into(),
+        Denial::Dropped { .. } => "dropped".into(),
         Denial::LowPort { .. } => "low".into(),
         Denial::Grants(refusals) if refusals.is_empty() => "empty".into(),
         Denial::Grants(refusals) => {
@@ -322,13 +323,17 @@ fn several_policies_count_in_the_players_order() {
             .collect();
         let offers: Vec<_> = others
             .iter()
-            .map(|(port, policy)| Offer {
-                port: *port,
-                policy,
-            })
+            .map(|(port, policy)| Offer::new(*port, policy))
             .collect();
         let origin = Origin::parse(origin).unwrap();
-        let told = match explain(master.as_ref(), &offers, &origin, *destination) {
+        let master = master.as_ref().map(|policy| Offer::new(843, policy));
+        let told = match explain(
+            Player::Flash,
+            master.as_ref(),
+            &offers,
+            &origin,
+            *destination,
+        ) {
             Verdict::Allowed { port, grant } => format!("{port}/{}", grant + 1),
             Verdict::Denied(reasons) => {
                 let tags = reasons.iter().map(|reason| match reason {
@@ -350,50 +355,94 @@ fn there_are_enough_rows() {
 }
 
 #[test]
-fn a_verdict_says_all_reasons_in_words() {
+fn a_denial_says_all_reasons_in_words() {
     let (master, none) = (
         policy("b.example * | a.example 81 | * * secure"),
         policy("none"),
     );
     let (low, other) = (policy("* *"), policy("*.c.example *"));
     let name = Origin::parse("a.example").unwrap();
-    let offers = [
-        Offer {
-            port: 10_843,
-            policy: &low,
-        },
-        Offer {
-            port: 80,
-            policy: &other,
-        },
-    ];
-    for (verdict, words) in [
+    let offers = [Offer::new(10_843, &low), Offer::new(80, &other)];
+    let master_of = |policy| Some(Offer::new(843, policy));
+    for (master, offers, origin, port, words) in [
         (
-            explain(Some(&master), &offers, &name, 80),
-            "denied: the policy on port 843: grant 1 is for b.example, not for a.example; \
+            master_of(&master), &offers[..], name.clone(), 80,
+            "the policy on port 843: grant 1 is for b.example, not for a.example; \
              grant 2 is for ports 81, not for 80; grant 3 is for content loaded over HTTPS only; \
              the policy on port 10843: served from port 10843, it cannot grant ports below 1024; \
              the policy on port 80: grant 1 is for *.c.example, not for a.example",
         ),
         (
-            explain(Some(&none), &offers, &name, 80),
-            "denied: the policy on port 843: its meta-policy is `none`, which denies everything; \
+            master_of(&none), &offers, name.clone(), 80,
+            "the policy on port 843: its meta-policy is `none`, which denies everything; \
              the policy on port 10843 does not count: the master's meta-policy is not `all`; \
              the policy on port 80 does not count: the master's meta-policy is not `all`",
         ),
-        (explain(None, &offers, &name, 2001), "allowed by grant 1 of the policy on port 10843"),
-        (explain(None, &[], &name, 80), "denied: port 843 has no policy"),
-        (explain(None, &[], &name, 0), "denied: there is no port 0"),
-        (explain(Some(&policy("")), &[], &name, 80), "denied: the policy on port 843: it grants nothing"),
+        (None, &[], name.clone(), 80, "port 843 has no policy"),
+        (None, &[], name.clone(), 0, "there is no port 0"),
+        (master_of(&policy("")), &[], name.clone(), 80, "the policy on port 843: it grants nothing"),
         (
-            explain(Some(&other), &[], &Origin::Local, 80),
-            "denied: the policy on port 843: grant 1 is for *.c.example, and only `*` matches local content",
+            master_of(&other), &[], Origin::Local, 80,
+            "the policy on port 843: grant 1 is for *.c.example, and only `*` matches local content",
         ),
         (
-            explain(Some(&other), &[], &Origin::parse("[::1]").unwrap(), 80),
-            "denied: the policy on port 843: grant 1 is for *.c.example, not for [::1] (names and addresses never match each other)",
+            master_of(&other), &[], Origin::parse("[::1]").unwrap(), 80,
+            "the policy on port 843: grant 1 is for *.c.example, not for [::1] (names and addresses never match each other)",
         ),
     ] {
-        assert_eq!(verdict.to_string(), words);
+        let Verdict::Denied(reasons) = explain(Player::Flash, master.as_ref(), offers, &origin, port) else {
+            panic!("allowed, and not: {words}");
+        };
+        let told: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(told.join("; "), words);
+    }
+}
+
+/// Player, the port that serves the policy, the policy, origin, destination, and as in
+/// [`DECISIONS`]. Source: rule book section 7.
+type Differing = (Player, u16, &'static str, &'static str, u16, &'static str);
+
+#[rustfmt::skip]
+const DIFFERENCES: &[Differing] = &[
+    (Player::Lightspark, 843, "* 3000-3010", "a.example", 3000, "1"),
+    (Player::Lightspark, 843, "* 3000-3010", "a.example", 3001, "ports"),
+    (Player::Lightspark, 843, "* 3000,3001", "a.example", 3001, "1"),
+    (Player::Lightspark, 10843, "* 80", "a.example", 80, "1"),
+    (Player::Lightspark, 10843, "master-only | * *", "a.example", 2001, "dropped"),
+    (Player::Lightspark, 843, "master-only | * *", "a.example", 2001, "1"),
+    (Player::Lightspark, 843, "a.example. *", "a.example", 80, "domain"),
+    (Player::Lightspark, 843, "*.0.0.1 *", "127.0.0.1", 80, "1"),
+    (Player::Lightspark, 843, "*.example *", "a.b.example", 80, "1"),
+    (Player::Lightspark, 843, "none | * *", "a.example", 80, "none"),
+    (Player::Unity, 843, "* 3000-3010", "a.example", 3009, "1"),
+    (Player::Unity, 843, "* 3000-3010", "a.example", 3010, "ports"),
+    (Player::Unity, 843, "* 3010", "a.example", 3010, "1"),
+    (Player::Unity, 843, "a.example *", "a.example", 80, "domain"),
+    (Player::Unity, 843, "none | * *", "a.example", 80, "1"),
+    (Player::Unity, 1024, "* *", "a.example", 80, "1"),
+    (Player::Unity, 1025, "* *", "a.example", 80, "low"),
+];
+
+#[test]
+fn other_players_differ_where_the_rule_book_says() {
+    for (player, served_from, short, origin, destination, expected) in DIFFERENCES {
+        let origin = Origin::parse(origin).unwrap();
+        let policy = policy(short);
+        let offer = Offer::new(*served_from, &policy);
+        let told = match decide_as(*player, &offer, &origin, *destination) {
+            Decision::Allowed { grant } => (grant + 1).to_string(),
+            Decision::Denied(denial) => {
+                let own_rule = !["none", "low"].contains(expected);
+                assert!(
+                    !own_rule || denial.to_string().contains(&player.to_string()),
+                    "{denial}"
+                );
+                denial_tag(&denial)
+            }
+        };
+        assert_eq!(
+            told, *expected,
+            "{player}: {short} from {served_from} to {destination}"
+        );
     }
 }

@@ -32,7 +32,8 @@ fn meta_in_words(meta: MetaPolicy) -> String {
     format!("When served from port {MASTER_PORT}, {rule}.")
 }
 
-fn grant_in_words(grant: &Grant) -> String {
+/// What one grant means.
+pub fn grant_in_words(grant: &Grant) -> String {
     let domain = &grant.domain;
     let loaded = if grant.secure {
         "loaded over HTTPS "

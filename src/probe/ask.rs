@@ -6,8 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::reason;
 use crate::policy::MAX_POLICY_BYTES;
+use crate::text::reason;
 
 /// What Flash Player sends. Source: rule book section 1.1 (DG).
 pub const REQUEST: &[u8] = b"<policy-file-request/>\0";

@@ -6,8 +6,8 @@
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::classes::Class;
-use super::words::{count, time};
-use crate::policy::{self, Code, Policy, Reading, Severity};
+use crate::policy::{self, Code, Offer, Policy, Reading, Severity};
+use crate::text::{count, time};
 
 /// A policy that comes in one piece where a network allows no more than this in a packet: the
 /// smallest that IPv6 promises, without headers. What is longer may come in pieces.
@@ -66,6 +66,16 @@ pub enum State {
 }
 
 impl Answer {
+    /// The policy as `policy` decides by it, if it counts; `port` serves it, 843 for the master.
+    pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
+        let policy = self.policy()?;
+        let dropped = self.reading.as_ref()?.dropped_by_lightspark.as_deref();
+        Some(Offer {
+            dropped_by_lightspark: dropped,
+            ..Offer::new(port, policy)
+        })
+    }
+
     /// The policy, if it counts.
     pub fn policy(&self) -> Option<&Policy> {
         match self.state {

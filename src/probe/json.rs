@@ -1,197 +1,188 @@
 //! A report as one JSON object; the README documents it. It finds out nothing.
 
+use serde::Serialize;
+
 use super::ask::{End, NoConnection};
 use super::change::changes;
 use super::story::{first_line, headline, MAX_FINDINGS};
-use super::words::clip;
-use super::{Address, Level, Remark, Report, State, Step, Verdict};
+use super::{Address, Report, State, Step};
+use crate::diagnostic::Diagnostic;
+use crate::exit::ProbeExit;
+use crate::json::{self, Change};
 use crate::policy;
+use crate::text::clip;
 
-/// The exit code of `probe` for a level.
-fn exit(level: Level) -> u8 {
-    crate::exit::ProbeExit::from(level) as u8
+#[derive(Serialize)]
+struct Whole {
+    state: &'static str,
+    exit: u8,
+    line: String,
+    host: String,
+    port: u16,
+    timeout: f64,
+    from: Option<String>,
+    to: Vec<u16>,
+    load: Vec<String>,
+    remarks: Vec<Remark>,
+    addresses: Vec<OneAddress>,
+    addresses_left_out: usize,
+    changes: Vec<Change>,
+}
+
+#[derive(Serialize)]
+struct Remark {
+    class: &'static str,
+    severity: &'static str,
+    cause: String,
+    cure: String,
+}
+
+#[derive(Serialize)]
+struct OneAddress {
+    address: String,
+    steps: Vec<OneStep>,
+    verdicts: Vec<json::Verdict>,
+}
+
+#[derive(Serialize)]
+struct OneStep {
+    step: &'static str,
+    port: u16,
+    connected: Option<f64>,
+    time: f64,
+    bytes: usize,
+    pieces: usize,
+    nul: bool,
+    end: Option<&'static str>,
+    answer: &'static str,
+    remarks: Vec<Remark>,
+    findings: Vec<Finding>,
+    findings_in_all: usize,
+    policy: Option<String>,
+}
+
+/// A finding whose line and column stand beside its place, too.
+#[derive(Serialize)]
+struct Finding {
+    #[serde(flatten)]
+    finding: Diagnostic,
+    line: Option<usize>,
+    column: Option<usize>,
 }
 
 /// The whole report on one line, without a line end.
 pub fn json(report: &Report) -> String {
     let plan = &report.plan;
     let level = report.level();
-    let mut text = String::new();
-    {
-        let mut object = write_json::object(&mut text);
-        object
-            .string("state", level.as_str())
-            .number("exit", exit(level).into())
-            .string("line", &first_line(report))
-            .string("host", &plan.host.to_string())
-            .number("port", plan.port.into())
-            .number("timeout", plan.timeout.as_secs_f64());
-        match &plan.from {
-            Some(origin) => object.string("from", &origin.to_string()),
-            None => object.null("from"),
-        };
-        {
-            let mut to = object.array("to");
-            for &port in &plan.to {
-                to.number(port.into());
-            }
-        }
-        {
-            let mut load = object.array("load");
-            for location in &plan.loads {
-                load.string(&location.to_string());
-            }
-        }
-        remarks(object.array("remarks"), &report.remarks);
-        {
-            let mut addresses = object.array("addresses");
-            for address in &report.addresses {
-                one_address(addresses.object(), report, address);
-            }
-        }
-        object.number("addresses_left_out", report.left_out as f64);
-        let mut list = object.array("changes");
-        for change in changes(report) {
-            let mut object = list.object();
-            object.string("text", &change.text);
-            match &change.conf {
-                Some(line) => object.string("conf", line),
-                None => object.null("conf"),
-            };
-        }
-    }
-    text
+    let addresses = report.addresses.iter();
+    json::line(&Whole {
+        state: level.as_str(),
+        exit: ProbeExit::from(level) as u8,
+        line: first_line(report),
+        host: plan.host.to_string(),
+        port: plan.port,
+        timeout: plan.timeout.as_secs_f64(),
+        from: plan.from.as_ref().map(ToString::to_string),
+        to: plan.to.clone(),
+        load: plan.loads.iter().map(ToString::to_string).collect(),
+        remarks: remarks(&report.remarks),
+        addresses: addresses
+            .map(|address| one_address(report, address))
+            .collect(),
+        addresses_left_out: report.left_out,
+        changes: changes(report),
+    })
 }
 
-fn remarks(mut array: write_json::Array, remarks: &[Remark]) {
-    for remark in remarks {
-        array
-            .object()
-            .string("class", remark.class.as_str())
-            .string("severity", remark.class.severity().as_str())
-            .string("cause", &remark.cause)
-            .string("cure", &remark.cure);
+fn remarks(remarks: &[super::Remark]) -> Vec<Remark> {
+    let shown = remarks.iter().map(|remark| Remark {
+        class: remark.class.as_str(),
+        severity: remark.class.severity().as_str(),
+        cause: remark.cause.clone(),
+        cure: remark.cure.clone(),
+    });
+    shown.collect()
+}
+
+fn one_address(report: &Report, address: &Address) -> OneAddress {
+    let steps = std::iter::once(&address.master)
+        .chain(&address.loads)
+        .chain(&address.own);
+    let verdicts = address.verdicts.iter();
+    OneAddress {
+        address: address.ip.to_string(),
+        steps: steps.map(one_step).collect(),
+        verdicts: verdicts
+            .map(|verdict| one_verdict(report, address, verdict))
+            .collect(),
     }
 }
 
-fn one_address(mut object: write_json::Object, report: &Report, address: &Address) {
-    object.string("address", &address.ip.to_string());
-    {
-        let mut steps = object.array("steps");
-        for step in std::iter::once(&address.master)
-            .chain(&address.loads)
-            .chain(&address.own)
-        {
-            one_step(steps.object(), step);
-        }
-    }
-    let mut verdicts = object.array("verdicts");
-    for verdict in &address.verdicts {
-        one_verdict(verdicts.object(), report, address, verdict);
-    }
-}
-
-fn one_step(mut object: write_json::Object, step: &Step) {
+fn one_step(step: &Step) -> OneStep {
     let Step {
         what,
         exchange,
         answer,
     } = step;
-    object
-        .string("step", what.as_str())
-        .number("port", exchange.address.port().into());
-    match &exchange.connected {
-        Ok(after) => object.number("connected", after.as_secs_f64()),
-        Err(_) => object.null("connected"),
-    };
-    object
-        .number("time", exchange.time.as_secs_f64())
-        .number("bytes", exchange.bytes.len() as f64)
-        .number("pieces", exchange.pieces as f64)
-        .bool("nul", exchange.bytes.contains(&0));
-    match (&exchange.connected, exchange.end) {
-        (Err(_), _) => object.null("end"),
-        (_, End::Closed) => object.string("end", "closed"),
-        (_, End::Reset) => object.string("end", "reset"),
-        (_, End::Open) => object.string("end", "open"),
-        (_, End::TooMuch) => object.string("end", "too-much"),
-    };
-    object.string(
-        "answer",
-        match answer.state {
+    let name = exchange.address.to_string();
+    let findings = answer.reading.iter().flat_map(|r| r.diagnostics(&name));
+    OneStep {
+        step: what.as_str(),
+        port: exchange.address.port(),
+        connected: exchange.connected.as_ref().ok().map(|t| t.as_secs_f64()),
+        time: exchange.time.as_secs_f64(),
+        bytes: exchange.bytes.len(),
+        pieces: exchange.pieces,
+        nul: exchange.bytes.contains(&0),
+        end: exchange
+            .connected
+            .as_ref()
+            .ok()
+            .map(|_| match exchange.end {
+                End::Closed => "closed",
+                End::Reset => "reset",
+                End::Open => "open",
+                End::TooMuch => "too-much",
+            }),
+        answer: match answer.state {
             State::Counts => "counts",
             State::Absent => "absent",
             State::Unusable => "unusable",
         },
-    );
-    remarks(object.array("remarks"), &answer.remarks);
-    {
-        let mut findings = object.array("findings");
-        for finding in answer
-            .reading
-            .iter()
-            .flat_map(|reading| &reading.findings)
+        remarks: remarks(&answer.remarks),
+        findings: findings
             .take(MAX_FINDINGS)
-        {
-            findings
-                .object()
-                .string("code", finding.code.as_str())
-                .string("severity", finding.code.severity().as_str())
-                .number("line", finding.line as f64)
-                .number("column", finding.column as f64)
-                .string("cause", &finding.cause)
-                .string("cure", &finding.cure);
-        }
+            .map(|finding| Finding {
+                line: finding.place.line,
+                column: finding.place.column,
+                finding,
+            })
+            .collect(),
+        findings_in_all: answer.reading.as_ref().map_or(0, |r| r.findings.len()),
+        policy: answer.policy().map(|policy| clip(&policy::render(policy))),
     }
-    object.number(
-        "findings_in_all",
-        answer.reading.as_ref().map_or(0, |r| r.findings.len()) as f64,
-    );
-    match answer.policy() {
-        Some(policy) => object.string("policy", &clip(&policy::render(policy))),
-        None => object.null("policy"),
-    };
 }
 
-fn one_verdict(
-    mut object: write_json::Object,
-    report: &Report,
-    address: &Address,
-    verdict: &Verdict,
-) {
-    object
-        .number("port", verdict.port.into())
-        .bool("allowed", verdict.is_allowed())
-        .bool("uncertain", verdict.uncertain);
-    match &verdict.reachable {
-        Some(reached) => object.bool("answers", reached.is_ok()),
-        None => object.null("answers"),
-    };
-    match &verdict.reachable {
-        Some(Err(NoConnection::Refused)) => object.string("no_answer", "refused"),
-        Some(Err(NoConnection::Filtered)) => object.string("no_answer", "filtered"),
-        Some(Err(_)) => object.string("no_answer", "unreachable"),
-        _ => object.null("no_answer"),
-    };
-    match verdict.error() {
-        Some(error) => object.string("error", error),
-        None => object.null("error"),
-    };
-    match &verdict.by {
-        Some(by) => {
-            object
-                .object("by")
-                .string("step", by.what.as_str())
-                .number("port", by.port.into())
-                .string("grant", &by.grant);
-        }
-        None => {
-            object.null("by");
-        }
-    }
-    object.string("text", &headline(report, address, verdict));
-    let mut reasons = object.array("reasons");
-    for reason in &verdict.reasons {
-        reasons.string(reason);
+fn one_verdict(report: &Report, address: &Address, verdict: &super::Verdict) -> json::Verdict {
+    json::Verdict {
+        port: verdict.port,
+        allowed: verdict.is_allowed(),
+        uncertain: verdict.uncertain,
+        answers: verdict.reachable.as_ref().map(Result::is_ok),
+        no_answer: match &verdict.reachable {
+            Some(Err(NoConnection::Refused)) => Some("refused"),
+            Some(Err(NoConnection::Filtered)) => Some("filtered"),
+            Some(Err(_)) => Some("unreachable"),
+            _ => None,
+        },
+        error: verdict.error(),
+        by: verdict.by.as_ref().map(|by| json::By {
+            step: by.what.as_str(),
+            port: by.port,
+            grant: by.grant.clone(),
+            place: None,
+        }),
+        text: headline(report, address, verdict),
+        reasons: verdict.reasons.clone(),
     }
 }

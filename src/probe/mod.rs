@@ -14,7 +14,6 @@ mod json;
 pub mod plan;
 mod story;
 mod verdict;
-mod words;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -23,7 +22,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-pub use change::Change;
 pub use classes::Class;
 pub use classify::{Answer, Remark, State};
 pub use json::json;
@@ -31,8 +29,8 @@ pub use plan::{Arguments, Location, Plan};
 pub use story::{first_line, story};
 pub use verdict::{By, Verdict};
 
-use crate::config::reason;
-use crate::policy::{others_count, Host, Origin, MASTER_PORT};
+use crate::policy::{others_count, Host, Origin, Player, MASTER_PORT};
+use crate::text::{list, reason};
 use ask::{ask, knock, Exchange, Limits, NoConnection, REQUEST};
 
 /// The most addresses of one host that are asked.
@@ -204,7 +202,7 @@ fn differing(plan: &Plan, addresses: &[Address]) -> Option<Remark> {
     let (with, without): (Vec<_>, Vec<_>) =
         judged.partition(|a| a.master.answer.state == State::Counts);
     let names = |addresses: &[&Address]| {
-        words::list(
+        list(
             &addresses
                 .iter()
                 .map(|a| a.master.exchange.address)
@@ -278,7 +276,7 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
         deadline: plan.elsewhere,
         patience: plan.elsewhere,
     };
-    let others = others_count(master.answer.policy());
+    let others = others_count(Player::Flash, master.answer.policy());
     let mut locations: Vec<u16> = Vec::new();
     for load in plan
         .loads
@@ -331,7 +329,7 @@ fn examine_port(
             .any(|load| load.exchange.address.port() == port);
     let address = SocketAddr::new(master.exchange.address.ip(), port);
     let mut own = None;
-    if !verdict.is_allowed() && !asked && others_count(master.answer.policy()) {
+    if !verdict.is_allowed() && !asked && others_count(Player::Flash, master.answer.policy()) {
         let step = step(What::Destination, address, port, limits);
         verdict = verdict::judge(plan, origin, master, loads, Some(&step), port);
         verdict.reachable = Some(step.exchange.connected.clone());

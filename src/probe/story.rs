@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
-use super::change::{changes, ports_in_words};
-use super::words::{clip, count, time};
+use super::change::changes;
 use super::{Address, Class, Level, Report, State, Step, Verdict, What};
+use crate::advice::ports_in_words;
 use crate::policy::{self, Severity, MASTER_PORT};
+use crate::text::{clip, count, time, Style};
 
 /// The most findings of one policy that are told.
 pub(super) const MAX_FINDINGS: usize = 10;
@@ -148,7 +149,7 @@ fn steps(address: &Address) -> impl Iterator<Item = &Step> {
 }
 
 /// The whole story, after the first line.
-pub fn story(report: &Report, colour: bool) -> String {
+pub fn story(report: &Report, style: &Style) -> String {
     let plan = &report.plan;
     let mut text = String::new();
     if !plan.asks_port_843() {
@@ -164,7 +165,7 @@ pub fn story(report: &Report, colour: bool) -> String {
     for address in &report.addresses {
         text.push('\n');
         for step in steps(address) {
-            text.push_str(&tell(step, colour));
+            text.push_str(&tell(step, style));
         }
         for verdict in &address.verdicts {
             text.push_str(&tell_verdict(report, address, verdict));
@@ -191,7 +192,7 @@ fn labelled(class: Class, cause: &str) -> String {
     format!("{}[{}]: {cause}", class.severity().as_str(), class.as_str())
 }
 
-fn tell(step: &Step, colour: bool) -> String {
+fn tell(step: &Step, style: &Style) -> String {
     let Step {
         what,
         exchange,
@@ -217,7 +218,7 @@ fn tell(step: &Step, colour: bool) -> String {
             .findings
             .sort_by_key(|finding| finding.code.severity() == Severity::Warning);
         shown.findings.truncate(MAX_FINDINGS);
-        for line in shown.report(&name, colour).lines() {
+        for line in shown.report(&name, style).lines() {
             text.push_str(&format!("  {line}\n"));
         }
         let more = reading.findings.len() - shown.findings.len();

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use super::ask::NoConnection;
-use super::change::{self, Wish};
-use super::words::clip;
 use super::{Class, Level, Plan, State, Step, What};
-use crate::policy::{self, others_count, render_grant, Offer, Origin, Policy, Reason, MASTER_PORT};
+use crate::advice::{self, Wish};
+use crate::policy::{
+    self, others_count, render_grant, Offer, Origin, Player, Policy, Reason, MASTER_PORT,
+};
+use crate::text::clip;
 
 /// What the player would do for one destination port.
 #[derive(Clone, Debug)]
@@ -78,15 +80,10 @@ pub(super) fn judge(
     let others: Vec<&Step> = loads.iter().chain(own).collect();
     let offers: Vec<Offer> = others
         .iter()
-        .filter_map(|step| {
-            let policy = step.answer.policy()?;
-            Some(Offer {
-                port: step.exchange.address.port(),
-                policy,
-            })
-        })
+        .filter_map(|step| step.answer.offer(step.exchange.address.port()))
         .collect();
-    let decision = policy::explain(master_policy, &offers, origin, port);
+    let master_offer = master.answer.offer(MASTER_PORT);
+    let decision = policy::explain(Player::Flash, master_offer.as_ref(), &offers, origin, port);
     let by = by(plan, &decision, master_policy, &others, origin, port);
     let denied = by.is_none();
     Verdict {
@@ -100,7 +97,7 @@ pub(super) fn judge(
         },
         reachable: None,
         wishes: if denied {
-            change::wishes(master, &offers, origin, port)
+            advice::wishes(Player::Flash, master_offer.as_ref(), &offers, origin, port)
         } else {
             Vec::new()
         },
@@ -120,7 +117,8 @@ fn by(
         return None;
     };
     // The port that stands for 843 may be another, and a location may be on 843.
-    let alone = policy::explain(master, &[], origin, destination);
+    let offer = master.map(|policy| Offer::new(MASTER_PORT, policy));
+    let alone = policy::explain(Player::Flash, offer.as_ref(), &[], origin, destination);
     let (what, port, policy) = match master {
         Some(policy) if matches!(alone, policy::Verdict::Allowed { .. }) => {
             (What::Master, plan.port, Some(policy))
@@ -184,7 +182,7 @@ fn reasons(
             "{load}, named by --load: a policy speaks only for the host that serves it"
         ));
     }
-    if !others_count(master.answer.policy()) {
+    if !others_count(Player::Flash, master.answer.policy()) {
         lines.push(
             "no other port was asked: the meta-policy leaves other policies without effect".into(),
         );

@@ -1,0 +1,223 @@
+//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where that
+//! is the cure: `explain` and `probe` say it. It knows no rule of policies: whether a wish would
+//! help, `policy` says.
+
+use crate::json::Change;
+use crate::policy::{
+    decide_as, render_grant, Decision, Denial, DomainPattern, Grant, MetaPolicy, Offer, Origin,
+    Player, Policy, PortSet, Refusal, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+};
+use crate::text::{clip, list};
+
+impl Change {
+    /// A cure in words; a line of the configuration in backquotes is found in it.
+    pub fn in_words(text: impl Into<String>) -> Change {
+        let text = text.into();
+        let conf = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find(|code| code.starts_with("listen = "));
+        Change {
+            conf: conf.map(Into::into),
+            text,
+        }
+    }
+}
+
+/// What one denied connection would need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A grant.
+    Allow {
+        /// For content from there.
+        domain: DomainPattern,
+        /// To this port.
+        port: u16,
+        /// Over HTTPS only.
+        secure: bool,
+    },
+    /// Another meta-policy than `none`.
+    Meta(MetaPolicy),
+    /// A policy from a port that may grant ports below 1024.
+    LowPort {
+        /// The port that serves the one there is.
+        served_from: u16,
+    },
+    /// The SWF over HTTPS, in place of a grant without `secure`.
+    Https,
+}
+
+/// What it takes to let content from `origin` connect to `port`.
+pub fn wishes(
+    player: Player,
+    master: Option<&Offer>,
+    offers: &[Offer],
+    origin: &Origin,
+    port: u16,
+) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    let mut asked: Option<(&Policy, Denial)> = None;
+    let denial = |offer: &Offer| match decide_as(player, offer, origin, port) {
+        Decision::Allowed { .. } => None,
+        Decision::Denied(denial) => Some(denial),
+    };
+    if let Some(offer) = master {
+        match denial(offer) {
+            Some(Denial::MetaPolicyNone) => {
+                wishes.push(Wish::Meta(MetaPolicy::MasterOnly));
+                let reopened = Policy {
+                    meta: Some(MetaPolicy::MasterOnly),
+                    ..offer.policy.clone()
+                };
+                let reopened = Offer {
+                    policy: &reopened,
+                    ..*offer
+                };
+                match denial(&reopened) {
+                    None => return wishes,
+                    Some(denial) => asked = Some((offer.policy, denial)),
+                }
+            }
+            denial => asked = denial.map(|denial| (offer.policy, denial)),
+        }
+    } else {
+        // A policy that only lacks the grant is nearer to the cure than one that is missing.
+        for offer in offers {
+            match denial(offer) {
+                Some(Denial::LowPort { served_from }) => wishes.push(Wish::LowPort { served_from }),
+                Some(denial) if asked.is_none() => asked = Some((offer.policy, denial)),
+                _ => {}
+            }
+        }
+    }
+    let near = asked
+        .as_ref()
+        .and_then(|(policy, denial)| nearest(policy, denial));
+    let (domain, secure) = match near {
+        Some((grant, https)) => {
+            if https {
+                wishes.push(Wish::Https);
+            }
+            (Some(grant.domain.clone()), grant.secure && !https)
+        }
+        None => (own_domain(origin), false),
+    };
+    wishes.extend(domain.map(|domain| Wish::Allow {
+        domain,
+        port,
+        secure,
+    }));
+    wishes
+}
+
+/// The grant that is for this content and refuses for another reason, and whether that is HTTPS:
+/// one for other ports first.
+fn nearest<'a>(policy: &'a Policy, denial: &Denial) -> Option<(&'a Grant, bool)> {
+    let Denial::Grants(refusals) = denial else {
+        return None;
+    };
+    let grant = |wanted: fn(&Refusal) -> bool| {
+        let at = refusals.iter().position(wanted)?;
+        policy.grants.get(at)
+    };
+    let ports =
+        grant(|refusal| matches!(refusal, Refusal::Ports { .. })).map(|grant| (grant, false));
+    ports.or_else(|| {
+        grant(|refusal| matches!(refusal, Refusal::NotHttps)).map(|grant| (grant, true))
+    })
+}
+
+/// The domain that is for content from this origin, and no wider than it has to be.
+fn own_domain(origin: &Origin) -> Option<DomainPattern> {
+    match origin {
+        Origin::Local => Some(DomainPattern::ANY),
+        Origin::Web { host, .. } => DomainPattern::parse(&host.to_string()).ok(),
+    }
+}
+
+/// What the wishes of all denied connections come to, each thing once: what is in the way first,
+/// then the grants.
+pub fn changes(wishes: &[Wish]) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    let mut add = |change: Change| {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    };
+    for wish in wishes {
+        match wish {
+            Wish::Meta(meta) => add(Change {
+                text: format!("let the master's grants count: `meta_policy = {meta}`"),
+                conf: Some(format!("meta_policy = {meta}")),
+            }),
+            Wish::LowPort { served_from } => add(Change::in_words(format!(
+                "serve the policy from port {MASTER_PORT} too (`listen = [::]:{MASTER_PORT}`): from \
+                 port {served_from} it grants nothing below {FIRST_UNPRIVILEGED_PORT}"
+            ))),
+            Wish::Https => add(Change::in_words(
+                "load the SWF over HTTPS; or, to allow it over HTTP too, the next line",
+            )),
+            Wish::Allow { .. } => {}
+        }
+    }
+    grants(wishes.iter())
+        .iter()
+        .for_each(|grant| add(allow(grant)));
+    changes
+}
+
+/// The grants that are wished for, the ports of each domain together.
+fn grants<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Vec<Grant> {
+    let mut found: Vec<(&DomainPattern, bool, Vec<u16>)> = Vec::new();
+    for wish in wishes {
+        let Wish::Allow {
+            domain,
+            port,
+            secure,
+        } = wish
+        else {
+            continue;
+        };
+        match found
+            .iter_mut()
+            .find(|(d, s, _)| *d == domain && s == secure)
+        {
+            Some((_, _, ports)) if ports.contains(port) => {}
+            Some((_, _, ports)) => ports.push(*port),
+            None => found.push((domain, *secure, vec![*port])),
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(domain, secure, mut ports)| {
+            ports.sort_unstable();
+            let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+            Some(Grant {
+                domain: domain.clone(),
+                ports: PortSet::parse(&ports.join(",")).ok()?,
+                secure,
+            })
+        })
+        .collect()
+}
+
+fn allow(grant: &Grant) -> Change {
+    let secure = if grant.secure { " secure" } else { "" };
+    let conf = format!("allow = {} {}{secure}", grant.domain, grant.ports);
+    Change {
+        text: clip(&format!(
+            "allow it: `{conf}` (in the policy file of another server: {})",
+            render_grant(grant)
+        )),
+        conf: Some(conf),
+    }
+}
+
+/// A sentence on which ports the denied ones are.
+pub fn ports_in_words(ports: &[u16]) -> String {
+    match ports {
+        [port] => format!("port {port}"),
+        ports => format!("ports {}", list(ports)),
+    }
+}

@@ -1,0 +1,86 @@
+//! `flashpolicyd reload`: the running server reads its configuration and its policies anew, and its
+//! own word for how that ended is the answer.
+
+use std::time::Duration;
+
+use super::running::{Found, Place, Server};
+use super::{complain, print};
+use crate::config::Configured;
+use crate::control_socket::{Reply, Request};
+use crate::exit::ServiceExit;
+use crate::status::Reload;
+use crate::text::{printable, reason};
+
+/// What the answer may take beyond the server's own bound.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// Has the running server reload.
+pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+    // The server reads the configuration itself, and tells its mistakes.
+    let place = Place::in_silence(configured)?;
+    match place.find() {
+        Found::Server(server) => reload(server),
+        Found::Unclear(why) => {
+            complain(&why);
+            Err(ServiceExit::Denied)
+        }
+        Found::Nobody => match place.find_meant() {
+            Some(other) => reload(other),
+            None => {
+                complain("flashpolicyd is not running; there is nothing to reload");
+                Err(ServiceExit::NotRunning)
+            }
+        },
+    }
+}
+
+fn reload(server: Server) -> Result<ServiceExit, ServiceExit> {
+    let name = server.name();
+    let not_asked = |why: &str| {
+        complain(&format!(
+            "flashpolicyd runs ({name}), and was not asked: {why}"
+        ));
+        ServiceExit::Denied
+    };
+    if server.is_suspended() {
+        return Err(not_asked(&format!("it does not answer{}", server.excuse())));
+    }
+    let excuse = server.excuse();
+    let connection = server.asks.map_err(|why| not_asked(&why))?;
+    let time = Request::Reload.time() + ON_ITS_WAY;
+    match connection.ask(Request::Reload, time) {
+        Ok(Reply::Reload(reload)) => show(&name, &reload),
+        Ok(Reply::Refused(why)) => {
+            let why = printable(&why);
+            complain(&format!("{name} has not reloaded: {why}"));
+            Err(ServiceExit::Failed)
+        }
+        Ok(Reply::Status(_)) => {
+            complain(&format!("{name} answered something else than was asked"));
+            Err(ServiceExit::Failed)
+        }
+        Err(error) => {
+            let why = reason(&error);
+            complain(&format!(
+                "whether {name} has reloaded is unknown: {why}{excuse}; its log tells the outcome"
+            ));
+            Err(ServiceExit::Failed)
+        }
+    }
+}
+
+fn show(name: &str, reload: &Reload) -> Result<ServiceExit, ServiceExit> {
+    let mut said = reload.said.iter().map(|line| printable(line));
+    if reload.took_effect {
+        let outcome = said.next().unwrap_or_default();
+        for line in said {
+            complain(&format!("warning: {line}"));
+        }
+        let text = format!("flashpolicyd reloaded ({name}): {outcome}\n");
+        return Ok(print(text).into());
+    }
+    for line in said {
+        complain(&line);
+    }
+    Err(ServiceExit::Usage)
+}

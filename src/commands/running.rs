@@ -1,0 +1,359 @@
+//! Finds the running server of a configuration: by the lock on its pid file, which names its
+//! holder, and by the socket beside it. What `start`, `stop`, `restart`, `reload` and `status` know
+//! of it, they know from here. It changes nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Uid;
+
+use super::complain;
+use crate::config::Configured;
+use crate::config::{self, Config, Loaded, Mistake, SEARCH_PATH};
+use crate::control_socket::{self, Connection, Unreachable};
+use crate::exit::ServiceExit;
+use crate::files;
+use crate::listening;
+use crate::pid_file;
+use crate::processes::{self, State};
+use crate::text::reason;
+
+/// The pid file of root's server, where its configuration names none.
+pub(super) const ROOTS_PID_FILE: &str = "/run/flashpolicyd.pid";
+
+/// The pid file of the server that systemd's unit starts.
+const UNITS_PID_FILE: &str = "/run/flashpolicyd/flashpolicyd.pid";
+
+/// The pid file of another user's server, in the user's home folder.
+const USERS_PID_FILE: &str = ".flashpolicyd.pid";
+
+/// No more of a configuration with mistakes is looked at.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// How long a server has to take a connection.
+const CONNECT_TIME: Duration = Duration::from_millis(500);
+
+/// Where the server of a configuration is to be found.
+pub(super) struct Place {
+    /// The configuration; where it has mistakes, what of it says where the server is.
+    pub config: Config,
+    /// Its file.
+    pub file: Option<PathBuf>,
+    /// The pid file, by the configuration or by default.
+    pub pid_file: PathBuf,
+    /// Whether the pid file is the default one.
+    by_default: bool,
+}
+
+impl Place {
+    /// The place of this configuration, which has no mistakes.
+    ///
+    /// # Errors
+    /// The exit code; what is wrong has been said.
+    pub(super) fn of(configured: &Configured) -> Result<Place, ServiceExit> {
+        match load(configured)? {
+            Ok(loaded) => Place::at(loaded),
+            Err(mistakes) => {
+                complain_of(&mistakes);
+                Err(ServiceExit::Usage)
+            }
+        }
+    }
+
+    /// The same where the configuration may have mistakes: they have been said, and what of it says
+    /// where the server is counts, so that nobody is kept from stopping it.
+    ///
+    /// # Errors
+    /// The exit code; what is wrong has been said.
+    pub(super) fn despite_mistakes(configured: &Configured) -> Result<Place, ServiceExit> {
+        let loaded = load(configured)?.unwrap_or_else(|mistakes| {
+            complain_of(&mistakes);
+            what_counts(configured)
+        });
+        Place::at(loaded)
+    }
+
+    /// The same without a word on the mistakes.
+    ///
+    /// # Errors
+    /// The exit code; what is wrong has been said.
+    pub(super) fn in_silence(configured: &Configured) -> Result<Place, ServiceExit> {
+        let loaded = configured.load();
+        Place::at(loaded.unwrap_or_else(|_| what_counts(configured)))
+    }
+
+    fn at(Loaded { config, file }: Loaded) -> Result<Place, ServiceExit> {
+        let pid_file = config.pid_file.clone();
+        let by_default = pid_file.is_none();
+        let Some(pid_file) = pid_file.or_else(default_pid_file) else {
+            complain(
+                "there is no folder for a pid file: neither $HOME nor $XDG_RUNTIME_DIR is set; \
+                 set 'pid_file', or call it with --pid-file FILE",
+            );
+            return Err(ServiceExit::NotConfigured);
+        };
+        Ok(Place {
+            config,
+            file,
+            pid_file,
+            by_default,
+        })
+    }
+
+    /// The server here.
+    pub(super) fn find(&self) -> Found {
+        find(&self.pid_file)
+    }
+
+    /// A server that is not here, but where other servers are by default: another user's, or that
+    /// of systemd's unit.
+    pub(super) fn find_elsewhere(&self) -> Option<Server> {
+        let others = [ROOTS_PID_FILE, UNITS_PID_FILE].map(Path::new);
+        others
+            .into_iter()
+            .filter(|other| *other != self.pid_file)
+            .find_map(|other| match find(other) {
+                Found::Server(server) => Some(server),
+                Found::Nobody | Found::Unclear(_) => None,
+            })
+    }
+
+    /// The same where that server is the one that is meant: nobody named a pid file, and the
+    /// addresses are taken.
+    pub(super) fn find_meant(&self) -> Option<Server> {
+        if self.by_default && !self.taken().is_empty() {
+            self.find_elsewhere()
+        } else {
+            None
+        }
+    }
+
+    /// The configured addresses on which somebody listens, for a sentence.
+    pub(super) fn taken(&self) -> String {
+        let taken = listening::taken(self.config.listen.iter().map(|l| l.address));
+        let taken: Vec<_> = taken.iter().map(ToString::to_string).collect();
+        taken.join(", ")
+    }
+}
+
+/// The configuration, or its mistakes.
+fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Mistake>>, ServiceExit> {
+    if let Some(named) = &configured.file {
+        if named
+            .symlink_metadata()
+            .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+        {
+            complain(&format!(
+                "{}: there is no such configuration file; expected a text file like the \
+                 flashpolicy.conf that comes with flashpolicyd",
+                named.display()
+            ));
+            return Err(ServiceExit::NotConfigured);
+        }
+    }
+    Ok(configured.load())
+}
+
+fn complain_of(mistakes: &[Mistake]) {
+    for mistake in mistakes {
+        complain(&mistake.to_string());
+    }
+}
+
+/// The keys that say where the server is and how long it takes to stop, of a configuration that has
+/// mistakes; each counts where it has none of its own.
+fn what_counts(configured: &Configured) -> Loaded {
+    let named = configured.file.clone();
+    let file = named.or_else(|| {
+        let searched = SEARCH_PATH.iter().map(PathBuf::from);
+        searched.into_iter().find(|path| path.exists())
+    });
+    let text = file
+        .as_ref()
+        .and_then(|file| files::read(file, MOST_BYTES).ok());
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
+    let mut kept = String::new();
+    let mut config = Config::default();
+    let path = file.as_deref().unwrap_or(Path::new(""));
+    let mut overrides = Vec::new();
+    for line in text.lines() {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        if !["pid_file", "listen", "timeout"].contains(&key) {
+            continue;
+        }
+        let tried = format!("{kept}{line}\n");
+        if let Ok(good) = config::parse(&tried, path, &[]) {
+            (kept, config) = (tried, good);
+        }
+    }
+    for given in &configured.overrides {
+        overrides.push(given.clone());
+        match config::parse(&kept, path, &overrides) {
+            Ok(good) => config = good,
+            Err(_) => drop(overrides.pop()),
+        }
+    }
+    Loaded { config, file }
+}
+
+/// Where `start` has the server write its process id when the configuration does not say. A user's
+/// is at home and not in `$XDG_RUNTIME_DIR`, as long as there is a home: that folder is removed when
+/// the user logs out, and the server goes on.
+fn default_pid_file() -> Option<PathBuf> {
+    if Uid::effective().is_root() {
+        return Some(ROOTS_PID_FILE.into());
+    }
+    let folder = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    match folder("HOME") {
+        Some(home) => Some(Path::new(&home).join(USERS_PID_FILE)),
+        None => Some(Path::new(&folder("XDG_RUNTIME_DIR")?).join("flashpolicyd.pid")),
+    }
+}
+
+/// What was found.
+pub(super) enum Found {
+    /// Nobody holds the pid file, and nobody answers beside it.
+    Nobody,
+    /// A server.
+    Server(Server),
+    /// That cannot be told; the sentence says why.
+    Unclear(String),
+}
+
+/// A server that runs.
+pub(super) struct Server {
+    /// The process that serves; none where it is in another container.
+    pub pid: Option<u32>,
+    /// The process that holds the pid file, where that is another one: it was taken over, and
+    /// serves its last clients.
+    pub former: Option<u32>,
+    /// The pid file.
+    pub pid_file: PathBuf,
+    /// The way to ask it, or a sentence for why there is none.
+    pub asks: Result<Connection, String>,
+}
+
+fn find(pid_file: &Path) -> Found {
+    let holder = pid_file::holder(pid_file);
+    let socket = control_socket::path_beside(pid_file);
+    let connection = control_socket::connect(&socket, CONNECT_TIME);
+    let server = |pid: Option<u32>, former, asks| {
+        Found::Server(Server {
+            pid: pid.filter(|pid| *pid != 0),
+            former,
+            pid_file: pid_file.to_owned(),
+            asks,
+        })
+    };
+    let why_not = match connection {
+        Ok(connection) => {
+            let holder = holder.unwrap_or_default().filter(|pid| *pid != 0);
+            let pid = connection.pid().or(holder);
+            return server(
+                pid,
+                holder.filter(|holder| Some(*holder) != pid),
+                Ok(connection),
+            );
+        }
+        Err(why_not) => why_not,
+    };
+    match holder {
+        Ok(Some(pid)) => server(Some(pid), None, Err(sentence(&socket, &why_not, pid))),
+        Ok(None) => Found::Nobody,
+        Err(error) => Found::Unclear(format!(
+            "cannot look at the pid file {}: {}; so whether flashpolicyd runs cannot be told",
+            pid_file.display(),
+            reason(&error)
+        )),
+    }
+}
+
+/// Why a server that holds its pid file cannot be asked.
+fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
+    match why_not {
+        Unreachable::NotAllowed => "only root and the server's own user may ask it".into(),
+        Unreachable::Nobody => format!(
+            "it has no control socket {}; 'kill -HUP {pid}' has it reload, 'kill -TERM {pid}' stop",
+            socket.display()
+        ),
+        Unreachable::Busy => format!("it does not answer{}", processes::excuse(pid)),
+        Unreachable::Wrong(why) => {
+            format!(
+                "its control socket {} cannot be used: {why}",
+                socket.display()
+            )
+        }
+    }
+}
+
+impl Server {
+    /// The process and its user, for a sentence.
+    pub(super) fn name(&self) -> String {
+        let Some(pid) = self.pid else {
+            return "a process of another container".into();
+        };
+        match processes::look(pid) {
+            Some(process) if process.uid != Uid::effective().as_raw() => {
+                format!(
+                    "process {pid} of user {}",
+                    processes::user_name(process.uid)
+                )
+            }
+            _ => format!("process {pid}"),
+        }
+    }
+
+    /// That it is another one than the one that is meant, for a sentence.
+    pub(super) fn is_another(&self) -> String {
+        format!(
+            "{} is another flashpolicyd, with the pid file {}",
+            self.name(),
+            self.pid_file.display()
+        )
+    }
+
+    /// Whether its process was stopped, so that it is in vain to ask.
+    pub(super) fn is_suspended(&self) -> bool {
+        let process = self.pid.and_then(processes::look);
+        process.is_some_and(|process| process.state == State::Stopped)
+    }
+
+    /// Why it does not react, as far as the system tells.
+    pub(super) fn excuse(&self) -> String {
+        self.pid.map_or_else(String::new, processes::excuse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Override;
+    use std::fs;
+
+    #[test]
+    fn a_configuration_with_mistakes_still_says_where_its_server_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.conf");
+        let text = "listen = 127.0.0.1:7\nworkers = many\nlisten = nowhere\npid_file = x.pid\n\
+                    tmeout = 1\ntimeout = 9\n";
+        fs::write(&file, text).unwrap();
+        let mut configured = Configured {
+            file: Some(file),
+            overrides: Vec::new(),
+            inherited: Vec::new(),
+        };
+        let Loaded { config, .. } = what_counts(&configured);
+        let address: std::net::SocketAddr = "127.0.0.1:7".parse().unwrap();
+        assert_eq!(config.listen, [config::Listen::from(address)]);
+        assert_eq!(config.pid_file, Some(folder.path().join("x.pid")));
+        assert_eq!(config.timeout, Duration::from_secs(9));
+        configured.overrides = vec![Override {
+            option: "--pid-file",
+            key: "pid_file",
+            value: "/y.pid".into(),
+        }];
+        let Loaded { config, .. } = what_counts(&configured);
+        assert_eq!(config.pid_file, Some("/y.pid".into()));
+    }
+}

@@ -1,0 +1,253 @@
+//! Starts a server in the background and waits until it serves, or has failed; then its errors are
+//! shown whole. They come through a pipe, so a full disk takes nothing away. `starter.rs` is the
+//! other side.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::complain;
+use super::starter::{OPTION, READY};
+use crate::config::Configured;
+use crate::exit::ServiceExit;
+use crate::processes;
+use crate::status::Status;
+use crate::text::reason;
+
+/// How long a server has to bind its ports and accept.
+const START_TIME: Duration = Duration::from_secs(30);
+
+/// How long a server that is not wanted any more has for its end, each time it is told.
+const END_TIME: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether somebody interrupts.
+const ROUND: Duration = Duration::from_millis(50);
+
+/// The arguments of a server in the background that has this configuration.
+pub(super) fn arguments(
+    configured: &Configured,
+    file: Option<&Path>,
+    pid_file: &Path,
+    takeover: bool,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["serve".into(), OPTION.into()];
+    if takeover {
+        arguments.push("--takeover".into());
+    }
+    if let Some(file) = file {
+        arguments.extend(["--config".into(), file.into()]);
+    }
+    for given in configured.overrides.iter().filter(|o| o.key != "pid_file") {
+        arguments.extend([given.option.into(), OsString::from(&given.value)]);
+    }
+    arguments.extend(["--pid-file".into(), pid_file.into()]);
+    arguments
+}
+
+/// Starts this program with these arguments, and gives what the server says of itself once it
+/// serves.
+///
+/// # Errors
+/// The exit code; what went wrong has been said.
+pub(super) fn start(arguments: &[OsString]) -> Result<Status, ServiceExit> {
+    let program = std::env::current_exe().map_err(|error| {
+        complain(&format!("cannot find its own program: {}", reason(&error)));
+        ServiceExit::Failed
+    })?;
+    start_program(&program, arguments, START_TIME)
+}
+
+fn start_program(
+    program: &Path,
+    arguments: &[OsString],
+    time: Duration,
+) -> Result<Status, ServiceExit> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        // Where it fails, an interrupted start leaves its server behind.
+        let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
+    }
+    let mut child = spawn(program, arguments)?;
+    let lines = child.stderr.take().map(lines_of);
+    let deadline = Instant::now() + time;
+    let mut said = false;
+    loop {
+        let line = match &lines {
+            Some(lines) => lines.recv_timeout(ROUND),
+            None => Err(RecvTimeoutError::Disconnected),
+        };
+        match line {
+            Ok(line) => match line.strip_prefix(READY.as_bytes()) {
+                Some(status) => return Ok(serde_json::from_slice(status).unwrap_or_default()),
+                None => {
+                    said = true;
+                    let _ = io::stderr().write_all(&line);
+                }
+            },
+            Err(RecvTimeoutError::Disconnected) => return Err(ended(&mut child, said)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let late = Instant::now() >= deadline;
+        if late || interrupted.load(Relaxed) {
+            let why = if late {
+                format!("the server did not serve after {} s", time.as_secs())
+            } else {
+                "interrupted".to_string()
+            };
+            complain(&format!("{why}; {}", end(&mut child)));
+            return Err(ServiceExit::Failed);
+        }
+    }
+}
+
+fn spawn(program: &Path, arguments: &[OsString]) -> Result<Child, ServiceExit> {
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    child.map_err(|error| {
+        complain(&format!(
+            "cannot execute {}: {}",
+            program.display(),
+            reason(&error)
+        ));
+        match error.kind() {
+            io::ErrorKind::NotFound => ServiceExit::NotInstalled,
+            io::ErrorKind::PermissionDenied => ServiceExit::Denied,
+            _ => ServiceExit::Failed,
+        }
+    })
+}
+
+/// The lines as they come, each with its line end, by a thread of its own.
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::sync_channel(64);
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        loop {
+            let mut line = Vec::new();
+            match pipe.read_until(b'\n', &mut line) {
+                Ok(read) if read > 0 && sender.send(line).is_ok() => {}
+                _ => return,
+            }
+        }
+    });
+    receiver
+}
+
+/// The exit code where the server has closed its pipe, and so has ended or is about to.
+fn ended(child: &mut Child, said: bool) -> ServiceExit {
+    let Some(code) = wait(child, END_TIME) else {
+        complain(&format!(
+            "the server has closed its pipe and does not serve; {}",
+            end(child)
+        ));
+        return ServiceExit::Failed;
+    };
+    if !said {
+        complain(&format!(
+            "the server ended with {code} and without a word; its log may say why, and \
+             'flashpolicyd serve' shows it"
+        ));
+    }
+    match code.code() {
+        Some(2) => ServiceExit::Usage,
+        Some(4) => ServiceExit::Denied,
+        _ => ServiceExit::Failed,
+    }
+}
+
+fn wait(child: &mut Child, time: Duration) -> Option<std::process::ExitStatus> {
+    let deadline = Instant::now() + time;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(ROUND),
+            _ => return None,
+        }
+    }
+}
+
+/// Ends a server that does not serve yet, and says how that went.
+fn end(child: &mut Child) -> String {
+    let pid = child.id();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if let Ok(raw) = i32::try_from(pid) {
+            let _ = kill(Pid::from_raw(raw), signal);
+        }
+        if wait(child, END_TIME).is_some() {
+            return "it was ended".into();
+        }
+    }
+    let excuse = processes::excuse(pid);
+    format!("process {pid} is still there{excuse}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str, time: Duration) -> Result<Status, ServiceExit> {
+        let arguments = ["-c".into(), OsString::from(text)];
+        start_program(Path::new("/bin/sh"), &arguments, time)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_exit_code_is_the_servers_or_one_for_any_failure() {
+        for (text, code) in [
+            ("echo wrong >&2; exit 2", ServiceExit::Usage),
+            ("exit 4", ServiceExit::Denied),
+            ("exit 1", ServiceExit::Failed),
+            ("exit 77", ServiceExit::Failed),
+            ("kill -KILL $$", ServiceExit::Failed),
+        ] {
+            assert_eq!(script(text, LONG), Err(code), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_has_its_own_code() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let started = start_program(file.path(), &[], LONG);
+        assert_eq!(started, Err(ServiceExit::Denied));
+        let missing = file.path().with_extension("missing");
+        let started = start_program(&missing, &[], LONG);
+        assert_eq!(started, Err(ServiceExit::NotInstalled));
+    }
+
+    #[test]
+    fn a_server_that_does_not_get_ready_is_ended_also_when_it_ignores_sigterm() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let text = format!(
+            "trap '' TERM; echo $$ >'{}'; sleep 600 & wait; wait",
+            file.display()
+        );
+        assert_eq!(
+            script(&text, Duration::from_secs(1)),
+            Err(ServiceExit::Failed)
+        );
+        let pid = std::fs::read_to_string(file).unwrap();
+        assert!(!processes::is_there(pid.trim().parse().unwrap()));
+    }
+
+    #[test]
+    fn it_serves_when_it_says_so() {
+        let line = format!("echo a warning >&2; echo '{READY}{{\"pid\": 7}}' >&2; sleep 1");
+        assert_eq!(script(&line, LONG).unwrap().pid, 7);
+    }
+}

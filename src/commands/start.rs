@@ -1,0 +1,63 @@
+//! `flashpolicyd start`: a server in the background, and the answer once it serves or has failed.
+
+use std::path::Path;
+
+use super::running::{Found, Place};
+use super::{complain, print, spawn};
+use crate::config::Configured;
+use crate::exit::ServiceExit;
+
+/// Starts the server of this configuration, if it does not run.
+pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+    let place = Place::of(configured)?;
+    match place.find() {
+        Found::Server(server) => {
+            let name = server.name();
+            let excuse = server.excuse();
+            print(format!(
+                "flashpolicyd is already running ({name}){excuse}\n"
+            ));
+            Ok(ServiceExit::Fine)
+        }
+        Found::Unclear(why) => {
+            complain(&why);
+            Err(ServiceExit::Denied)
+        }
+        Found::Nobody => {
+            check_log(&place)?;
+            start(configured, &place)
+        }
+    }
+}
+
+/// A server in the background has no output where its log could go.
+pub(super) fn check_log(place: &Place) -> Result<(), ServiceExit> {
+    let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
+    let stream = place.config.log_file.as_deref();
+    let Some(stream) = stream.filter(|file| streams.contains(file)) else {
+        return Ok(());
+    };
+    complain(&format!(
+        "log_file = {}: a server in the background has no output; set a file, or 'none', or let \
+         'flashpolicyd serve' run in the foreground",
+        stream.display()
+    ));
+    Err(ServiceExit::Usage)
+}
+
+/// Starts it, where it is known not to run.
+pub(super) fn start(configured: &Configured, place: &Place) -> Result<ServiceExit, ServiceExit> {
+    let file = place.file.as_deref();
+    let arguments = spawn::arguments(configured, file, &place.pid_file, false);
+    let status = spawn::start(&arguments).inspect_err(|_| hint(place))?;
+    let (pid, addresses, files) = (status.pid, status.addresses(), status.files());
+    let started = format!("flashpolicyd started (process {pid}) on {addresses}; {files}\n");
+    Ok(print(started).into())
+}
+
+/// The ports may be taken by a server that is not this user's.
+fn hint(place: &Place) {
+    if let Some(other) = place.find_elsewhere() {
+        complain(&other.is_another());
+    }
+}

@@ -1,0 +1,144 @@
+//! `flashpolicyd status`: whether the server runs, and what it says of itself. "Not running" is
+//! said only where nobody holds the pid file and nobody listens on its addresses.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::running::{Found, Place, Server};
+use super::{complain, print};
+use crate::config::Configured;
+use crate::control_socket::{Reply, Request};
+use crate::exit::ServiceExit;
+use crate::processes;
+use crate::status::Status;
+use crate::text::{printable, reason};
+
+/// How long the server has for its answer; with what comes before, two seconds at the most.
+const ANSWER_TIME: Duration = Duration::from_millis(1300);
+
+/// What was found out.
+struct Answer {
+    exit: ServiceExit,
+    /// The sentence for it.
+    sentence: String,
+    status: Option<Status>,
+}
+
+/// The same as JSON.
+#[derive(Serialize)]
+struct Json<'a> {
+    /// Whether it runs; null where that cannot be told.
+    running: Option<bool>,
+    message: &'a str,
+    #[serde(flatten)]
+    status: Option<&'a Status>,
+}
+
+/// Tells how the server of this configuration is.
+pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, ServiceExit> {
+    let place = Place::despite_mistakes(configured)?;
+    let answer = look(&place);
+    let Answer {
+        exit,
+        sentence,
+        status,
+    } = &answer;
+    let shown = if json {
+        let object = Json {
+            running: match exit {
+                ServiceExit::Fine => Some(true),
+                ServiceExit::Stopped => Some(false),
+                _ => None,
+            },
+            message: sentence,
+            status: status.as_ref(),
+        };
+        let text = serde_json::to_string_pretty(&object).map_err(|error| {
+            complain(&format!("cannot show the status as JSON: {error}"));
+            ServiceExit::Failed
+        })?;
+        print(text + "\n")
+    } else {
+        let rows = status.as_ref().map(ToString::to_string).unwrap_or_default();
+        print(format!("{sentence}\n{rows}"))
+    };
+    match ServiceExit::from(shown) {
+        ServiceExit::Fine => Ok(*exit),
+        failed => Err(failed),
+    }
+}
+
+fn look(place: &Place) -> Answer {
+    let unclear = |sentence: String| Answer {
+        exit: ServiceExit::Denied,
+        sentence,
+        status: None,
+    };
+    match place.find() {
+        Found::Server(server) => ask(server),
+        Found::Unclear(why) => unclear(why),
+        Found::Nobody => {
+            if let Some(meant) = place.find_meant() {
+                return ask(meant);
+            }
+            let (pid_file, taken) = (place.pid_file.display(), place.taken());
+            let other = place.find_elsewhere().map(|other| other.is_another());
+            let note = other.map_or_else(String::new, |other| format!("; {other}"));
+            if taken.is_empty() {
+                return Answer {
+                    exit: ServiceExit::Stopped,
+                    sentence: format!(
+                        "flashpolicyd is not running (nobody holds {pid_file}){note}"
+                    ),
+                    status: None,
+                };
+            }
+            unclear(format!(
+                "no flashpolicyd holds {pid_file}, but something listens on {taken}: another \
+                 program, or a server with another pid file or none{note}"
+            ))
+        }
+    }
+}
+
+fn ask(server: Server) -> Answer {
+    let name = format!("{}, pid file {}", server.name(), server.pid_file.display());
+    let unclear = |why: &str| Answer {
+        exit: ServiceExit::Denied,
+        sentence: format!("flashpolicyd is there ({name}), but its state is unknown: {why}"),
+        status: None,
+    };
+    if server.is_suspended() {
+        return unclear(&format!("it does not answer{}", server.excuse()));
+    }
+    let (pid, former) = (server.pid, server.former);
+    let connection = match server.asks {
+        Ok(connection) => connection,
+        Err(why) => return unclear(&why),
+    };
+    match connection.ask(Request::Status, ANSWER_TIME) {
+        Ok(Reply::Status(status)) => {
+            let former = former.map_or_else(String::new, |former| {
+                format!("; process {former}, which it took over from, serves its last clients")
+            });
+            Answer {
+                exit: ServiceExit::Fine,
+                sentence: format!("flashpolicyd is running ({name}){former}"),
+                status: Some(*status),
+            }
+        }
+        Ok(Reply::Refused(why)) => unclear(&printable(&why)),
+        Ok(Reply::Reload(_)) => unclear("it answered something else than was asked"),
+        Err(error) => {
+            let excuse = pid.map_or_else(String::new, processes::excuse);
+            let time = ANSWER_TIME.as_secs_f64();
+            unclear(&match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                    format!("it does not answer within {time} s{excuse}")
+                }
+                _ => format!("{}{excuse}", reason(&error)),
+            })
+        }
+    }
+}

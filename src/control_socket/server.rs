@@ -1,0 +1,498 @@
+//! The server's end: the socket is made beside the pid file, belongs to the server's user alone,
+//! and is served by threads of its own. A client that hangs costs one of them two seconds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::stat::{fchmod, Mode};
+use nix::unistd::{fchownat, Gid, Uid};
+use socket2::{Domain, Socket, Type};
+
+use super::client::{connect, Unreachable};
+use super::{address, bound, path_beside, Reply, Request, MOST_REQUEST_BYTES};
+use crate::text::reason;
+
+/// How long a client has for its request, and then for taking the answer.
+const EXCHANGE: Duration = Duration::from_secs(2);
+
+/// How many clients are answered at the same time; one more is turned away.
+const MOST_CLIENTS: usize = 8;
+
+/// How many wait for `accept`.
+const BACKLOG: i32 = 16;
+
+/// The pause after `accept` failed, such as for want of a descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// An exchange needs little; the default of 2 MiB could be refused on a small host.
+const STACK: usize = 256 * 1024;
+
+/// How long a socket that is in the way has to take a connection, as a sign that somebody is there.
+const IS_ANYBODY_THERE: Duration = Duration::from_millis(500);
+
+/// A control socket that already takes connections, under a name of its own until
+/// [`ControlSocket::put_in_place`]; dropping it before removes it.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: UnixListener,
+    /// Where it is now.
+    now: Named,
+    /// Where it belongs.
+    path: PathBuf,
+}
+
+/// A socket that is in place and served; dropping it removes the file, unless another server's is
+/// there by then. Where this user may not remove it, it stays, and nobody answers.
+#[derive(Debug)]
+pub struct InPlace {
+    _named: Named,
+}
+
+/// The file of a socket, removed when this is dropped, if it is still the same.
+#[derive(Debug)]
+struct Named {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let there = self.path.symlink_metadata();
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == self.file) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl ControlSocket {
+    /// Makes the socket that belongs beside `pid_file`, mode 0600. What is in its place must be
+    /// nothing, or a socket: one that nobody answers on, or, with `takeover`, the one of the server
+    /// that is taken over.
+    ///
+    /// # Errors
+    /// A sentence that says what is in the way, and what to do.
+    pub fn bind(pid_file: &Path, takeover: bool) -> Result<ControlSocket, String> {
+        let path = path_beside(pid_file);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let failed =
+            |why: &str| format!("cannot make the control socket {}: {why}", path.display());
+        let io = |error: io::Error| failed(&reason(&error));
+        address(&path).map_err(io)?;
+        may_be_replaced(&path, takeover).map_err(|why| failed(&why))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let name = folder.join(format!(".{}.sock", std::process::id()));
+        let (listener, now) = listen(&name).map_err(io)?;
+        Ok(ControlSocket {
+            listener,
+            now,
+            path,
+        })
+    }
+
+    /// Gives the socket to another user and group; none leaves that one as it is.
+    ///
+    /// # Errors
+    /// What the system says, or that another file is in its place.
+    pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+        let file = handle(&self.now.path)?;
+        let there = file.metadata()?;
+        if (there.dev(), there.ino()) != self.now.file || there.nlink() != 1 {
+            return Err(io::Error::other(format!(
+                "another file is in the place of {}",
+                self.now.path.display()
+            )));
+        }
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        Ok(fchownat(&file, "", uid, gid, AtFlags::AT_EMPTY_PATH)?)
+    }
+
+    /// Puts the socket where it belongs. What was there before is there until then, so at no moment
+    /// there is none. To be called while the folder may still be written.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn put_in_place(&mut self) -> Result<(), String> {
+        fs::rename(&self.now.path, &self.path).map_err(|error| {
+            format!(
+                "cannot put the control socket in its place {}: {}",
+                self.path.display(),
+                reason(&error)
+            )
+        })?;
+        self.now.path.clone_from(&self.path);
+        Ok(())
+    }
+
+    /// Answers from now on: `answer` is called for each request, and by several threads at the same
+    /// time. It has to come back in bounded time.
+    ///
+    /// # Errors
+    /// When the system refuses the thread.
+    pub fn serve(
+        self,
+        answer: impl Fn(Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<InPlace> {
+        let ControlSocket { listener, now, .. } = self;
+        let clients = Clients {
+            answer: Arc::new(answer),
+            number: Arc::new(AtomicUsize::new(0)),
+        };
+        thread::Builder::new()
+            .name("control".into())
+            .stack_size(STACK)
+            .spawn(move || clients.accept(&listener))?;
+        Ok(InPlace { _named: now })
+    }
+}
+
+/// Whether what is at the socket's place may go.
+fn may_be_replaced(path: &Path, takeover: bool) -> Result<(), String> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(reason(&error)),
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(
+                "something else is in its place, and is left as it is; remove it if \
+                        nobody needs it, or set another 'pid_file'"
+                    .into(),
+            )
+        }
+        Ok(_) if takeover => return Ok(()),
+        Ok(_) => {}
+    }
+    match connect(path, IS_ANYBODY_THERE) {
+        Err(Unreachable::Nobody) => Ok(()),
+        Ok(answering) => {
+            let who = answering
+                .pid()
+                .map_or_else(|| "another process".into(), |pid| format!("process {pid}"));
+            Err(format!(
+                "{who} answers on it; stop it first, or set another 'pid_file'"
+            ))
+        }
+        Err(Unreachable::Busy) => Err("another process has it".into()),
+        Err(Unreachable::NotAllowed) => {
+            Err("it belongs to another user; set another 'pid_file'".into())
+        }
+        Err(Unreachable::Wrong(why)) => Err(why),
+    }
+}
+
+/// Makes a socket of this name that takes connections. It is this process's alone: no name that is
+/// there already is used, and it has its mode before it has its name.
+fn listen(name: &Path) -> io::Result<(UnixListener, Named)> {
+    let to = address(name)?;
+    // Left behind by an earlier process of this number.
+    if fs::symlink_metadata(name).is_ok_and(|there| there.file_type().is_socket()) {
+        fs::remove_file(name)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket.bind(&to)?;
+    let there = handle(name)?.metadata()?;
+    let named = Named {
+        path: name.to_owned(),
+        file: (there.dev(), there.ino()),
+    };
+    socket.listen(BACKLOG)?;
+    let listener = UnixListener::from(OwnedFd::from(socket));
+    Ok((listener, named))
+}
+
+/// The file itself, whatever it is, and never what a link leads to.
+fn handle(name: &Path) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(name)?;
+    if file.metadata()?.file_type().is_socket() {
+        Ok(file)
+    } else {
+        Err(io::Error::other(format!("{} is no socket", name.display())))
+    }
+}
+
+/// Those who are being answered.
+struct Clients<Answer> {
+    answer: Arc<Answer>,
+    number: Arc<AtomicUsize>,
+}
+
+/// One of them; the number counts it as long as this lives.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<Answer: Fn(Request) -> Reply + Send + Sync + 'static> Clients<Answer> {
+    fn accept(&self, listener: &UnixListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => self.take(stream),
+                Err(_) => thread::sleep(ACCEPT_PAUSE),
+            }
+        }
+    }
+
+    fn take(&self, stream: UnixStream) {
+        let before = self.number.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.number));
+        if before >= MOST_CLIENTS {
+            return;
+        }
+        let answer = Arc::clone(&self.answer);
+        // A thread that the system refuses closes the connection, and the client is told nothing.
+        let _ = thread::Builder::new()
+            .name("control client".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                let _place = place;
+                if let Err(error) = exchange(stream, &*answer) {
+                    log::debug!("A control connection failed: {}.", reason(&error));
+                }
+            });
+    }
+}
+
+fn exchange(mut stream: UnixStream, answer: &dyn Fn(Request) -> Reply) -> io::Result<()> {
+    let reply = match allowed(&stream)? {
+        false => Reply::Refused("only root and the server's own user may ask".into()),
+        true => match read_request(&mut stream)? {
+            Some(request) => answer(request),
+            None => Reply::Refused("expected the line 'status' or 'reload'".into()),
+        },
+    };
+    let mut bytes = serde_json::to_vec(&reply).map_err(io::Error::other)?;
+    bytes.push(b'\n');
+    write(&mut stream, &bytes)
+}
+
+/// Root, or the user that this process is.
+fn allowed(stream: &UnixStream) -> Result<bool, Errno> {
+    let peer = getsockopt(stream, PeerCredentials)?;
+    Ok(peer.uid() == 0 || peer.uid() == Uid::effective().as_raw())
+}
+
+/// The request of one line; none where it is no request.
+fn read_request(stream: &mut UnixStream) -> io::Result<Option<Request>> {
+    let deadline = Instant::now() + EXCHANGE;
+    let mut line = Vec::with_capacity(MOST_REQUEST_BYTES);
+    let mut buffer = [0; MOST_REQUEST_BYTES];
+    loop {
+        bound(stream, deadline)?;
+        let read = stream.read(&mut buffer)?;
+        line.extend_from_slice(&buffer[..read]);
+        if let Some(end) = line.iter().position(|&byte| byte == b'\n') {
+            return Ok(Request::parse(&line[..end]));
+        }
+        if read == 0 || line.len() >= MOST_REQUEST_BYTES {
+            return Ok(None);
+        }
+    }
+}
+
+fn write(stream: &mut UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    let deadline = Instant::now() + EXCHANGE;
+    while !bytes.is_empty() {
+        bound(stream, deadline)?;
+        let written = stream.write(bytes)?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{Reload, Status};
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc;
+    use tempfile::TempDir;
+
+    fn folder() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("x.pid");
+        (folder, pid_file)
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let files = fs::read_dir(folder.path()).unwrap();
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
+        let mut socket = ControlSocket::bind(pid_file, takeover).unwrap();
+        socket.put_in_place().unwrap();
+        let answer = move |request| match request {
+            Request::Status => Reply::Status(Box::new(Status {
+                pid,
+                ..Status::default()
+            })),
+            Request::Reload => Reply::Reload(Reload::default()),
+        };
+        socket.serve(answer).unwrap()
+    }
+
+    fn ask(pid_file: &Path) -> Reply {
+        let connection = connect(&path_beside(pid_file), EXCHANGE).unwrap();
+        assert_eq!(connection.pid(), Some(std::process::id()));
+        connection.ask(Request::Status, 5 * EXCHANGE).unwrap()
+    }
+
+    fn pid_of(reply: Reply) -> u32 {
+        match reply {
+            Reply::Status(status) => status.pid,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_answers_belongs_to_its_user_alone_and_is_gone_at_the_end() {
+        let (folder, pid_file) = folder();
+        let server = started(&pid_file, false, 1);
+        let mode = fs::metadata(path_beside(&pid_file)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o7777, 0o600);
+        assert_eq!(pid_of(ask(&pid_file)), 1);
+        let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
+        let reply = connection.ask(Request::Reload, EXCHANGE).unwrap();
+        assert_eq!(reply, Reply::Reload(Reload::default()));
+        drop(server);
+        assert!(names(&folder).is_empty(), "{:?}", names(&folder));
+    }
+
+    #[test]
+    fn one_that_was_not_put_in_place_changes_nothing() {
+        let (folder, pid_file) = folder();
+        let old = started(&pid_file, false, 1);
+        let new = ControlSocket::bind(&pid_file, true).unwrap();
+        assert_eq!(names(&folder).len(), 2);
+        drop(new);
+        assert_eq!(pid_of(ask(&pid_file)), 1);
+        assert_eq!(names(&folder), ["x.pid.sock"]);
+        drop(old);
+    }
+
+    #[test]
+    fn a_takeover_puts_the_new_one_there_and_the_old_one_does_not_remove_it() {
+        let (folder, pid_file) = folder();
+        let old = started(&pid_file, false, 1);
+        let refused = ControlSocket::bind(&pid_file, false).unwrap_err();
+        let who = format!("process {} answers on it", std::process::id());
+        assert!(refused.contains(&who), "{refused}");
+        let new = started(&pid_file, true, 2);
+        drop(old);
+        assert_eq!(pid_of(ask(&pid_file)), 2);
+        drop(new);
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn one_that_nobody_answers_on_is_replaced() {
+        let (_folder, pid_file) = folder();
+        let left = UnixListener::bind(path_beside(&pid_file)).unwrap();
+        drop(left);
+        let _server = started(&pid_file, false, 3);
+        assert_eq!(pid_of(ask(&pid_file)), 3);
+    }
+
+    #[test]
+    fn anything_else_in_its_place_is_refused_and_left_as_it_is() {
+        let (folder, pid_file) = folder();
+        let path = path_beside(&pid_file);
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "bytes").unwrap();
+        type Make<'a> = &'a dyn Fn();
+        let fifo = || nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap();
+        let kinds: [Make<'_>; 4] = [
+            &|| fs::write(&path, "bytes").unwrap(),
+            &|| std::os::unix::fs::symlink(&victim, &path).unwrap(),
+            &|| fs::create_dir(&path).unwrap(),
+            &fifo,
+        ];
+        for make in kinds {
+            make();
+            let before = path.symlink_metadata().unwrap();
+            for takeover in [false, true] {
+                let error = ControlSocket::bind(&pid_file, takeover).unwrap_err();
+                assert!(error.contains("x.pid.sock: something else is in its place"));
+            }
+            let after = path.symlink_metadata().unwrap();
+            assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()));
+            let reached = connect(&path, EXCHANGE).unwrap_err();
+            assert!(matches!(reached, Unreachable::Wrong(_)), "{reached:?}");
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "bytes");
+        assert_eq!(names(&folder), ["victim"]);
+    }
+
+    #[test]
+    fn a_client_that_hangs_does_not_keep_another_from_its_answer() {
+        let (_folder, pid_file) = folder();
+        let _server = started(&pid_file, false, 4);
+        let hanging: Vec<_> = (0..MOST_CLIENTS - 1)
+            .map(|_| UnixStream::connect(path_beside(&pid_file)).unwrap())
+            .collect();
+        assert_eq!(pid_of(ask(&pid_file)), 4);
+        for mut stream in hanging {
+            stream.set_read_timeout(Some(10 * EXCHANGE)).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_however_long_it_is() {
+        let (_folder, pid_file) = folder();
+        let _server = started(&pid_file, false, 5);
+        for request in [&b"stop\n"[..], b"\n", &[b'x'; 31], &[b'x'; 4096]] {
+            let mut stream = UnixStream::connect(path_beside(&pid_file)).unwrap();
+            stream.write_all(request).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            // What was sent beyond a request's length makes a reset behind the answer.
+            let _ = stream.read_to_string(&mut answer);
+            assert!(answer.contains("expected the line"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_not_waited_for_longer_than_asked() {
+        let (_folder, pid_file) = folder();
+        let (sender, receiver) = mpsc::channel::<()>();
+        let receiver = std::sync::Mutex::new(receiver);
+        let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
+        socket.put_in_place().unwrap();
+        let _server = socket
+            .serve(move |_| {
+                let _ = receiver.lock().unwrap().recv();
+                Reply::Refused("late".into())
+            })
+            .unwrap();
+        let begun = Instant::now();
+        let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
+        let time = Duration::from_millis(300);
+        assert!(connection.ask(Request::Status, time).is_err());
+        assert!(begun.elapsed() < 20 * time);
+        drop(sender);
+    }
+}

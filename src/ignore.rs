@@ -1,0 +1,109 @@
+//! Warnings that were accepted: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be
+//! accepted, since they keep players out. It knows the names that it is given and no others.
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::text::{nearest, quote};
+
+/// The codes of warnings that are not to be shown or counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored(Vec<&'static str>);
+
+impl Ignored {
+    /// Reads codes separated by commas or blanks; `known` are the names that exist.
+    ///
+    /// # Errors
+    /// The name that does not exist, with the one that was probably meant; or that an error is not
+    /// ignored.
+    pub fn parse(text: &str, known: &[(&'static str, Severity)]) -> Result<Ignored, String> {
+        let mut codes = Vec::new();
+        let names = text.split([',', ' ', '\t']).filter(|name| !name.is_empty());
+        for name in names {
+            match known.iter().find(|(code, _)| *code == name) {
+                Some((code, Severity::Warning)) => codes.push(*code),
+                Some(_) => {
+                    return Err(format!(
+                        "{} is an error, which keeps players out; only warnings can be ignored",
+                        quote(name)
+                    ))
+                }
+                None => return Err(unknown(name, known)),
+            }
+        }
+        if codes.is_empty() {
+            return Err("no code is named; write such as `secure-grant,ip-domain`".into());
+        }
+        Ok(Ignored(codes))
+    }
+
+    /// Accepts what `other` accepts, too.
+    pub fn add(&mut self, other: &Ignored) {
+        self.0.extend(&other.0);
+    }
+
+    /// Whether findings with this code are accepted.
+    pub fn has(&self, code: &str) -> bool {
+        self.0.contains(&code)
+    }
+
+    /// The findings that remain, and how many were accepted.
+    pub fn sift(&self, findings: Vec<Diagnostic>) -> (Vec<Diagnostic>, usize) {
+        let all = findings.len();
+        let accepted = |finding: &Diagnostic| {
+            finding.severity == Severity::Warning && finding.code.is_some_and(|code| self.has(code))
+        };
+        let left: Vec<_> = findings.into_iter().filter(|f| !accepted(f)).collect();
+        let ignored = all - left.len();
+        (left, ignored)
+    }
+}
+
+fn unknown(name: &str, known: &[(&'static str, Severity)]) -> String {
+    let warnings: Vec<_> = known
+        .iter()
+        .filter(|(_, severity)| *severity == Severity::Warning)
+        .map(|(code, _)| *code)
+        .collect();
+    match nearest(name, &warnings) {
+        Some(code) => format!("{} is no code; did you mean `{code}`?", quote(name)),
+        None => format!(
+            "{} is no code; expected some of {}",
+            quote(name),
+            warnings.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [(&str, Severity); 3] = [
+        ("bom", Severity::Error),
+        ("secure-grant", Severity::Warning),
+        ("ip-domain", Severity::Warning),
+    ];
+
+    #[test]
+    fn codes_are_separated_by_commas_or_blanks() {
+        for text in ["secure-grant,ip-domain", " secure-grant  ip-domain,"] {
+            let ignored = Ignored::parse(text, &KNOWN).unwrap();
+            assert!(ignored.has("ip-domain") && ignored.has("secure-grant") && !ignored.has("bom"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_ignored_is_told() {
+        for (text, expected) in [
+            ("secure-grants", "did you mean `secure-grant`?"),
+            (
+                "xyz\u{1b}",
+                "`xyz\\u{1b}` is no code; expected some of secure-grant, ip-domain",
+            ),
+            ("bom", "`bom` is an error, which keeps players out"),
+            (" ,", "no code is named"),
+        ] {
+            let error = Ignored::parse(text, &KNOWN).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

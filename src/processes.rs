@@ -1,0 +1,170 @@
+//! What the system says of another process, by `/proc`, which every user may read. It signals
+//! nobody and waits for nobody.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal;
+use nix::unistd::Pid;
+
+/// A process that was seen; its number may be another one's later, its start not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its effective user.
+    pub uid: u32,
+    /// What it does.
+    pub state: State,
+    /// When it began, in ticks since the system's start.
+    began: u64,
+}
+
+/// What a process does, as far as it matters to who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs, or sleeps until something happens.
+    Runs,
+    /// It was stopped by a signal or by a debugger.
+    Stopped,
+    /// It is in a system call that no signal ends.
+    Stuck,
+    /// It has ended; its parent has not noticed yet.
+    Ended,
+}
+
+impl State {
+    fn of(letter: char) -> State {
+        match letter {
+            'T' | 't' => State::Stopped,
+            'D' => State::Stuck,
+            'Z' | 'X' | 'x' => State::Ended,
+            _ => State::Runs,
+        }
+    }
+
+    fn excuse(self, pid: u32) -> String {
+        match self {
+            State::Stopped => {
+                format!(": it is stopped (state T); 'kill -CONT {pid}' has it go on")
+            }
+            State::Stuck => {
+                ": it is stuck in the kernel (state D), in a call that no signal ends, \
+                             such as on a file system that does not answer"
+                    .into()
+            }
+            State::Runs | State::Ended => String::new(),
+        }
+    }
+}
+
+/// The process of this number; none where there is none, it has ended, or it may not be seen.
+pub fn look(pid: u32) -> Option<Process> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let status = fs::read_to_string(folder.join("status")).ok()?;
+    let process = parse(pid, &stat, &status)?;
+    (process.state != State::Ended).then_some(process)
+}
+
+/// Why this process does not react, and what to do, as the end of a sentence; empty where the system
+/// does not tell.
+pub fn excuse(pid: u32) -> String {
+    look(pid).map_or_else(String::new, |process| process.state.excuse(pid))
+}
+
+/// The name in `stat` may hold blanks and parentheses: what follows the last one counts.
+fn parse(pid: u32, stat: &str, status: &str) -> Option<Process> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = State::of(fields.next()?.chars().next()?);
+    // Field 22 of the line is the 19th behind the state.
+    let began = fields.nth(18)?.parse().ok()?;
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let uid = uids.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Process {
+        pid,
+        uid,
+        state,
+        began,
+    })
+}
+
+impl Process {
+    /// The same process as it is now; none when it has ended.
+    pub fn again(self) -> Option<Process> {
+        look(self.pid).filter(|now| now.began == self.began)
+    }
+}
+
+/// Whether a process of this number is there, also where `/proc` does not show it.
+pub fn is_there(pid: u32) -> bool {
+    if Path::new("/proc/self/stat").exists() && look(pid).is_some() {
+        return true;
+    }
+    match i32::try_from(pid) {
+        // A zombie takes signals, and is not there for all that.
+        Ok(raw) if raw > 0 && !zombie(pid) => {
+            signal::kill(Pid::from_raw(raw), None) != Err(nix::errno::Errno::ESRCH)
+        }
+        _ => false,
+    }
+}
+
+fn zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state
+        .and_then(|rest| rest.chars().next())
+        .is_some_and(|letter| State::of(letter) == State::Ended)
+}
+
+/// The name of a user, by the password file; else its number.
+pub fn user_name(uid: u32) -> String {
+    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = uid.to_string();
+    let named = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(&number)).then(|| name.to_string())
+    });
+    named.unwrap_or_else(|| format!("number {number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_hides_nothing() {
+        let stat = "17 (a) D (b) T 1 17 17 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let status = "Name:\ta) D (b\nUid:\t0\t65534\t65534\t65534\n";
+        let process = parse(17, stat, status).unwrap();
+        assert_eq!((process.uid, process.state), (65534, State::Stopped));
+        assert_eq!(process.began, 4711);
+    }
+
+    #[test]
+    fn a_process_is_there_until_it_has_ended_also_as_a_zombie() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let seen = look(child.id()).unwrap();
+        assert_eq!(seen.again().map(|now| now.pid), Some(child.id()));
+        assert!(is_there(child.id()));
+        child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while seen.again().is_some() || is_there(child.id()) {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        child.wait().unwrap();
+        assert!(!is_there(child.id()));
+        assert!(!is_there(0));
+    }
+
+    #[test]
+    fn users_have_names_and_unknown_ones_numbers() {
+        assert_eq!(user_name(0), "root");
+        assert_eq!(user_name(4_000_000_001), "number 4000000001");
+    }
+}

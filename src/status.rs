@@ -1,0 +1,359 @@
+//! What may be seen of the running server, in one definition: the server fills it, `status` shows
+//! it, and nothing else of the server is told to anybody. It asks nobody and counts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+use time::UtcDateTime;
+
+use crate::config::Config;
+use crate::policy;
+use crate::processes;
+use crate::served::Served;
+use crate::stats::Snapshot;
+use crate::text::printable;
+
+/// No list of sentences in an answer is longer; the last one says how many are missing.
+pub const MOST_LINES: usize = 20;
+
+/// The running server at one moment. A field that another version does not know is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The process.
+    pub pid: u32,
+    /// The version of the program.
+    pub version: String,
+    /// The user that it runs as.
+    pub user: String,
+    /// When it began, RFC 3339, UTC.
+    pub since: String,
+    /// How long ago that is, in seconds.
+    pub running_seconds: u64,
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Its configuration file; none: the built-in defaults.
+    pub configuration: Option<String>,
+    /// Its log file; none: no file.
+    pub log: Option<String>,
+    /// What it serves.
+    pub policies: Vec<ServedPolicy>,
+    /// The figures since the start and of this moment, by the names of the statistics.
+    pub figures: BTreeMap<String, u64>,
+    /// The same as the log's line of statistics.
+    pub figures_in_words: String,
+    /// The last reload; none: there was none.
+    pub last_reload: Option<Reload>,
+}
+
+/// A place where the server listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    /// Address and port.
+    pub address: String,
+    /// Whether a load balancer names the clients there.
+    pub proxy: bool,
+}
+
+/// A policy that is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServedPolicy {
+    /// Where it comes from, such as the path of a policy file.
+    pub source: String,
+    /// The listeners, as indices of [`Status::listeners`].
+    pub listeners: Vec<usize>,
+    /// What it means.
+    pub words: Vec<String>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reload {
+    /// When, RFC 3339, UTC.
+    pub at: String,
+    /// Whether the configuration as it was then is in force.
+    pub took_effect: bool,
+    /// What the log says of it, at most [`MOST_LINES`] and one line more.
+    pub said: Vec<String>,
+}
+
+impl Reload {
+    /// A reload that ends now.
+    pub fn now(took_effect: bool, said: Vec<String>) -> Reload {
+        Reload {
+            at: stamp(SystemTime::now()),
+            took_effect,
+            said: at_most(said),
+        }
+    }
+}
+
+/// What stays the same as long as the server runs.
+#[derive(Clone, Debug)]
+pub struct Running {
+    begun: Instant,
+    since: String,
+    listeners: Vec<Listener>,
+    configuration: Option<String>,
+    log: Option<String>,
+}
+
+impl Running {
+    /// A server that begins now. `bound` are the addresses of its listeners, in the order of the
+    /// configuration; `file` is the configuration's.
+    pub fn begin(config: &Config, bound: &[SocketAddr], file: Option<&Path>) -> Running {
+        let listeners = bound
+            .iter()
+            .zip(&config.listen)
+            .map(|(address, listen)| Listener {
+                address: address.to_string(),
+                proxy: listen.proxy,
+            });
+        Running {
+            begun: Instant::now(),
+            since: stamp(SystemTime::now()),
+            listeners: listeners.collect(),
+            configuration: file.map(absolute),
+            log: config.log_file.as_deref().map(absolute),
+        }
+    }
+
+    /// What whoever starts the server is told: who and where it is, and no figures yet.
+    pub fn introduction(&self) -> Status {
+        Status {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            user: processes::user_name(Uid::effective().as_raw()),
+            since: self.since.clone(),
+            running_seconds: self.begun.elapsed().as_secs(),
+            listeners: self.listeners.clone(),
+            configuration: self.configuration.clone(),
+            log: self.log.clone(),
+            ..Status::default()
+        }
+    }
+
+    /// The server as it is now.
+    pub fn status(
+        &self,
+        policies: &[ServedPolicy],
+        snapshot: &Snapshot<'_>,
+        last_reload: Option<&Reload>,
+    ) -> Status {
+        Status {
+            policies: policies.to_vec(),
+            figures: snapshot.figures(),
+            figures_in_words: snapshot.to_string(),
+            last_reload: last_reload.cloned(),
+            ..self.introduction()
+        }
+    }
+}
+
+/// The policies in words, as [`Status::policies`] has them.
+pub fn describe(all: &[Served]) -> Vec<ServedPolicy> {
+    all.iter()
+        .map(|served| ServedPolicy {
+            source: served.source.name(),
+            listeners: served.listeners.clone(),
+            words: at_most(served.policy().map(policy::words).unwrap_or_default()),
+        })
+        .collect()
+}
+
+fn at_most(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MOST_LINES);
+    if more > 0 {
+        lines.truncate(MOST_LINES);
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+/// Whoever asks may be in another folder.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    absolute.as_deref().unwrap_or(path).display().to_string()
+}
+
+fn stamp(time: SystemTime) -> String {
+    let second = UtcDateTime::from(time).replace_nanosecond(0);
+    let text = second.ok().and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| "an unknown time".into())
+}
+
+impl Status {
+    /// Where it listens, for a sentence.
+    pub fn addresses(&self) -> String {
+        let all: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|l| printable(&l.address))
+            .collect();
+        all.join(", ")
+    }
+
+    /// The files that it uses, for a sentence.
+    pub fn files(&self) -> String {
+        let named = |file: &Option<String>, none: &str| {
+            file.as_deref().map_or_else(|| none.to_string(), printable)
+        };
+        format!(
+            "configuration {}; log {}",
+            named(&self.configuration, "built-in defaults"),
+            named(&self.log, "none")
+        )
+    }
+}
+
+/// For a person: a line for each thing. The answer may come from another program: nothing of it
+/// moves a terminal's cursor.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, text: String| writeln!(f, "  {name:<14} {text}");
+        row(
+            "process",
+            format!(
+                "{}, user {}, version {}",
+                self.pid,
+                printable(&self.user),
+                printable(&self.version)
+            ),
+        )?;
+        let time = in_words(Duration::from_secs(self.running_seconds));
+        row(
+            "running since",
+            format!("{}, {time}", printable(&self.since)),
+        )?;
+        for listener in &self.listeners {
+            let proxy = if listener.proxy { " proxy" } else { "" };
+            row(
+                "listening on",
+                format!("{}{proxy}", printable(&listener.address)),
+            )?;
+        }
+        for policy in &self.policies {
+            let whose = match self.policies.len() {
+                1 => String::new(),
+                _ => format!("on {}: ", self.listeners_of(policy)),
+            };
+            for words in &policy.words {
+                row("serving", format!("{whose}{}", printable(words)))?;
+            }
+            row("by", format!("{whose}{}", printable(&policy.source)))?;
+        }
+        let file = |file: &Option<String>, none: &str| {
+            file.as_deref().map_or_else(|| none.to_string(), printable)
+        };
+        row(
+            "configuration",
+            file(&self.configuration, "built-in defaults"),
+        )?;
+        row("log", file(&self.log, "none"))?;
+        if let Some(reload) = &self.last_reload {
+            row(
+                "last reload",
+                format!("{}, {}", printable(&reload.at), reload.outcome()),
+            )?;
+            for line in &reload.said {
+                row("", printable(line))?;
+            }
+        }
+        for figures in self.figures_in_words.split("; ") {
+            row("figures", printable(figures))?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn listeners_of(&self, policy: &ServedPolicy) -> String {
+        let named = policy.listeners.iter().filter_map(|&index| {
+            let listener = self.listeners.get(index)?;
+            Some(printable(&listener.address))
+        });
+        named.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Reload {
+    /// Whether it took effect, in words.
+    pub fn outcome(&self) -> &'static str {
+        if self.took_effect {
+            "took effect"
+        } else {
+            "failed: what was served before is still served"
+        }
+    }
+}
+
+/// A time in its two largest units.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {seconds} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        (1, _, _) => format!("1 day {hours} h"),
+        _ => format!("{days} days {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_two_units() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (61, "1 min 1 s"),
+            (3_660, "1 h 1 min"),
+            (90_000, "1 day 1 h"),
+            (200_000, "2 days 7 h"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn what_another_program_says_moves_no_cursor() {
+        let status = Status {
+            user: "\u{1b}[2Jroot\n".into(),
+            ..Status::default()
+        };
+        let text = status.to_string();
+        assert!(!text.contains('\u{1b}'));
+        assert!(text.contains("\\u{1b}[2Jroot\\n"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_understood() {
+        let status: Status = serde_json::from_str(r#"{"pid": 7, "mood": "fine"}"#).unwrap();
+        assert_eq!(status.pid, 7);
+    }
+
+    #[test]
+    fn a_long_list_ends_with_the_number_of_those_left_out() {
+        let reload = Reload::now(false, (0..25).map(|n| n.to_string()).collect());
+        assert_eq!(reload.said.len(), MOST_LINES + 1);
+        assert_eq!(reload.said[MOST_LINES], "and 5 more");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_361_852);
+        assert_eq!(stamp(time), "2026-11-22T15:37:32Z");
+    }
+}

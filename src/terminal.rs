@@ -1,0 +1,35 @@
+//! What the reader of standard output or standard error can be shown: colours, and lines of which
+//! width. It never writes.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
+use crate::text::{Style, DEFAULT_WIDTH};
+
+/// How to write to standard output.
+pub fn stdout() -> Style {
+    style(&io::stdout())
+}
+
+/// How to write to standard error.
+pub fn stderr() -> Style {
+    style(&io::stderr())
+}
+
+/// No colour in a file or a pipe, on a dumb terminal, or where `NO_COLOR` is set (no-color.org).
+fn style<T: AsFd + IsTerminal>(stream: &T) -> Style {
+    if !stream.is_terminal() {
+        return Style::PLAIN;
+    }
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let width = terminal_size::terminal_size_of(stream)
+        .map(|(width, _)| usize::from(width.0))
+        .filter(|width| *width > 0);
+    Style {
+        colour: !is_dumb && !unwanted,
+        width: width.unwrap_or(DEFAULT_WIDTH),
+        wraps: true,
+    }
+}
