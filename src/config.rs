@@ -1117,7 +1117,7 @@ mod tests {
             ),
             (
                 "chroot = /srv",
-                "/etc/x.conf:1: key 'chroot' was removed: systemd's \
+                "/etc/x.conf:1: the key 'chroot' does not exist any more: systemd's \
                  RootDirectory=, a container, or 'user' alone keep the server away from other \
                  files; remove the line",
             ),
