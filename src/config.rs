@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 
 use crate::files::{self, Caller};
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
+pub(crate) use crate::text::reason;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -809,15 +810,6 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// The system's reason without the number that only developers read.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((reason, _)) => reason.to_string(),
-        None => text,
-    }
 }
 
 fn fault(fault: crate::policy::Fault) -> String {
