@@ -14,6 +14,8 @@ pub enum Exit {
     Failed = 1,
     /// 2: the command line, the configuration or the policy is wrong; no port was bound.
     Usage = 2,
+    /// 4: a server that was started in the background may not listen on its port.
+    Denied = 4,
 }
 
 impl Exit {
@@ -57,6 +59,7 @@ impl From<Exit> for ServiceExit {
             Exit::Fine => ServiceExit::Fine,
             Exit::Failed => ServiceExit::Failed,
             Exit::Usage => ServiceExit::Usage,
+            Exit::Denied => ServiceExit::Denied,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What the system says of another process, by `/proc`, which every user may read. It signals
-//! nobody and waits for nobody.
+//! Another process: what the system says of it, by `/proc`, which every user may read, and signals
+//! to it. It waits for nobody.
 
 use std::fs;
 use std::path::Path;
 
-use nix::sys::signal;
+use nix::errno::Errno;
+use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
 /// A process that was seen; its number may be another one's later, its start not.
@@ -96,6 +97,18 @@ impl Process {
     }
 }
 
+/// Sends a signal to this one process.
+///
+/// # Errors
+/// What the system says; a number that means a group of processes is refused. Number 1 is a process
+/// like any other: in a container the server may have it.
+pub fn send(pid: u32, signal: Signal) -> Result<(), Errno> {
+    match i32::try_from(pid) {
+        Ok(raw) if raw > 0 => kill(Pid::from_raw(raw), signal),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// Whether a process of this number is there, also where `/proc` does not show it.
 pub fn is_there(pid: u32) -> bool {
     if Path::new("/proc/self/stat").exists() && look(pid).is_some() {
@@ -103,9 +116,7 @@ pub fn is_there(pid: u32) -> bool {
     }
     match i32::try_from(pid) {
         // A zombie takes signals, and is not there for all that.
-        Ok(raw) if raw > 0 && !zombie(pid) => {
-            signal::kill(Pid::from_raw(raw), None) != Err(nix::errno::Errno::ESRCH)
-        }
+        Ok(raw) if raw > 0 && !zombie(pid) => kill(Pid::from_raw(raw), None) != Err(Errno::ESRCH),
         _ => false,
     }
 }

@@ -39,8 +39,6 @@ pub fn run(
         server.report_attacks();
         if let Some(process) = &mut predecessor {
             if process.look() {
-                // Until now the predecessor did.
-                logging.rotate_from_now(true);
                 predecessor = None;
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::{Pid, Uid};
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
 
 use crate::pid_file;
 use crate::processes::{self, Process};
@@ -77,13 +77,7 @@ impl Predecessor {
             return;
         }
         let pid = self.pid();
-        let raw = i32::try_from(pid).unwrap_or(0);
-        // Number 0 would mean this process's own group.
-        let sent = match raw {
-            0 => Err(Errno::EINVAL),
-            raw => kill(Pid::from_raw(raw), Signal::SIGTERM),
-        };
-        match sent {
+        match processes::send(pid, Signal::SIGTERM) {
             Ok(()) | Err(Errno::ESRCH) => {
                 self.complain_at = Some(Instant::now() + timeout + PATIENCE);
             }

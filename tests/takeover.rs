@@ -144,6 +144,7 @@ fn of_two_takeovers_at_once_one_succeeds_and_one_leaves_everything_as_it_is() {
     assert_eq!(failed.code(), Some(1));
     assert_eq!(server.ask(), BUILT_IN);
     let left: Vec<_> = fs::read_dir(server.folder.path()).unwrap().collect();
+    // Configuration, log, pid file and control socket.
     assert_eq!(left.len(), 4, "{left:?}");
     let [first, second] = both;
     server.child = if at == 0 { first } else { second };

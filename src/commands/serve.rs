@@ -19,7 +19,7 @@ use crate::pid_file::{PidFile, PidFileError};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::served::Served;
-use crate::server::{Ended, Inherited, Server, Sharing};
+use crate::server::{Ended, Inherited, Server, Sharing, StartError};
 use crate::status::Running;
 use crate::supervisor;
 use crate::takeover::Predecessor;
@@ -173,8 +173,9 @@ impl Start<'_> {
             }
             None => Sharing::Exclusive,
         };
+        let detached = self.starter.is_some();
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
         // From here to the opening nothing is left that usually fails: a predecessor loses its pid
         // file in this step.
         let own_files = OwnFiles::make(config, self.identity, self.predecessor.as_ref());
@@ -221,6 +222,18 @@ impl Start<'_> {
             file.remove();
         }
         Ok(ended)
+    }
+}
+
+/// In the background the exit codes are those of an init script.
+fn exit_of(error: &StartError, detached: bool) -> Exit {
+    match error {
+        StartError::Bind(error)
+            if detached && error.cause.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Denied
+        }
+        _ => Exit::Failed,
     }
 }
 

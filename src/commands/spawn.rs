@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::complain;
@@ -184,9 +183,7 @@ fn wait(child: &mut Child, time: Duration) -> Option<std::process::ExitStatus> {
 fn end(child: &mut Child) -> String {
     let pid = child.id();
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        if let Ok(raw) = i32::try_from(pid) {
-            let _ = kill(Pid::from_raw(raw), signal);
-        }
+        let _ = processes::send(pid, signal);
         if wait(child, END_TIME).is_some() {
             return "it was ended".into();
         }

@@ -1,6 +1,8 @@
 //! `flashpolicyd status`: whether the server runs, and what it says of itself. "Not running" is
 //! said only where nobody holds the pid file and nobody listens on its addresses.
 
+use std::io::ErrorKind;
+use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,12 +19,18 @@ use crate::text::{printable, reason};
 /// How long the server has for its answer; with what comes before, two seconds at the most.
 const ANSWER_TIME: Duration = Duration::from_millis(1300);
 
+/// How often it is looked where the server ends while it is asked, and the pause between.
+const LOOKS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What was found out.
 struct Answer {
     exit: ServiceExit,
     /// The sentence for it.
     sentence: String,
     status: Option<Status>,
+    /// The server closed the connection without an answer.
+    broke_off: bool,
 }
 
 /// The same as JSON.
@@ -38,11 +46,12 @@ struct Json<'a> {
 /// Tells how the server of this configuration is.
 pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, ServiceExit> {
     let place = Place::despite_mistakes(configured)?;
-    let answer = look(&place);
+    let answer = look_again(&place);
     let Answer {
         exit,
         sentence,
         status,
+        ..
     } = &answer;
     let shown = if json {
         let object = Json {
@@ -69,11 +78,25 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
     }
 }
 
+/// Looks anew where the server ended or was taken over while it was asked.
+fn look_again(place: &Place) -> Answer {
+    let mut answer = look(place);
+    for _ in 1..LOOKS {
+        if !answer.broke_off {
+            break;
+        }
+        thread::sleep(PAUSE);
+        answer = look(place);
+    }
+    answer
+}
+
 fn look(place: &Place) -> Answer {
     let unclear = |sentence: String| Answer {
         exit: ServiceExit::Denied,
         sentence,
         status: None,
+        broke_off: false,
     };
     match place.find() {
         Found::Server(server) => ask(server),
@@ -92,6 +115,7 @@ fn look(place: &Place) -> Answer {
                         "flashpolicyd is not running (nobody holds {pid_file}){note}"
                     ),
                     status: None,
+                    broke_off: false,
                 };
             }
             unclear(format!(
@@ -108,6 +132,7 @@ fn ask(server: Server) -> Answer {
         exit: ServiceExit::Denied,
         sentence: format!("flashpolicyd is there ({name}), but its state is unknown: {why}"),
         status: None,
+        broke_off: false,
     };
     if server.is_suspended() {
         return unclear(&format!("it does not answer{}", server.excuse()));
@@ -126,6 +151,7 @@ fn ask(server: Server) -> Answer {
                 exit: ServiceExit::Fine,
                 sentence: format!("flashpolicyd is running ({name}){former}"),
                 status: Some(*status),
+                broke_off: false,
             }
         }
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),
@@ -133,12 +159,15 @@ fn ask(server: Server) -> Answer {
         Err(error) => {
             let excuse = pid.map_or_else(String::new, processes::excuse);
             let time = ANSWER_TIME.as_secs_f64();
-            unclear(&match error.kind() {
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
-                    format!("it does not answer within {time} s{excuse}")
-                }
-                _ => format!("{}{excuse}", reason(&error)),
-            })
+            let late = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
+            let answer = unclear(&match late {
+                true => format!("it does not answer within {time} s{excuse}"),
+                false => format!("{}{excuse}", reason(&error)),
+            });
+            Answer {
+                broke_off: !late,
+                ..answer
+            }
         }
     }
 }

@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::running::{Found, Place, Server};
 use super::{complain, print};
@@ -100,11 +99,7 @@ fn stop(place: &Place, server: &Server) -> Result<ServiceExit, ServiceExit> {
 }
 
 fn signal(pid: u32, server: &Server) -> Result<(), ServiceExit> {
-    let Some(raw) = i32::try_from(pid).ok().filter(|raw| *raw > 1) else {
-        complain(&format!("process {pid} is no server"));
-        return Err(ServiceExit::Failed);
-    };
-    match kill(Pid::from_raw(raw), Signal::SIGTERM) {
+    match processes::send(pid, Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => {
             complain(&format!(

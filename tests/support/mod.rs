@@ -85,6 +85,15 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.unwrap().success(), "kill -{name} {pid}");
 }
 
+/// Ends processes that a test started, as far as they are still there.
+pub fn end(pids: &[u32]) {
+    for pid in pids {
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -KILL {pid} 2>/dev/null")])
+            .status();
+    }
+}
+
 /// The addresses that a server listens on, by its log.
 pub fn listening(log: &str) -> Vec<SocketAddr> {
     log.split("Listening on ")
@@ -455,12 +464,19 @@ pub fn is_root() -> bool {
 
 /// The binary where any user can execute it.
 pub fn copy_for_everybody() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("flashpolicyd-test-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = folder.join("flashpolicyd");
-    fs::copy(binary_path(), &copy).unwrap();
-    copy
+    static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let copy = COPY.get_or_init(|| {
+        let folder = std::env::temp_dir().join(format!("flashpolicyd-test-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let copy = folder.join("flashpolicyd");
+        // By a process of its own: a file that another test's child has open for writing, if only
+        // for a moment, cannot be executed.
+        let copied = Command::new("cp").arg(binary_path()).arg(&copy).status();
+        assert!(copied.unwrap().success());
+        copy
+    });
+    copy.clone()
 }
 
 /// A running `strace` of a server.
