@@ -24,8 +24,9 @@
 //! # Who knows what
 //! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
 //! and [`server::proxy`] are pure; only `server/connection.rs` reads from and writes to clients; only
-//! [`control`] knows signals; only [`logging`] knows log files and terminals. [`commands`] puts the
-//! parts together, a file for each command. [`probe`] is the other side: the player's.
+//! [`control`] knows signals; only [`logging`] knows log files and terminals. Whatever is opened by
+//! its name is opened by [`files`]: somebody else may have put a link or a FIFO there. [`commands`]
+//! puts the parts together, a file for each command. [`probe`] is the other side: the player's.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -187,6 +187,25 @@ fn a_log_in_the_users_own_folder_is_made_given_away_and_rotated() {
     assert!(log.with_extension("log.2").exists());
 }
 
+#[test]
+fn a_log_that_another_user_may_have_put_there_is_written_and_keeps_its_owner() {
+    if !support::is_root() {
+        return;
+    }
+    let hostile = Hostile::new();
+    let log = hostile.folder.path().join("theirs/x.log");
+    fs::rename(hostile.victim(), &log).unwrap();
+    let server = Setup::new()
+        .line("user = nobody")
+        .log_file(log.clone())
+        .start();
+    server.logged("keeps its owner: another user may have put it there");
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("Policy sent.");
+    let found = fs::metadata(&log).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o600));
+}
+
 /// Runs to the end, which has to come soon.
 fn soon(folder: &Path, arguments: &[&str]) -> Output {
     let since = Instant::now();
