@@ -33,7 +33,6 @@ flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
   --log-file FILE        the log, or 'none' (flashpolicy.log)
   --log-level LEVEL      error, warn, info or debug (info)
   --pid-file FILE        where to write the process id
-  --takeover             take the ports over from the server of the pid file
   -h, --help; -V, --version
 
   flashpolicyd --listen 127.0.0.1:8843       try it without root

@@ -18,16 +18,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The user to become; none: no change.
-    pub fn uid(&self) -> Option<u32> {
-        self.uid
-    }
-
     /// Whom the files belong to that the server goes on writing; none where that does not change.
     pub fn owner(&self) -> Option<Owner> {
         let Identity { uid, gid } = *self;
         let changes = uid.is_some() || gid.is_some();
         (changes && Uid::effective().is_root()).then_some(Owner { uid, gid })
+    }
+
+    /// The user to become; none: no change.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
     }
 }
 

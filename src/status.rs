@@ -204,13 +204,17 @@ impl Status {
 
     /// The files that it uses, for a sentence.
     pub fn files(&self) -> String {
-        let named = |file: &Option<String>, none: &str| {
+        let (configuration, log) = self.names();
+        format!("configuration {configuration}; log {log}")
+    }
+
+    fn names(&self) -> (String, String) {
+        let name = |file: &Option<String>, none: &str| {
             file.as_deref().map_or_else(|| none.to_string(), printable)
         };
-        format!(
-            "configuration {}; log {}",
-            named(&self.configuration, "built-in defaults"),
-            named(&self.log, "none")
+        (
+            name(&self.configuration, "built-in defaults"),
+            name(&self.log, "none"),
         )
     }
 }
@@ -251,14 +255,9 @@ impl fmt::Display for Status {
             }
             row("by", format!("{whose}{}", printable(&policy.source)))?;
         }
-        let file = |file: &Option<String>, none: &str| {
-            file.as_deref().map_or_else(|| none.to_string(), printable)
-        };
-        row(
-            "configuration",
-            file(&self.configuration, "built-in defaults"),
-        )?;
-        row("log", file(&self.log, "none"))?;
+        let (configuration, log) = self.names();
+        row("configuration", configuration)?;
+        row("log", log)?;
         if let Some(reload) = &self.last_reload {
             row(
                 "last reload",

@@ -174,11 +174,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        for pid in self.servers() {
-            let _ = Command::new("sh")
-                .args(["-c", &format!("kill -KILL {pid}")])
-                .status();
-        }
+        support::end(&self.servers());
     }
 }
 

@@ -173,11 +173,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        for pid in self.servers() {
-            let _ = Command::new("sh")
-                .args(["-c", &format!("kill -KILL {pid}")])
-                .status();
-        }
+        support::end(&self.servers());
     }
 }
 

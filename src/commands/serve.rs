@@ -176,11 +176,13 @@ impl Start<'_> {
         let detached = self.starter.is_some();
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
             .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
-        let predecessor = self.predecessor.as_ref().map(Predecessor::pid);
+        // From here to the opening nothing is left that usually fails: a predecessor loses its pid
+        // file in this step.
+        let own_files = OwnFiles::make(config, self.identity, self.predecessor.as_ref());
         let OwnFiles {
             pid_file,
             control_socket,
-        } = OwnFiles::make(config, self.identity, predecessor).map_err(failed)?;
+        } = own_files.map_err(failed)?;
         privileges::give_away(self.identity).map_err(failed)?;
         for warning in unfit_for_user(config, file.as_deref()) {
             log::warn!("{warning}.");
@@ -192,7 +194,6 @@ impl Start<'_> {
         }
         log::logger().flush();
         let server = server.open();
-        let pid_file = pid_file.map(Arc::new);
         let upkeep = Upkeep::start(
             self.reloader,
             running,
@@ -238,7 +239,7 @@ fn exit_of(error: &StartError, detached: bool) -> Exit {
 
 /// The files by which a running server is found.
 struct OwnFiles {
-    pid_file: Option<PidFile>,
+    pid_file: Option<Arc<PidFile>>,
     control_socket: Option<ControlSocket>,
 }
 
@@ -248,7 +249,7 @@ impl OwnFiles {
     fn make(
         config: &Config,
         identity: &Identity,
-        predecessor: Option<u32>,
+        predecessor: Option<&Predecessor>,
     ) -> Result<OwnFiles, String> {
         let Some(path) = &config.pid_file else {
             return Ok(OwnFiles {
@@ -256,15 +257,16 @@ impl OwnFiles {
                 control_socket: None,
             });
         };
-        let write = |made: Result<PidFile, PidFileError>| made.map_err(|error| error.to_string());
+        let said = |error: PidFileError| error.to_string();
         let (pid_file, mut control_socket) = match predecessor {
-            None => (
-                write(PidFile::write(path))?,
-                ControlSocket::bind(path, false)?,
-            ),
-            Some(process) => {
+            None => {
+                let pid_file = PidFile::write(path).map_err(said)?;
+                (pid_file, ControlSocket::bind(path, false)?)
+            }
+            Some(predecessor) => {
                 let control_socket = ControlSocket::bind(path, true)?;
-                (write(PidFile::replace(path, process))?, control_socket)
+                let pid_file = PidFile::replace(path, predecessor.pid()).map_err(said)?;
+                (pid_file, control_socket)
             }
         };
         if let Some(owner) = identity.owner() {
@@ -279,7 +281,7 @@ impl OwnFiles {
         }
         control_socket.put_in_place()?;
         Ok(OwnFiles {
-            pid_file: Some(pid_file),
+            pid_file: Some(Arc::new(pid_file)),
             control_socket: Some(control_socket),
         })
     }

@@ -72,7 +72,7 @@ impl Asked {
 }
 
 /// How long the server has for a status: its client waits two seconds for all.
-const STATUS_TIME: Duration = Duration::from_millis(1500);
+const STATUS_TIME: Duration = Duration::from_secs(1);
 
 /// How long the server has for a reload: a file system may be slow.
 const RELOAD_TIME: Duration = Duration::from_secs(60);

@@ -12,7 +12,8 @@ const OTHERS: usize = 24;
 /// How many connections there may be: what is configured, or what the limit of open files leaves.
 pub(super) fn max_connections(configured: usize, listeners: usize) -> usize {
     let limit = raise_limit();
-    let left = limit.saturating_sub(OTHERS + listeners).max(1);
+    // Each acceptor may hold one connection more for a moment, until another one has made room.
+    let left = limit.saturating_sub(OTHERS + 2 * listeners).max(1);
     let most = configured.min(left).min(MOST_SLOTS - 1);
     if most < configured {
         log::warn!(

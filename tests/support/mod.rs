@@ -85,6 +85,15 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.unwrap().success(), "kill -{name} {pid}");
 }
 
+/// Ends processes that a test started, as far as they are still there.
+pub fn end(pids: &[u32]) {
+    for pid in pids {
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -KILL {pid} 2>/dev/null")])
+            .status();
+    }
+}
+
 /// The addresses that a server listens on, by its log.
 pub fn listening(log: &str) -> Vec<SocketAddr> {
     log.split("Listening on ")
