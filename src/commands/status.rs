@@ -14,10 +14,14 @@ use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
 use crate::processes;
 use crate::status::Status;
+use crate::terminal;
 use crate::text::{printable, reason};
 
 /// How long the server has for its answer; with what comes before, two seconds at the most.
 const ANSWER_TIME: Duration = Duration::from_millis(1300);
+
+/// Where the second column of a status begins.
+const INDENT: usize = 17;
 
 /// How often it is looked where the server ends while it is asked, and the pause between.
 const LOOKS: usize = 3;
@@ -70,7 +74,9 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
         print(text + "\n")
     } else {
         let rows = status.as_ref().map(ToString::to_string).unwrap_or_default();
-        print(format!("{sentence}\n{rows}"))
+        let style = terminal::stdout();
+        let rows = rows.lines().map(|row| style.wrap(row, INDENT) + "\n");
+        print(format!("{sentence}\n{}", rows.collect::<String>()))
     };
     match ServiceExit::from(shown) {
         ServiceExit::Fine => Ok(*exit),
