@@ -46,6 +46,7 @@ pub mod control_socket;
 pub mod diagnostic;
 pub mod exit;
 pub mod files;
+pub mod help;
 pub mod ignore;
 pub mod inspect;
 pub mod json;

@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Action, Command, HELP, PROBE_HELP};
+use crate::cli::{Action, Command};
 use crate::config::{Config, Configured, Loaded};
 use crate::diagnostic;
 use crate::exit::{Exit, ServiceExit};
@@ -53,9 +53,7 @@ pub fn run(command: Command) -> ExitCode {
         } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
         Command::Probe(probe) => return probe::run(&probe).into(),
-        Command::ProbeHelp => print(PROBE_HELP),
-        Command::HelpOf(help) => print(help),
-        Command::Help => print(HELP),
+        Command::Help(page) => print(page.as_bytes()),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()
@@ -75,7 +73,7 @@ fn service(action: Action, configured: &Configured) -> ServiceExit {
 
 /// Says what is wrong with the command line.
 pub fn usage(error: &str) -> Exit {
-    complain(&format!("{error}\ntry: flashpolicyd --help"));
+    complain(&format!("{error}\ntry: flashpolicyd help"));
     Exit::Usage
 }
 

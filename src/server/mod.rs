@@ -214,6 +214,11 @@ impl Handle {
             stats: &self.service.context.stats,
             gauges: self.service.gauges(),
             log_lines_lost,
+            listeners: self
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.address, &endpoint.stats))
+                .collect(),
         }
     }
 
