@@ -16,8 +16,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::files::{self, Caller};
 use crate::ignore::Ignored;
 use crate::policy::{Code, DomainPattern, Fault, Grant, MetaPolicy, PortSet, MASTER_PORT};
-pub(crate) use crate::text::reason;
-use crate::text::{nearest, printable, quote, shown};
+use crate::text::{nearest, printable, quote, reason, shown};
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];

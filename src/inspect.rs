@@ -3,8 +3,8 @@
 
 use crate::config::{Config, CODES};
 use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::policies::{self, PolicyOrigin};
 use crate::policy::MASTER_PORT;
-use crate::served::{self, Source};
 
 /// A finding with one of [`CODES`]; without a cure, the one that the sentence ends with.
 pub fn found(
@@ -64,7 +64,7 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
     let meta = config.meta_policy?;
     let own = config.listen.iter();
     let mut ports = own
-        .filter(|listen| served::source_of(listen, config) == Source::Allow)
+        .filter(|listen| policies::origin_of(listen, config) == PolicyOrigin::Allow)
         .map(|listen| listen.players_port().unwrap_or(MASTER_PORT))
         .peekable();
     ports.peek()?;

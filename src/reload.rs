@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, Config, Configured, Loaded};
 use crate::inspect;
-use crate::served::{self, Served, Source};
+use crate::policies::{self, ConfiguredPolicy, PolicyOrigin};
 use crate::server::Policies;
 use crate::status::{self, Reload, ServedPolicy};
 
@@ -82,8 +82,10 @@ fn state_of(path: &Path) -> State {
 ///
 /// # Errors
 /// The policies, when one of them cannot be served.
-fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
-    let all = served::read_all(config);
+fn read_policies(
+    config: &Config,
+) -> Result<(Vec<ConfiguredPolicy>, Policies), Vec<ConfiguredPolicy>> {
+    let all = policies::read_all(config);
     let mut policies: Vec<Option<Arc<[u8]>>> = vec![None; config.listen.len()];
     for served in &all {
         let wire = served.on_the_wire();
@@ -100,22 +102,22 @@ fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
 }
 
 /// Logs what was found in a configuration and in the policies that are served.
-pub fn log_warnings(config: &Config, all: &[Served]) {
+pub fn log_warnings(config: &Config, all: &[ConfiguredPolicy]) {
     for line in warnings_of(config, all) {
         log::warn!("{line}");
     }
 }
 
-fn warnings_of(config: &Config, all: &[Served]) -> Vec<String> {
+fn warnings_of(config: &Config, all: &[ConfiguredPolicy]) -> Vec<String> {
     let (found, _) = config.ignore.sift(inspect::listeners(config));
     let found = found.iter().map(ToString::to_string);
     found.chain(findings_of(all)).collect()
 }
 
 /// What was found in policies that are served.
-fn findings_of(all: &[Served]) -> Vec<String> {
+fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
     let warnings = all.iter().map(|served| {
-        if served.source == Source::BuiltIn && served.ignored == 0 {
+        if served.origin == PolicyOrigin::BuiltIn && served.ignored == 0 {
             vec![
                 "No policy is configured: the built-in one lets content from anywhere connect to \
                  every port of this host. Set 'allow' or 'policy_file' to change that."
@@ -136,10 +138,10 @@ impl Reloader {
     pub fn start(
         configured: &Configured,
         loaded: &Loaded,
-    ) -> Result<(Reloader, Vec<Served>), Vec<Served>> {
+    ) -> Result<(Reloader, Vec<ConfiguredPolicy>), Vec<ConfiguredPolicy>> {
         let config = &loaded.config;
         let watched = watch_list(config);
-        let (all, serving) = policies(config)?;
+        let (all, serving) = read_policies(config)?;
         let reloader = Reloader {
             // The same file again and no other one: should it be gone, that is an error.
             configured: Configured {
@@ -251,7 +253,7 @@ impl Reloader {
         // The ports stay bound; what can change is what they serve.
         config.listen = self.listeners(&config);
         let watched = watch_list(&config);
-        let (all, policies) = policies(&config).map_err(|bad| {
+        let (all, policies) = read_policies(&config).map_err(|bad| {
             let mut lines = vec!["Reload failed; the last good policies go on:".to_string()];
             lines.extend(findings(&bad));
             lines
@@ -323,7 +325,7 @@ impl Reloader {
         if changed.is_empty() || !at_rest {
             return None;
         }
-        let read = policies(&self.config);
+        let read = read_policies(&self.config);
         if self.states() != states {
             return None;
         }
@@ -344,7 +346,7 @@ impl Reloader {
     fn take_over(
         &mut self,
         changed: &[String],
-        all: &[Served],
+        all: &[ConfiguredPolicy],
         policies: Policies,
     ) -> Option<Policies> {
         let complained = std::mem::take(&mut self.complained);
@@ -388,12 +390,14 @@ fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
 
 /// Whether any listener serves the policy that lets everything in because nothing is configured.
 fn is_built_in(config: &Config) -> bool {
-    let sources = config.listen.iter().map(|l| served::source_of(l, config));
-    sources.into_iter().any(|source| source == Source::BuiltIn)
+    let sources = config.listen.iter().map(|l| policies::origin_of(l, config));
+    sources
+        .into_iter()
+        .any(|source| source == PolicyOrigin::BuiltIn)
 }
 
 /// What was found in policies, with an end to each one's list.
-fn findings(all: &[Served]) -> Vec<String> {
+fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
         .flat_map(|served| first(served.lines()))
         .collect()

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
-use crate::config::reason;
 use crate::files::Place;
+use crate::text::reason;
 
 /// One event counter, shared by all threads.
 #[derive(Debug, Default)]

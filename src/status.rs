@@ -13,9 +13,9 @@ use time::format_description::well_known::Rfc3339;
 use time::UtcDateTime;
 
 use crate::config::Config;
+use crate::policies::ConfiguredPolicy;
 use crate::policy;
 use crate::processes;
-use crate::served::Served;
 use crate::stats::Snapshot;
 use crate::text::printable;
 
@@ -172,10 +172,10 @@ impl Running {
 }
 
 /// The policies in words, as [`Status::policies`] has them.
-pub fn describe(all: &[Served]) -> Vec<ServedPolicy> {
+pub fn describe(all: &[ConfiguredPolicy]) -> Vec<ServedPolicy> {
     all.iter()
         .map(|served| ServedPolicy {
-            source: served.source.name(),
+            source: served.origin.name(),
             listeners: served.listeners.clone(),
             words: at_most(served.policy().map(policy::words).unwrap_or_default()),
         })

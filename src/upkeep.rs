@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::reason;
 use crate::control_socket::{self, Asked, Reply, Request};
 use crate::logging::Logging;
-use crate::notify;
 use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
 use crate::stats::{Process, Snapshot};
 use crate::status::Running;
+use crate::systemd;
+use crate::text::reason;
 
 /// How often the file with the statistics is written.
 const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
@@ -174,7 +174,7 @@ impl Keeper {
 
     fn reload(&mut self) {
         self.logging.look();
-        notify::reloading();
+        systemd::reloading();
         if let Ok(Reloaded {
             policies: Some(policies),
             ..
@@ -182,7 +182,7 @@ impl Keeper {
         {
             self.server.set_policies(&policies);
         }
-        notify::ready();
+        systemd::ready();
     }
 
     fn snapshot(&self) -> Snapshot<'_> {

@@ -15,9 +15,9 @@ use crate::inspect::{self, found};
 use crate::json;
 use crate::logging;
 use crate::pid_file;
+use crate::policies;
 use crate::policy::{self, MAX_POLICY_BYTES};
 use crate::privileges;
-use crate::served;
 use crate::stats;
 use crate::terminal;
 use crate::text::{count, reason};
@@ -112,7 +112,7 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
     let mut found = own_files(config, loaded.file.as_deref());
     found.extend(inspect::listeners(config));
     let (mut findings, mut ignored) = config.ignore.sift(found);
-    let all = served::read_all(config);
+    let all = policies::read_all(config);
     for served in &all {
         ignored += served.ignored;
         let new = served.findings.iter().filter(|f| !findings.contains(f));
@@ -170,13 +170,13 @@ fn check_files(files: &[PathBuf], ignore: &Ignored) -> Checked {
     let mut findings = Vec::new();
     for file in files {
         let (name, bytes) = if file == Path::new("-") {
-            (served::STANDARD_INPUT.into(), standard_input())
+            (policies::STANDARD_INPUT.into(), standard_input())
         } else {
-            (file.display().to_string(), served::read_file(file))
+            (file.display().to_string(), policies::read_file(file))
         };
         match bytes {
             Ok(bytes) if config::looks_like_one(&bytes) => {
-                findings.push(served::a_configuration(&name));
+                findings.push(policies::a_configuration(&name));
             }
             Ok(bytes) => findings.extend(policy::read(&bytes, &[]).diagnostics(&name)),
             Err(error) => findings.push(Diagnostic::error(Place::whole(name), error, "")),

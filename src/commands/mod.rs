@@ -23,8 +23,8 @@ use crate::config::{Config, Configured, Loaded};
 use crate::diagnostic;
 use crate::exit::{Exit, ServiceExit};
 use crate::logging::{self, Rotation};
+use crate::policies::{self, ConfiguredPolicy};
 use crate::privileges;
-use crate::served::{self, Served};
 use crate::terminal;
 use crate::text::Colour;
 
@@ -107,15 +107,15 @@ fn load(configured: &Configured) -> Result<Loaded, Exit> {
 
 /// The configuration and its policies, all fit to be served; where something is not, that has been
 /// said.
-fn load_policies(configured: &Configured) -> Result<(Config, Vec<Served>), Exit> {
+fn load_policies(configured: &Configured) -> Result<(Config, Vec<ConfiguredPolicy>), Exit> {
     let config = load(configured)?.config;
     let all = read_policies(&config)?;
     Ok((config, all))
 }
 
 /// The policies of the configuration, all fit to be served; where one is not, that has been said.
-fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
-    let all = served::read_all(config);
+fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Exit> {
+    let all = policies::read_all(config);
     let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
     if unfit.is_empty() {
         return Ok(all);
@@ -142,7 +142,7 @@ fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
 }
 
 /// Shows on standard error what was found in a policy.
-fn complain_of(served: &Served) {
+fn complain_of(served: &ConfiguredPolicy) {
     let report = diagnostic::report(&served.findings, &terminal::stderr());
     let _ = io::stderr().write_all(report.as_bytes());
 }

@@ -10,18 +10,18 @@ use std::sync::Arc;
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
 use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
-use crate::control::{self, Control};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
-use crate::notify;
 use crate::pid_file::{PidFile, PidFileError};
+use crate::policies::ConfiguredPolicy;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
-use crate::served::Served;
 use crate::server::{Ended, Inherited, Server, Sharing, StartError};
+use crate::signals::{self, Control};
 use crate::status::Running;
 use crate::supervisor;
+use crate::systemd;
 use crate::takeover::Predecessor;
 use crate::text::reason;
 use crate::upkeep::Upkeep;
@@ -50,7 +50,7 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
     // Before anything that takes time: a signal must not find this process unprepared.
-    let control = match control::listen() {
+    let control = match signals::listen() {
         Ok(control) => control,
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
@@ -143,7 +143,7 @@ struct Start<'a> {
     inherited: Inherited,
     predecessor: Option<Predecessor>,
     reloader: Reloader,
-    all: &'a [Served],
+    all: &'a [ConfiguredPolicy],
     identity: &'a Identity,
     logging: &'a Logging,
     starter: Option<Starter>,
@@ -211,7 +211,7 @@ impl Start<'_> {
             predecessor.stop(config.timeout);
             self.logging.rotate_from_now(true);
         }
-        notify::ready();
+        systemd::ready();
         if let Some(starter) = &self.starter {
             starter.ready(&introduction);
         }

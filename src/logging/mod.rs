@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::config::reason;
 use crate::files::{Owner, Place};
+use crate::text::reason;
 use clock::Clock;
 use console::{Console, Stream};
 use file::LogFile;

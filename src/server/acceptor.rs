@@ -17,7 +17,7 @@ use super::limits::OnceASecond;
 use super::listener::{ignore_newcomers, Listener};
 use super::service::Service;
 use super::source::Source;
-use crate::config::reason;
+use crate::text::reason;
 
 /// How long an acceptor waits for a descriptor before it tries again, and after an error that it
 /// does not know.

@@ -7,7 +7,6 @@ mod connection;
 mod context;
 mod endpoint;
 mod fd_limit;
-mod inherited;
 mod intake;
 mod limits;
 mod listener;
@@ -16,6 +15,7 @@ pub mod proxy;
 pub mod request;
 mod service;
 mod slots;
+mod socket_activation;
 mod source;
 mod stop;
 mod tally;
@@ -31,16 +31,17 @@ use std::time::Duration;
 
 use threadpool::ThreadPool;
 
-use crate::config::{reason, Config};
+use crate::config::Config;
 use crate::stats::Snapshot;
+use crate::text::reason;
 use acceptor::Acceptor;
 use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
-pub use inherited::Inherited;
 pub use limits::{QUIET_LINES_AT_ONCE, QUIET_LINES_A_SECOND};
 pub use listener::{BindError, Sharing};
 use service::Service;
+pub use socket_activation::Inherited;
 pub use stop::Ended;
 
 /// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log

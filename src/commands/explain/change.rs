@@ -6,8 +6,8 @@ use crate::advice;
 use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
+use crate::policies::PolicyOrigin;
 use crate::policy::{self, others_count, Host, Origin, Player, PortSet, Sample, MASTER_PORT};
-use crate::served::Source;
 use crate::text::quote;
 
 /// What would let the denied connections through, with the line that it takes the place of.
@@ -44,7 +44,7 @@ pub(super) fn changes(
                 .is_some_and(|c| c.starts_with("allow = "))
         })
         .collect();
-    let from_lines = all.iter().all(|l| l.served.source == Source::Allow);
+    let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     for mut grant in advice::grants(wishes.iter()) {
         if is_sample {
             // The ports between those that were asked are meant, too.

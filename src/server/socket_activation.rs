@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use crate::config::reason;
+use crate::text::reason;
 
 /// The inherited sockets that nobody has claimed yet.
 #[derive(Debug, Default)]
