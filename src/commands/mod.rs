@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod first_run;
 mod policy;
 mod probe;
 mod reload;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
+use super::first_run;
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
 use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
@@ -17,9 +18,9 @@ use crate::pid_file::{PidFile, PidFileError};
 use crate::policies::ConfiguredPolicy;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
-use crate::server::{Ended, Inherited, Server, Sharing, StartError};
+use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
 use crate::signals::{self, Control};
-use crate::status::Running;
+use crate::status::{self, Running};
 use crate::supervisor;
 use crate::systemd;
 use crate::takeover::Predecessor;
@@ -43,6 +44,9 @@ impl Failure {
 
 /// Serves until it is told to stop.
 pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
+    if server::is_one_connection() {
+        return fail(&Failure::new(Exit::Usage, server::NOT_BY_INETD));
+    }
     let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
     let inherited = match Inherited::take() {
@@ -79,7 +83,14 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
     };
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
-    let logging = match start_logging(&loaded.config, &identity, starter.as_ref(), rotates) {
+    let introduces = loaded.file.is_none() && starter.is_none() && io::stdout().is_terminal();
+    let logging = match start_logging(
+        &loaded.config,
+        &identity,
+        starter.as_ref(),
+        rotates,
+        introduces,
+    ) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -189,10 +200,13 @@ impl Start<'_> {
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
+        let served = status::describe(self.all);
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
+        self.logging
+            .introduce(&first_run::introduction(&introduction, &served));
         let server = server.open();
         let upkeep = Upkeep::start(
             self.reloader,
@@ -292,6 +306,7 @@ fn start_logging(
     identity: &Identity,
     starter: Option<&Starter>,
     rotates: bool,
+    introduces: bool,
 ) -> Result<Logging, Failure> {
     let console = match config.log_console {
         Console::Auto => io::stdout().is_terminal(),
@@ -304,6 +319,7 @@ fn start_logging(
         rotates,
         owner: identity.owner(),
         console,
+        holds_console: introduces && config.log_console == Console::Auto,
         level: config.log_level,
         echo: starter.map(Starter::echo),
     })
