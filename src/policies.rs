@@ -118,8 +118,8 @@ impl ConfiguredPolicy {
 /// Reads every policy of the configuration, each once, in the order of the listeners.
 pub fn read_all(config: &Config) -> Vec<ConfiguredPolicy> {
     let mut parts: Vec<(PolicyOrigin, bool, Vec<usize>)> = Vec::new();
-    for (index, listen) in config.listen.iter().enumerate() {
-        let origin = origin_of(listen, config);
+    for (index, listen) in config.startup.listen.iter().enumerate() {
+        let origin = origin_of(index, config);
         let controls = origin == PolicyOrigin::Allow && controls(config, listen);
         let known = parts
             .iter_mut()
@@ -139,7 +139,7 @@ pub fn read_all(config: &Config) -> Vec<ConfiguredPolicy> {
 /// other policy it counts for nothing, and Lightspark drops the whole file over it (rule book 7).
 fn controls(config: &Config, listen: &Listen) -> bool {
     let master = matches!(listen.players_port(), None | Some(MASTER_PORT));
-    config.meta_policy.is_some() && master
+    config.live.meta_policy.is_some() && master
 }
 
 fn read_one(
@@ -150,7 +150,7 @@ fn read_one(
 ) -> ConfiguredPolicy {
     let ports: Vec<u16> = listeners
         .iter()
-        .filter_map(|&index| config.listen.get(index)?.players_port())
+        .filter_map(|&index| config.startup.listen.get(index)?.players_port())
         .collect();
     let mut served = ConfiguredPolicy {
         origin,
@@ -166,8 +166,8 @@ fn read_one(
         PolicyOrigin::Allow | PolicyOrigin::BuiltIn => {
             served.lines.clone_from(&config.written.allow);
             let policy = Policy {
-                meta: config.meta_policy.filter(|_| controls),
-                grants: config.allow.clone(),
+                meta: config.live.meta_policy.filter(|_| controls),
+                grants: config.live.allow.clone(),
             };
             Ok(policy::render(&policy::for_every_player(&policy)).into_bytes())
         }
@@ -187,7 +187,7 @@ fn read_one(
             found
         }
     };
-    (served.findings, served.ignored) = config.ignore.sift(findings);
+    (served.findings, served.ignored) = config.live.ignore.sift(findings);
     served
 }
 
@@ -206,12 +206,14 @@ pub fn a_configuration(name: &str) -> Diagnostic {
     )
 }
 
-/// Where a listener's policy comes from: its own file, else what the configuration says for all.
-pub fn origin_of(listen: &Listen, config: &Config) -> PolicyOrigin {
-    let nothing_said = config.written.allow.is_empty() && config.meta_policy.is_none();
-    match listen.policy_file.as_ref().or(config.policy_file.as_ref()) {
-        Some(path) => PolicyOrigin::File(path.clone()),
-        None if nothing_said && config.allow == [DEFAULT_ALLOW] => PolicyOrigin::BuiltIn,
+/// Where the policy of a listener comes from, by the listener's index: its own file, else what the
+/// configuration says for all.
+pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
+    let live = &config.live;
+    let nothing_said = config.written.allow.is_empty() && live.meta_policy.is_none();
+    match config.policy_file_of(listener) {
+        Some(path) => PolicyOrigin::File(path.to_owned()),
+        None if nothing_said && live.allow == [DEFAULT_ALLOW] => PolicyOrigin::BuiltIn,
         None => PolicyOrigin::Allow,
     }
 }
@@ -244,7 +246,7 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
             (Some(line), _) if !about_all => part_of(line, finding.code),
             _ => Place::whole(name),
         };
-        let (cause, cure) = in_words_of_lines(finding, config.allow.get(grant));
+        let (cause, cure) = in_words_of_lines(finding, config.live.allow.get(grant));
         found.push(Diagnostic {
             code: Some(finding.code.as_str()),
             severity: finding.code.severity(),

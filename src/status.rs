@@ -119,7 +119,7 @@ impl Running {
     pub fn begin(config: &Config, bound: &[SocketAddr], file: Option<&Path>) -> Running {
         let listeners = bound
             .iter()
-            .zip(&config.listen)
+            .zip(&config.startup.listen)
             .map(|(address, listen)| Listener {
                 address: address.to_string(),
                 proxy: listen.proxy,
@@ -130,7 +130,7 @@ impl Running {
             since: stamp(SystemTime::now()),
             listeners: listeners.collect(),
             configuration: file.map(absolute),
-            log: config.log_file.as_deref().map(absolute),
+            log: config.startup.log_file.as_deref().map(absolute),
         }
     }
 

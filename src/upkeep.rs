@@ -141,7 +141,7 @@ impl Keeper {
             self.log_looked_at = Instant::now();
             self.logging.look();
         }
-        let every = self.reloader.config().stats_interval;
+        let every = self.reloader.config().live.stats_interval;
         if !every.is_zero() && self.line_written.elapsed() >= every {
             self.line_written = Instant::now();
             log::info!("Statistics: {}.", self.snapshot());
@@ -201,7 +201,7 @@ impl Keeper {
     }
 
     fn write_file(&mut self) {
-        let Some(path) = self.reloader.config().stats_file.clone() else {
+        let Some(path) = self.reloader.config().startup.stats_file.clone() else {
             return;
         };
         self.file_written = Some(Instant::now());

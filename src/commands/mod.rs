@@ -128,15 +128,15 @@ fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Exit> {
 /// When the log of this configuration is rotated.
 fn rotation_of(config: &Config) -> Rotation {
     Rotation {
-        max_size: config.log_max_size,
-        keep: config.log_keep,
+        max_size: config.startup.log_max_size,
+        keep: config.startup.log_keep,
     }
 }
 
 /// What a server with the rights of this process cannot do later: read its files again, rotate its
 /// log. `file` is the configuration.
 fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let log = config.log_file.as_deref();
+    let log = config.startup.log_file.as_deref();
     let mut warnings = privileges::unreadable(config, file);
     warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
     warnings

@@ -92,7 +92,7 @@ fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
     let wire = served.on_the_wire().unwrap_or_default();
     let policy = served.policy();
     let listeners = served.listeners.iter();
-    let listeners = listeners.filter_map(|&index| config.listen.get(index));
+    let listeners = listeners.filter_map(|&index| config.startup.listen.get(index));
     let grants = policy.map_or(&[][..], |policy| &policy.grants).iter();
     Shown {
         name: served.origin.name(),
@@ -120,7 +120,7 @@ fn listeners(served: &ConfiguredPolicy, config: &Config) -> String {
     let addresses: Vec<_> = served
         .listeners
         .iter()
-        .filter_map(|&index| config.listen.get(index))
+        .filter_map(|&index| config.startup.listen.get(index))
         .map(|listen| listen.address.to_string())
         .collect();
     format!("{} ({})", addresses.join(", "), served.origin.name())

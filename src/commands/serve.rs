@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::first_run;
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
-use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
+use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
@@ -140,7 +140,7 @@ fn find_predecessor(
     if !takeover {
         return Ok(None);
     }
-    let pid_file = config.pid_file.as_deref().ok_or_else(|| {
+    let pid_file = config.startup.pid_file.as_deref().ok_or_else(|| {
         let message = "--takeover finds the running server by its pid file; set 'pid_file'";
         Failure::new(Exit::Usage, message)
     })?;
@@ -222,7 +222,7 @@ impl Start<'_> {
             .transpose()
             .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
         if let Some(predecessor) = &mut self.predecessor {
-            predecessor.stop(config.timeout);
+            predecessor.stop(config.startup.timeout);
             self.logging.rotate_from_now(true);
         }
         systemd::ready();
@@ -265,7 +265,7 @@ impl OwnFiles {
         identity: &Identity,
         predecessor: Option<&Predecessor>,
     ) -> Result<OwnFiles, String> {
-        let Some(path) = &config.pid_file else {
+        let Some(path) = &config.startup.pid_file else {
             return Ok(OwnFiles {
                 pid_file: None,
                 control_socket: None,
@@ -308,23 +308,27 @@ fn start_logging(
     rotates: bool,
     introduces: bool,
 ) -> Result<Logging, Failure> {
-    let console = match config.log_console {
-        Console::Auto => io::stdout().is_terminal(),
-        Console::Yes => true,
-        Console::No => false,
+    let console = match config.startup.log_console {
+        LogConsole::Auto => io::stdout().is_terminal(),
+        LogConsole::Yes => true,
+        LogConsole::No => false,
     };
     Logging::start(logging::Settings {
-        file: config.log_file.as_deref(),
+        file: config.startup.log_file.as_deref(),
         rotation: super::rotation_of(config),
         rotates,
         owner: identity.owner(),
         console,
-        holds_console: introduces && config.log_console == Console::Auto,
-        level: config.log_level,
+        holds_console: introduces && config.startup.log_console == LogConsole::Auto,
+        level: config.live.log_level,
         echo: starter.map(Starter::echo),
     })
     .map_err(|error| {
-        let file = config.log_file.as_deref().unwrap_or(Path::new("none"));
+        let file = config
+            .startup
+            .log_file
+            .as_deref()
+            .unwrap_or(Path::new("none"));
         Failure::new(Exit::Usage, logging::cannot_append(file, &error))
     })
 }

@@ -107,11 +107,11 @@ impl Server {
         sharing: Sharing,
         policies: &Policies,
     ) -> Result<Server, StartError> {
-        let bound = listener::bind_all(&config.listen, inherited, sharing);
+        let bound = listener::bind_all(&config.startup.listen, inherited, sharing);
         let bound = bound.map_err(StartError::Bind)?;
-        let limit = fd_limit::max_connections(config.max_connections, bound.len());
-        let pool = start_pool(config.workers)?;
-        let context = Context::new(config.timeout);
+        let limit = fd_limit::max_connections(config.startup.max_connections, bound.len());
+        let pool = start_pool(config.startup.workers)?;
+        let context = Context::new(config.startup.timeout);
         let service = Service::new(context, limit, pool).map_err(StartError::Poller)?;
         let service = Arc::new(service);
         let poller = Arc::clone(&service);
@@ -119,7 +119,9 @@ impl Server {
         let inherited = bound.iter().any(|listener| listener.inherited);
         let mut gate = Gate(Vec::new());
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
-        for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
+        for ((listener, listen), policy) in
+            bound.into_iter().zip(&config.startup.listen).zip(policies)
+        {
             let address = listener.socket.local_addr().unwrap_or(listen.address);
             let endpoint = Arc::new(Endpoint::new(address, listen.proxy, Arc::clone(policy)));
             endpoints.push(Arc::clone(&endpoint));

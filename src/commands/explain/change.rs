@@ -51,11 +51,11 @@ pub(super) fn changes(
             grant.ports = asked.ports.clone();
         }
         let mut change = advice::allow(&grant);
-        let extended = config.allow.iter().position(|known| {
+        let extended = config.live.allow.iter().position(|known| {
             known.domain == grant.domain && known.secure == grant.secure && from_lines
         });
-        let line =
-            extended.and_then(|at| Some((config.allow.get(at)?, config.written.allow.get(at)?)));
+        let line = extended
+            .and_then(|at| Some((config.live.allow.get(at)?, config.written.allow.get(at)?)));
         if let Some((known, place)) = line {
             let ports = format!("{},{}", known.ports, grant.ports);
             if let Ok(ports) = PortSet::parse(&ports) {
@@ -124,7 +124,7 @@ pub(super) fn notes(
         notes.push(more.into());
     }
     if let Some(loopback) = inspect::loopback_only(config) {
-        if !config.ignore.has("loopback-only") {
+        if !config.live.ignore.has("loopback-only") {
             notes.push(format!("{}; {}.", loopback.cause, loopback.cure));
         }
     }

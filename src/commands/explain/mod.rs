@@ -149,7 +149,7 @@ fn locations<'a>(config: &Config, all: &'a [ConfiguredPolicy]) -> Vec<Location<'
         let mut ports: Vec<_> = served
             .listeners
             .iter()
-            .filter_map(|&index| config.listen.get(index))
+            .filter_map(|&index| config.startup.listen.get(index))
             .filter_map(Listen::players_port)
             .collect();
         ports.sort_unstable();
