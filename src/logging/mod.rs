@@ -31,6 +31,9 @@ use writer::Writer;
 /// file system costs this much and no more.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 
+/// How long the totals wait for the lines before them, which may be lost and counted.
+const LAST_COUNT: Duration = Duration::from_secs(1);
+
 /// Where the log goes and how much of it.
 pub struct Settings<'a> {
     /// The shared log file, appended to; none: no file. `/dev/stdout` and `/dev/stderr` are the
@@ -194,6 +197,15 @@ impl Logging {
     pub fn look(&self) {
         for queue in self.queues.iter() {
             queue.look();
+        }
+    }
+
+    /// Has the lines so far written, waiting one second at most: what is lost of them is counted
+    /// then.
+    pub fn wait_until_written(&self) {
+        let deadline = Instant::now() + LAST_COUNT;
+        for queue in self.queues.iter() {
+            queue.wait_until_written(deadline);
         }
     }
 
