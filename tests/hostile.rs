@@ -165,7 +165,7 @@ fn a_slow_client_elsewhere_keeps_its_three_seconds_while_an_attacker_is_evicted(
 #[test]
 fn nobody_is_evicted_while_a_place_is_free() {
     let _alone = alone();
-    let mut server = with_places(9).line("timeout = 1").start();
+    let mut server = with_places(20).line("timeout = 1").start();
     let silent: Vec<_> = (0..7).map(|_| server.connect()).collect();
     while silent[6].since.elapsed() < Duration::from_millis(700) {
         assert_eq!(server.ask(), BUILT_IN);
