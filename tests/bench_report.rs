@@ -2,7 +2,7 @@
 
 #[path = "bench/speed/plot.rs"]
 mod plot;
-#[path = "bench/speed/results.rs"]
+#[path = "bench/results.rs"]
 mod results;
 
 use std::fs;

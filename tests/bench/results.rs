@@ -3,6 +3,7 @@
 //! Experiments take long, so a part of them can be measured again: a chart or table replaces the
 //! one with the same id and leaves the others, bit for bit. Nothing here measures or draws, and
 //! no number is rounded before it is shown.
+#![allow(dead_code)]
 
 use std::fmt;
 use std::fs;
