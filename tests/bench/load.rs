@@ -55,6 +55,20 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// their lateness counts as latency.
 const MOST_AT_ONCE: usize = 8192;
 
+/// Runs all of them at the same time, each to its end; what became of each one's clients.
+pub fn run_together(loads: &[Load<'_>]) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let running: Vec<_> = loads
+            .iter()
+            .map(|load| scope.spawn(|| load.run()))
+            .collect();
+        let outcomes = running.into_iter().map(|load| load.join());
+        outcomes
+            .map(|outcome| outcome.expect("a load ends by itself"))
+            .collect()
+    })
+}
+
 impl Load<'_> {
     /// Runs it to its end.
     pub fn run(&self) -> Outcome {

@@ -83,4 +83,10 @@ impl Outcome {
     pub fn percent_answered(&self) -> f64 {
         100.0 * self.answered as f64 / self.asked as f64
     }
+
+    /// How many of a hundred clients got their answer within this time from speaking.
+    pub fn percent_within(&self, time: Duration) -> f64 {
+        let count = self.latency.count_between(0, time.as_nanos() as u64);
+        100.0 * count as f64 / self.asked as f64
+    }
 }

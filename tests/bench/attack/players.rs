@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack::Sources;
-use crate::load::{Load, Pace};
+use crate::load::{run_together, Load, Pace};
 use crate::outcome::Outcome;
 use crate::support::BUILT_IN;
 
@@ -43,13 +43,13 @@ impl Players {
     fn load<'a>(
         &self,
         to: SocketAddr,
-        group: usize,
+        group: u8,
         lasts: Duration,
         stop: Option<&'a AtomicBool>,
     ) -> Load<'a> {
         Load {
             to,
-            from: Sources::v4([127, 100 + group as u8, 0, 1], self.addresses),
+            from: Sources::v4([127, 100 + group, 0, 1], self.addresses),
             pace: Pace::PerSecond(self.per_second),
             speaks_after: self.late,
             lasts,
@@ -62,17 +62,11 @@ impl Players {
 
 /// Has all groups come for this time; what each met with.
 pub fn come(groups: &[Players], to: SocketAddr, lasts: Duration) -> Vec<Outcome> {
-    thread::scope(|scope| {
-        let loads: Vec<_> = groups
-            .iter()
-            .enumerate()
-            .map(|(group, players)| scope.spawn(move || players.load(to, group, lasts, None).run()))
-            .collect();
-        let outcomes = loads.into_iter().map(|load| load.join());
-        outcomes
-            .map(|outcome| outcome.expect("a load ends by itself"))
-            .collect()
-    })
+    let loads: Vec<_> = (0..)
+        .zip(groups)
+        .map(|(group, players)| players.load(to, group, lasts, None))
+        .collect();
+    run_together(&loads)
 }
 
 /// Has all groups come while something happens; what all of them met with.
@@ -83,21 +77,17 @@ pub fn come_while(
     happening: impl FnOnce(&AtomicBool),
 ) -> Outcome {
     let stop = AtomicBool::new(false);
-    let mut sum = Outcome::default();
-    thread::scope(|scope| {
-        let loads: Vec<_> = groups
-            .iter()
-            .enumerate()
-            .map(|(group, players)| {
-                let load = players.load(to, group, at_most, Some(&stop));
-                scope.spawn(move || load.run())
-            })
-            .collect();
+    let loads: Vec<_> = (0..)
+        .zip(groups)
+        .map(|(group, players)| players.load(to, group, at_most, Some(&stop)))
+        .collect();
+    let outcomes = thread::scope(|scope| {
+        let running = scope.spawn(|| run_together(&loads));
         happening(&stop);
         stop.store(true, Relaxed);
-        for load in loads {
-            sum.add(&load.join().expect("a load ends by itself"));
-        }
+        running.join().expect("loads end by themselves")
     });
+    let mut sum = Outcome::default();
+    outcomes.iter().for_each(|outcome| sum.add(outcome));
     sum
 }

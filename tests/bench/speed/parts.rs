@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::attack::{Attack, Kind, Plan, Sources};
 use crate::bench::{axis, Bench, Contestant, Curves};
-use crate::load::{Load, Pace, PATIENCE};
+use crate::load::{run_together, Load, Pace, PATIENCE};
 use crate::measure::{resident, Measured};
 use crate::outcome::Outcome;
 use crate::peers;
@@ -36,6 +36,7 @@ const CLIENTS: usize = 32;
 
 /// Clients come from these; an attack comes from others.
 const PLAYERS: [u8; 4] = [127, 100, 0, 1];
+const LATE_PLAYERS: [u8; 4] = [127, 101, 0, 1];
 const PLAYERS_ADDRESSES: u32 = 1_000;
 const ATTACKER: [u8; 4] = [127, 10, 0, 1];
 
@@ -263,12 +264,15 @@ fn silent(bench: &mut Bench) {
     bench.chart("silent", title, x, y, slow);
 }
 
-/// How many players are served that speak a second after they have connected.
+/// Players of whom half speak a second after they have connected: how many of all are answered as
+/// soon as they speak. A server whose threads wait for the late ones keeps the others waiting.
 fn late(bench: &mut Bench) {
-    let mut served = Curves::default();
+    const SOON: Duration = Duration::from_millis(100);
+    let mut soon = Curves::default();
+    let mut rows = Vec::new();
     let mut servers = peers::all();
     servers.retain(|server| ["ours", "gevent"].contains(&server.key));
-    servers.insert(1, peers::plain_pool());
+    servers.push(peers::plain_pool());
     servers.retain(|server| bench.wants(server));
     for per_second in [100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0] {
         for server in &servers {
@@ -276,25 +280,42 @@ fn late(bench: &mut Bench) {
             let Some(running) = bench.start(server, built_in()) else {
                 continue;
             };
-            let load = Load {
-                from: Sources::v4(PLAYERS, 2_000),
-                speaks_after: Duration::from_secs(1),
+            let pace = Pace::PerSecond(per_second / 2.0);
+            let at_once = Load {
                 patience: Duration::from_secs(3),
-                ..load(
-                    running.address(),
-                    Pace::PerSecond(per_second),
-                    Duration::from_secs(4),
-                )
+                ..load(running.address(), pace, Duration::from_secs(4))
             };
+            let late = Load {
+                from: Sources::v4(LATE_PLAYERS, PLAYERS_ADDRESSES),
+                speaks_after: Duration::from_secs(1),
+                ..at_once.clone()
+            };
+            let mut outcome = Outcome::default();
+            for half in run_together(&[at_once, late]) {
+                outcome.add(&half);
+            }
             // Not among the failures: those that are not served are what is looked for.
-            let outcome = Measured::of(&running, &load).outcome;
-            served.add(server.label, per_second, outcome.percent_answered());
+            soon.add(server.label, per_second, outcome.percent_within(SOON));
+            let mut row = vec![number(per_second, 0), server.label.to_owned()];
+            row.push(format!("{:.0} %", outcome.percent_answered()));
+            row.push(format!("{:.0} %", outcome.percent_within(SOON)));
+            row.extend([0.5, 0.99].map(|part| milliseconds(outcome.micros(part))));
+            rows.push(row);
         }
     }
+    let heads = [
+        "players a second",
+        "server",
+        "answered",
+        "within 100 ms",
+        "half within",
+        "99 % within",
+    ];
+    bench.table("late", &heads, rows);
     let x = axis("players a second", Scale::Log10);
-    let y = axis("% served", Scale::Linear);
-    let title = "Players that speak a second late";
-    bench.chart("late", title, x, y, served);
+    let y = axis("% answered within 100 ms of speaking", Scale::Linear);
+    let title = "Players of whom half speak a second late";
+    bench.chart("late", title, x, y, soon);
 }
 
 /// An attack that holds nearly all its connections by now, or has had time enough for it.
