@@ -226,6 +226,12 @@ fn run(
         let name = format!("{name}; players {}", players.name);
         report.row(&name, Some(rate), outcome, Some(cost), promise);
     }
+    // What was not measured is not kept.
+    if let Some(meant) = crowd.per_second.filter(|meant| rate < meant * 0.9) {
+        let rate = number(rate, 0);
+        let how = format!("the attackers reached {rate} of {meant}/s: the machine is too slow");
+        report.breaks(name, &how);
+    }
 }
 
 /// What each group met with, the attack's connections a second, and the cost while players came.

@@ -90,7 +90,9 @@ fn main() {
         run(&mut bench);
     }
     let failures = bench.failures();
-    println!("\n{}", failures.markdown());
+    if !failures.rows.is_empty() {
+        println!("\n{}", failures.markdown());
+    }
     if everything {
         bench.results.put_table(failures);
     }
