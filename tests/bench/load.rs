@@ -48,6 +48,9 @@ pub struct Load<'a> {
 /// on, so that no server has to wait for its clients.
 const THREADS: usize = 2;
 
+/// How long Flash Player waits for its policy.
+pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The patience of clients where only speed is looked for.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 

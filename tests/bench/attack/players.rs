@@ -7,12 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack::Sources;
-use crate::load::{run_together, Load, Pace};
+use crate::load::{run_together, Load, Pace, PLAYERS_PATIENCE};
 use crate::outcome::Outcome;
 use crate::support::BUILT_IN;
-
-/// How long Flash Player waits for its policy.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A group of players.
 #[derive(Clone, Copy)]
@@ -54,7 +51,7 @@ impl Players {
             speaks_after: self.late,
             lasts,
             stop,
-            patience: PATIENCE,
+            patience: PLAYERS_PATIENCE,
             answer: BUILT_IN,
         }
     }

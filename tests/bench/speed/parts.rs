@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::attack::{Attack, Kind, Plan, Sources};
 use crate::bench::{axis, Bench, Contestant, Curves};
-use crate::load::{run_together, Load, Pace, PATIENCE};
+use crate::load::{run_together, Load, Pace, PATIENCE, PLAYERS_PATIENCE};
 use crate::measure::{resident, Measured};
 use crate::outcome::Outcome;
 use crate::peers;
@@ -117,7 +117,7 @@ fn summary(bench: &mut Bench) {
 fn clients(bench: &mut Bench) {
     let contestants = bench.start_all(built_in());
     let mut curves = Default::default();
-    for clients in [1, 4, 16, 32, 64, 128, 256, 1024] {
+    for clients in [1, 4, 16, 32, 128, 256, 1024] {
         rate_and_cost(
             bench,
             &contestants,
@@ -235,6 +235,7 @@ fn silent(bench: &mut Bench) {
             let attack = (connections > 0).then(|| silent_attack(to, connections));
             let load = Load {
                 speaks_after: FAR_AWAY,
+                patience: PLAYERS_PATIENCE,
                 ..load(to, Pace::PerSecond(100.0), Duration::from_secs(4))
             };
             let Measured { outcome, cpu } = Measured::of(&running, &load);
@@ -282,7 +283,7 @@ fn late(bench: &mut Bench) {
             };
             let pace = Pace::PerSecond(per_second / 2.0);
             let at_once = Load {
-                patience: Duration::from_secs(3),
+                patience: PLAYERS_PATIENCE,
                 ..load(running.address(), pace, Duration::from_secs(4))
             };
             let late = Load {
