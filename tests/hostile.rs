@@ -1,5 +1,5 @@
 //! Hostile clients and a failing host: it goes on answering. The attacks are small here;
-//! `tests/bench/attack.rs` measures large ones.
+//! `tests/bench/attack` measures large ones.
 
 #[path = "support/attack.rs"]
 mod attack;
