@@ -1,7 +1,7 @@
 //! `flashpolicyd explain`: would a player let a SWF from here connect to there? It asks the
 //! configuration, not a server.
 //!
-//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`story`]'s.
+//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`mod@story`]'s.
 
 mod change;
 mod story;
