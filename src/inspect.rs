@@ -3,8 +3,8 @@
 
 use crate::config::{Config, CODES};
 use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::policies::{self, PolicyOrigin};
 use crate::policy::MASTER_PORT;
-use crate::served::{self, Source};
 
 /// A finding with one of [`CODES`]; without a cure, the one that the sentence ends with.
 pub fn found(
@@ -39,16 +39,16 @@ pub fn listeners(config: &Config) -> Vec<Diagnostic> {
 /// load balancer may well be on the same host.
 pub fn loopback_only(config: &Config) -> Option<Diagnostic> {
     let here = |listen: &crate::config::Listen| listen.address.ip().is_loopback() && !listen.proxy;
-    if !config.listen.iter().all(here) {
+    if !config.startup.listen.iter().all(here) {
         return None;
     }
-    let first = config.listen.first()?;
+    let first = config.startup.listen.first()?;
     let place = config.written.listen.first().cloned();
     let port = match first.address.port() {
         0 => MASTER_PORT,
         port => port,
     };
-    let what = match config.listen.len() {
+    let what = match config.startup.listen.len() {
         1 => format!("{} is a loopback address", first.address),
         _ => "every listener is on a loopback address".into(),
     };
@@ -61,11 +61,11 @@ pub fn loopback_only(config: &Config) -> Option<Diagnostic> {
 }
 
 fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
-    let meta = config.meta_policy?;
-    let own = config.listen.iter();
+    let meta = config.live.meta_policy?;
+    let own = config.startup.listen.iter().enumerate();
     let mut ports = own
-        .filter(|listen| served::source_of(listen, config) == Source::Allow)
-        .map(|listen| listen.players_port().unwrap_or(MASTER_PORT))
+        .filter(|(index, _)| policies::origin_of(*index, config) == PolicyOrigin::Allow)
+        .map(|(_, listen)| listen.players_port().unwrap_or(MASTER_PORT))
         .peekable();
     ports.peek()?;
     if ports.any(|port| port == MASTER_PORT) {

@@ -18,13 +18,13 @@
 //! Every step leaves its line in the log; `logging` never makes a worker wait for that.
 //!
 //! # The threads beside them
-//! The main thread is the [`supervisor`]: it takes control messages and stops the server. [`control`]
+//! The main thread is the [`supervisor`]: it takes control messages and stops the server. [`signals`]
 //! has one for signals, [`upkeep`] one for everything with files, `logging` one for each target.
 //!
 //! # Who knows what
 //! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
 //! and [`server::proxy`] are pure; only `server/connection.rs` reads from and writes to clients; only
-//! [`control`] knows signals; only [`logging`] knows log files and terminals. Whatever is opened by
+//! [`signals`] knows signals; only [`logging`] knows log files and terminals. Whatever is opened by
 //! its name is opened by [`files`]: somebody else may have put a link or a FIFO there. [`commands`]
 //! puts the parts together, a file for each command. [`probe`] is the other side: the player's.
 //!
@@ -41,28 +41,29 @@ mod allow;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod control;
 pub mod control_socket;
 pub mod diagnostic;
 pub mod exit;
 pub mod files;
+pub mod help;
 pub mod ignore;
 pub mod inspect;
 pub mod json;
 pub mod listening;
 pub mod logging;
-pub mod notify;
 pub mod pid_file;
+pub mod policies;
 pub mod policy;
 pub mod privileges;
 pub mod probe;
 pub mod processes;
 pub mod reload;
-pub mod served;
 pub mod server;
+pub mod signals;
 pub mod stats;
 pub mod status;
 pub mod supervisor;
+pub mod systemd;
 pub mod takeover;
 mod terminal;
 pub mod text;

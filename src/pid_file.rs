@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
-use crate::config::reason;
 use crate::files::{give_away, whole_file, Owner, Place};
+use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;

@@ -90,11 +90,11 @@ pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result
 /// What is not there.
 pub fn look_up(config: &Config) -> Result<Identity, String> {
     let mut identity = Identity::default();
-    if let Some(user) = &config.user {
+    if let Some(user) = &config.startup.user {
         let number = user.parse().ok();
         let known = find("/etc/passwd", [2, 3], |name, _| name == user)
             .or_else(|| find("/etc/passwd", [2, 3], |_, [uid, _]| Some(uid) == number));
-        identity = match (known, number, &config.group) {
+        identity = match (known, number, &config.startup.group) {
             (Some([uid, gid]), _, _) => Identity {
                 uid: Some(uid),
                 gid: Some(gid),
@@ -117,7 +117,7 @@ pub fn look_up(config: &Config) -> Result<Identity, String> {
             }
         };
     }
-    if let Some(group) = &config.group {
+    if let Some(group) = &config.startup.group {
         let [gid] = find("/etc/group", [2], |name, _| name == group)
             .or_else(|| group.parse().ok().map(|gid| [gid]))
             .ok_or_else(|| {
@@ -189,11 +189,10 @@ mod tests {
     use super::*;
 
     fn looked_up(user: &str, group: Option<&str>) -> Result<Identity, String> {
-        look_up(&Config {
-            user: Some(user.into()),
-            group: group.map(String::from),
-            ..Config::default()
-        })
+        let mut config = Config::default();
+        config.startup.user = Some(user.into());
+        config.startup.group = group.map(String::from);
+        look_up(&config)
     }
 
     #[test]

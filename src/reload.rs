@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, Configured, Loaded};
+use crate::config::{Config, Configured, Loaded};
 use crate::inspect;
-use crate::served::{self, Served, Source};
+use crate::policies::{self, ConfiguredPolicy, PolicyOrigin};
 use crate::server::Policies;
 use crate::status::{self, Reload, ServedPolicy};
 
@@ -82,9 +82,11 @@ fn state_of(path: &Path) -> State {
 ///
 /// # Errors
 /// The policies, when one of them cannot be served.
-fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
-    let all = served::read_all(config);
-    let mut policies: Vec<Option<Arc<[u8]>>> = vec![None; config.listen.len()];
+fn read_policies(
+    config: &Config,
+) -> Result<(Vec<ConfiguredPolicy>, Policies), Vec<ConfiguredPolicy>> {
+    let all = policies::read_all(config);
+    let mut policies: Vec<Option<Arc<[u8]>>> = vec![None; config.startup.listen.len()];
     for served in &all {
         let wire = served.on_the_wire();
         for &listener in &served.listeners {
@@ -100,22 +102,22 @@ fn policies(config: &Config) -> Result<(Vec<Served>, Policies), Vec<Served>> {
 }
 
 /// Logs what was found in a configuration and in the policies that are served.
-pub fn log_warnings(config: &Config, all: &[Served]) {
+pub fn log_warnings(config: &Config, all: &[ConfiguredPolicy]) {
     for line in warnings_of(config, all) {
         log::warn!("{line}");
     }
 }
 
-fn warnings_of(config: &Config, all: &[Served]) -> Vec<String> {
-    let (found, _) = config.ignore.sift(inspect::listeners(config));
+fn warnings_of(config: &Config, all: &[ConfiguredPolicy]) -> Vec<String> {
+    let (found, _) = config.live.ignore.sift(inspect::listeners(config));
     let found = found.iter().map(ToString::to_string);
     found.chain(findings_of(all)).collect()
 }
 
 /// What was found in policies that are served.
-fn findings_of(all: &[Served]) -> Vec<String> {
+fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
     let warnings = all.iter().map(|served| {
-        if served.source == Source::BuiltIn && served.ignored == 0 {
+        if served.origin == PolicyOrigin::BuiltIn && served.ignored == 0 {
             vec![
                 "No policy is configured: the built-in one lets content from anywhere connect to \
                  every port of this host. Set 'allow' or 'policy_file' to change that."
@@ -136,10 +138,10 @@ impl Reloader {
     pub fn start(
         configured: &Configured,
         loaded: &Loaded,
-    ) -> Result<(Reloader, Vec<Served>), Vec<Served>> {
+    ) -> Result<(Reloader, Vec<ConfiguredPolicy>), Vec<ConfiguredPolicy>> {
         let config = &loaded.config;
         let watched = watch_list(config);
-        let (all, serving) = policies(config)?;
+        let (all, serving) = read_policies(config)?;
         let reloader = Reloader {
             // The same file again and no other one: should it be gone, that is an error.
             configured: Configured {
@@ -177,33 +179,16 @@ impl Reloader {
         self.last_reload.as_ref()
     }
 
-    /// The listeners that are bound, each with its policy as the new configuration says; one that
-    /// the new configuration does not name keeps what it has.
-    fn listeners(&self, new: &Config) -> Vec<config::Listen> {
-        let bound = self.config.listen.iter();
-        bound
-            .map(|bound| {
-                let named = new.listen.iter().find(|l| l.address == bound.address);
-                config::Listen {
-                    proxy: bound.proxy,
-                    ..named.unwrap_or(bound).clone()
-                }
-            })
-            .collect()
-    }
-
     fn settle(&mut self, states: &[State]) {
         for (watched, state) in self.watched.iter_mut().zip(states) {
             watched.settled = *state;
             watched.seen = None;
         }
     }
-}
 
-impl Reloader {
     /// How long until the next [`Reloader::look`].
     pub fn pause(&self) -> Duration {
-        match self.config.policy_watch {
+        match self.config.live.policy_watch {
             Duration::ZERO => Duration::MAX,
             watch => watch.saturating_sub(self.last_look.elapsed()),
         }
@@ -237,7 +222,7 @@ impl Reloader {
     }
 
     fn read_anew(&mut self) -> Result<Reloaded, Vec<String>> {
-        let Loaded { mut config, file } = self.configured.load().map_err(|mistakes| {
+        let Loaded { config: new, file } = self.configured.load().map_err(|mistakes| {
             let mistakes = mistakes.iter().map(ToString::to_string).collect();
             let mut lines = first(mistakes);
             lines.insert(
@@ -247,11 +232,10 @@ impl Reloader {
             lines
         })?;
         let name = file.map(|file| file.display().to_string());
-        let restart = self.config.needs_restart(&config);
-        // The ports stay bound; what can change is what they serve.
-        config.listen = self.listeners(&config);
+        let restart = self.config.startup.changed_keys(&new.startup);
+        let config = self.config.reloaded(new);
         let watched = watch_list(&config);
-        let (all, policies) = policies(&config).map_err(|bad| {
+        let (all, policies) = read_policies(&config).map_err(|bad| {
             let mut lines = vec!["Reload failed; the last good policies go on:".to_string()];
             lines.extend(findings(&bad));
             lines
@@ -263,7 +247,7 @@ impl Reloader {
                 name.as_deref().unwrap_or("the configuration")
             )]);
         }
-        log::set_max_level(config.log_level);
+        log::set_max_level(config.live.log_level);
         let changed = policies != self.serving;
         let mut warnings = Vec::new();
         if changed {
@@ -275,18 +259,7 @@ impl Reloader {
                 restart.join(", ")
             ));
         }
-        self.config = Config {
-            policy_watch: config.policy_watch,
-            stats_interval: config.stats_interval,
-            policy_file: config.policy_file,
-            allow: config.allow,
-            meta_policy: config.meta_policy,
-            ignore: config.ignore,
-            written: config.written,
-            log_level: config.log_level,
-            listen: config.listen,
-            ..self.config.clone()
-        };
+        self.config = config;
         self.watched = watched;
         self.complained = false;
         self.described = status::describe(&all);
@@ -306,7 +279,7 @@ impl Reloader {
     /// of them are free of errors. A changed file counts once two looks in a row saw the same of
     /// it, and reading it did not overlap with a change: before that it may be half written.
     pub fn look(&mut self) -> Option<Policies> {
-        let watch = self.config.policy_watch;
+        let watch = self.config.live.policy_watch;
         if watch.is_zero() || self.last_look.elapsed() < watch {
             return None;
         }
@@ -323,7 +296,7 @@ impl Reloader {
         if changed.is_empty() || !at_rest {
             return None;
         }
-        let read = policies(&self.config);
+        let read = read_policies(&self.config);
         if self.states() != states {
             return None;
         }
@@ -344,7 +317,7 @@ impl Reloader {
     fn take_over(
         &mut self,
         changed: &[String],
-        all: &[Served],
+        all: &[ConfiguredPolicy],
         policies: Policies,
     ) -> Option<Policies> {
         let complained = std::mem::take(&mut self.complained);
@@ -388,12 +361,12 @@ fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
 
 /// Whether any listener serves the policy that lets everything in because nothing is configured.
 fn is_built_in(config: &Config) -> bool {
-    let sources = config.listen.iter().map(|l| served::source_of(l, config));
-    sources.into_iter().any(|source| source == Source::BuiltIn)
+    let mut listeners = 0..config.startup.listen.len();
+    listeners.any(|listener| policies::origin_of(listener, config) == PolicyOrigin::BuiltIn)
 }
 
 /// What was found in policies, with an end to each one's list.
-fn findings(all: &[Served]) -> Vec<String> {
+fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
         .flat_map(|served| first(served.lines()))
         .collect()

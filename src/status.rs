@@ -13,9 +13,9 @@ use time::format_description::well_known::Rfc3339;
 use time::UtcDateTime;
 
 use crate::config::Config;
+use crate::policies::ConfiguredPolicy;
 use crate::policy;
 use crate::processes;
-use crate::served::Served;
 use crate::stats::Snapshot;
 use crate::text::printable;
 
@@ -84,13 +84,18 @@ pub struct Reload {
     pub took_effect: bool,
     /// What the log says of it, at most [`MOST_LINES`] and one line more.
     pub said: Vec<String>,
+    /// The same as `at`, for the statistics.
+    #[serde(skip)]
+    pub ended: Option<SystemTime>,
 }
 
 impl Reload {
     /// A reload that ends now.
     pub fn now(took_effect: bool, said: Vec<String>) -> Reload {
+        let now = SystemTime::now();
         Reload {
-            at: stamp(SystemTime::now()),
+            at: stamp(now),
+            ended: Some(now),
             took_effect,
             said: at_most(said),
         }
@@ -101,6 +106,7 @@ impl Reload {
 #[derive(Clone, Debug)]
 pub struct Running {
     begun: Instant,
+    started: SystemTime,
     since: String,
     listeners: Vec<Listener>,
     configuration: Option<String>,
@@ -113,18 +119,24 @@ impl Running {
     pub fn begin(config: &Config, bound: &[SocketAddr], file: Option<&Path>) -> Running {
         let listeners = bound
             .iter()
-            .zip(&config.listen)
+            .zip(&config.startup.listen)
             .map(|(address, listen)| Listener {
                 address: address.to_string(),
                 proxy: listen.proxy,
             });
         Running {
             begun: Instant::now(),
+            started: SystemTime::now(),
             since: stamp(SystemTime::now()),
             listeners: listeners.collect(),
             configuration: file.map(absolute),
-            log: config.log_file.as_deref().map(absolute),
+            log: config.startup.log_file.as_deref().map(absolute),
         }
+    }
+
+    /// When it began.
+    pub fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// What whoever starts the server is told: who and where it is, and no figures yet.
@@ -160,10 +172,10 @@ impl Running {
 }
 
 /// The policies in words, as [`Status::policies`] has them.
-pub fn describe(all: &[Served]) -> Vec<ServedPolicy> {
+pub fn describe(all: &[ConfiguredPolicy]) -> Vec<ServedPolicy> {
     all.iter()
         .map(|served| ServedPolicy {
-            source: served.source.name(),
+            source: served.origin.name(),
             listeners: served.listeners.clone(),
             words: at_most(served.policy().map(policy::words).unwrap_or_default()),
         })

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::control::Control;
 use crate::logging::Logging;
-use crate::notify;
 use crate::server::{Ended, OpenServer};
+use crate::signals::Control;
+use crate::systemd;
 use crate::takeover::Predecessor;
 use crate::upkeep::Upkeep;
 
@@ -45,7 +45,7 @@ pub fn run(
     }
     log::info!("Stopping server...");
     upkeep.stopping();
-    notify::stopping();
+    systemd::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
     // Lines that are lost on their way to the file count as well.
     logging.wait_until_written();

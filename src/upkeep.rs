@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::reason;
 use crate::control_socket::{self, Asked, Reply, Request};
 use crate::logging::Logging;
-use crate::notify;
 use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
-use crate::stats::Snapshot;
+use crate::stats::{Process, Snapshot};
 use crate::status::Running;
+use crate::systemd;
+use crate::text::reason;
 
 /// How often the file with the statistics is written.
 const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
@@ -141,7 +141,7 @@ impl Keeper {
             self.log_looked_at = Instant::now();
             self.logging.look();
         }
-        let every = self.reloader.config().stats_interval;
+        let every = self.reloader.config().live.stats_interval;
         if !every.is_zero() && self.line_written.elapsed() >= every {
             self.line_written = Instant::now();
             log::info!("Statistics: {}.", self.snapshot());
@@ -174,7 +174,7 @@ impl Keeper {
 
     fn reload(&mut self) {
         self.logging.look();
-        notify::reloading();
+        systemd::reloading();
         if let Ok(Reloaded {
             policies: Some(policies),
             ..
@@ -182,19 +182,30 @@ impl Keeper {
         {
             self.server.set_policies(&policies);
         }
-        notify::ready();
+        systemd::ready();
     }
 
     fn snapshot(&self) -> Snapshot<'_> {
         self.server.snapshot(self.logging.lost_lines())
     }
 
+    /// The process itself, for the file with the statistics: the start is the first reload.
+    fn process(&self) -> Process {
+        let started = self.running.started();
+        let last = self.reloader.last_reload();
+        Process {
+            started,
+            last_reload: last.and_then(|reload| reload.ended).unwrap_or(started),
+            took_effect: last.is_none_or(|reload| reload.took_effect),
+        }
+    }
+
     fn write_file(&mut self) {
-        let Some(path) = self.reloader.config().stats_file.clone() else {
+        let Some(path) = self.reloader.config().startup.stats_file.clone() else {
             return;
         };
         self.file_written = Some(Instant::now());
-        match self.snapshot().write_file(&path) {
+        match self.snapshot().write_file(&path, self.process()) {
             Ok(()) => self.file_failed = false,
             // Once, and not every time.
             Err(error) if !self.file_failed => {

@@ -275,7 +275,7 @@ fn the_statistics_file_is_valid_for_prometheus() {
     let parser = "import sys\n\
         from prometheus_client.parser import text_string_to_metric_families as parse\n\
         families = list(parse(sys.stdin.read()))\n\
-        assert len(families) == 11, [family.name for family in families]\n\
+        assert len(families) == 16, [family.name for family in families]\n\
         kinds = {family.type for family in families}\n\
         assert kinds == {'counter', 'gauge', 'histogram'}, kinds\n";
     let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {

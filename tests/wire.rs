@@ -1,4 +1,4 @@
-//! What a client gets for what it sends: a test for each row of the README's table.
+//! What a client gets for what it sends: a test for each promise of the manual.
 
 mod support;
 

@@ -15,9 +15,9 @@ use crate::inspect::{self, found};
 use crate::json;
 use crate::logging;
 use crate::pid_file;
+use crate::policies;
 use crate::policy::{self, MAX_POLICY_BYTES};
 use crate::privileges;
-use crate::served;
 use crate::stats;
 use crate::terminal;
 use crate::text::{count, reason};
@@ -108,11 +108,11 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
         }
     };
     let config = &mut loaded.config;
-    config.ignore.add(ignore);
+    config.live.ignore.add(ignore);
     let mut found = own_files(config, loaded.file.as_deref());
     found.extend(inspect::listeners(config));
-    let (mut findings, mut ignored) = config.ignore.sift(found);
-    let all = served::read_all(config);
+    let (mut findings, mut ignored) = config.live.ignore.sift(found);
+    let all = policies::read_all(config);
     for served in &all {
         ignored += served.ignored;
         let new = served.findings.iter().filter(|f| !findings.contains(f));
@@ -139,16 +139,20 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
         None => Place::whole(&name),
     };
     let mut findings = Vec::new();
-    if let Some(Err(error)) = config.log_file.as_deref().map(logging::can_append) {
+    if let Some(Err(error)) = config.startup.log_file.as_deref().map(logging::can_append) {
         findings.push(found("log-file", about("log_file"), error, ""));
     }
-    if let Some(Err(error)) = config.pid_file.as_deref().map(pid_file::can_write) {
+    if let Some(Err(error)) = config.startup.pid_file.as_deref().map(pid_file::can_write) {
         findings.push(found("pid-file", about("pid_file"), error, ""));
     }
     let later = privileges::look_up(config).and_then(|identity| {
         // A server that runs tells by itself that it cannot write its statistics.
         let unfit = || {
-            let stats_file = config.stats_file.as_deref().and_then(stats::cannot_write);
+            let stats_file = config
+                .startup
+                .stats_file
+                .as_deref()
+                .and_then(stats::cannot_write);
             (unfit_for_user(config, file), stats_file)
         };
         privileges::as_future_user(&identity, unfit)
@@ -170,13 +174,13 @@ fn check_files(files: &[PathBuf], ignore: &Ignored) -> Checked {
     let mut findings = Vec::new();
     for file in files {
         let (name, bytes) = if file == Path::new("-") {
-            (served::STANDARD_INPUT.into(), standard_input())
+            (policies::STANDARD_INPUT.into(), standard_input())
         } else {
-            (file.display().to_string(), served::read_file(file))
+            (file.display().to_string(), policies::read_file(file))
         };
         match bytes {
             Ok(bytes) if config::looks_like_one(&bytes) => {
-                findings.push(served::a_configuration(&name));
+                findings.push(policies::a_configuration(&name));
             }
             Ok(bytes) => findings.extend(policy::read(&bytes, &[]).diagnostics(&name)),
             Err(error) => findings.push(Diagnostic::error(Place::whole(name), error, "")),

@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod first_run;
 mod policy;
 mod probe;
 mod reload;
@@ -18,13 +19,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Action, Command, HELP, PROBE_HELP};
+use crate::cli::{Action, Command};
 use crate::config::{Config, Configured, Loaded};
 use crate::diagnostic;
 use crate::exit::{Exit, ServiceExit};
 use crate::logging::{self, Rotation};
+use crate::policies::{self, ConfiguredPolicy};
 use crate::privileges;
-use crate::served::{self, Served};
 use crate::terminal;
 use crate::text::Colour;
 
@@ -53,9 +54,7 @@ pub fn run(command: Command) -> ExitCode {
         } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
         Command::Probe(probe) => return probe::run(&probe).into(),
-        Command::ProbeHelp => print(PROBE_HELP),
-        Command::HelpOf(help) => print(help),
-        Command::Help => print(HELP),
+        Command::Help(page) => print(page.as_bytes()),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()
@@ -75,7 +74,7 @@ fn service(action: Action, configured: &Configured) -> ServiceExit {
 
 /// Says what is wrong with the command line.
 pub fn usage(error: &str) -> Exit {
-    complain(&format!("{error}\ntry: flashpolicyd --help"));
+    complain(&format!("{error}\ntry: flashpolicyd help"));
     Exit::Usage
 }
 
@@ -109,15 +108,15 @@ fn load(configured: &Configured) -> Result<Loaded, Exit> {
 
 /// The configuration and its policies, all fit to be served; where something is not, that has been
 /// said.
-fn load_policies(configured: &Configured) -> Result<(Config, Vec<Served>), Exit> {
+fn load_policies(configured: &Configured) -> Result<(Config, Vec<ConfiguredPolicy>), Exit> {
     let config = load(configured)?.config;
     let all = read_policies(&config)?;
     Ok((config, all))
 }
 
 /// The policies of the configuration, all fit to be served; where one is not, that has been said.
-fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
-    let all = served::read_all(config);
+fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Exit> {
+    let all = policies::read_all(config);
     let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
     if unfit.is_empty() {
         return Ok(all);
@@ -129,22 +128,22 @@ fn read_policies(config: &Config) -> Result<Vec<Served>, Exit> {
 /// When the log of this configuration is rotated.
 fn rotation_of(config: &Config) -> Rotation {
     Rotation {
-        max_size: config.log_max_size,
-        keep: config.log_keep,
+        max_size: config.startup.log_max_size,
+        keep: config.startup.log_keep,
     }
 }
 
 /// What a server with the rights of this process cannot do later: read its files again, rotate its
 /// log. `file` is the configuration.
 fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let log = config.log_file.as_deref();
+    let log = config.startup.log_file.as_deref();
     let mut warnings = privileges::unreadable(config, file);
     warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
     warnings
 }
 
 /// Shows on standard error what was found in a policy.
-fn complain_of(served: &Served) {
+fn complain_of(served: &ConfiguredPolicy) {
     let report = diagnostic::report(&served.findings, &terminal::stderr());
     let _ = io::stderr().write_all(report.as_bytes());
 }

@@ -9,8 +9,8 @@ use crate::config::{Config, Configured};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
 use crate::json;
+use crate::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::policy;
-use crate::served::{Served, Source};
 use crate::terminal;
 
 #[derive(Serialize)]
@@ -76,7 +76,7 @@ pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
             say(&sentence);
         }
         // A sentence says what a grant means by itself; these say where it means nothing.
-        if served.source != Source::BuiltIn {
+        if served.origin != PolicyOrigin::BuiltIn {
             served.lines().iter().for_each(|line| say(line));
         }
     }
@@ -88,14 +88,14 @@ fn without_nuls(wire: &[u8]) -> &[u8] {
     wire.get(..wire.len() - nuls).unwrap_or_default()
 }
 
-fn shown(served: &Served, config: &Config) -> Shown {
+fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
     let wire = served.on_the_wire().unwrap_or_default();
     let policy = served.policy();
     let listeners = served.listeners.iter();
-    let listeners = listeners.filter_map(|&index| config.listen.get(index));
+    let listeners = listeners.filter_map(|&index| config.startup.listen.get(index));
     let grants = policy.map_or(&[][..], |policy| &policy.grants).iter();
     Shown {
-        name: served.source.name(),
+        name: served.origin.name(),
         listeners: listeners
             .map(|listen| Listener {
                 address: listen.address.to_string(),
@@ -116,14 +116,14 @@ fn shown(served: &Served, config: &Config) -> Shown {
     }
 }
 
-fn listeners(served: &Served, config: &Config) -> String {
+fn listeners(served: &ConfiguredPolicy, config: &Config) -> String {
     let addresses: Vec<_> = served
         .listeners
         .iter()
-        .filter_map(|&index| config.listen.get(index))
+        .filter_map(|&index| config.startup.listen.get(index))
         .map(|listen| listen.address.to_string())
         .collect();
-    format!("{} ({})", addresses.join(", "), served.source.name())
+    format!("{} ({})", addresses.join(", "), served.origin.name())
 }
 
 fn say(line: &str) {

@@ -57,7 +57,7 @@ fn take_over(
     let arguments = spawn::arguments(configured, file, &place.pid_file, true);
     let new = spawn::start(&arguments).inspect_err(|_| complain(&left_as_it_is(old)))?;
     // The old one's last clients have their deadline; until then the pid file is its own.
-    let rest = match left.wait(place, place.config.timeout + GRACE) {
+    let rest = match left.wait(place, place.config.startup.timeout + GRACE) {
         true => String::new(),
         false => format!(", which is still there{}", old.excuse()),
     };

@@ -85,7 +85,7 @@ impl Place {
     }
 
     fn at(Loaded { config, file }: Loaded) -> Result<Place, ServiceExit> {
-        let pid_file = config.pid_file.clone();
+        let pid_file = config.startup.pid_file.clone();
         let by_default = pid_file.is_none();
         let Some(pid_file) = pid_file.or_else(default_pid_file) else {
             complain(
@@ -132,7 +132,7 @@ impl Place {
 
     /// The configured addresses on which somebody listens, for a sentence.
     pub(super) fn taken(&self) -> String {
-        let taken = listening::taken(self.config.listen.iter().map(|l| l.address));
+        let taken = listening::taken(self.config.startup.listen.iter().map(|l| l.address));
         let taken: Vec<_> = taken.iter().map(ToString::to_string).collect();
         taken.join(", ")
     }
@@ -346,15 +346,15 @@ mod tests {
         };
         let Loaded { config, .. } = what_counts(&configured);
         let address: std::net::SocketAddr = "127.0.0.1:7".parse().unwrap();
-        assert_eq!(config.listen, [config::Listen::from(address)]);
-        assert_eq!(config.pid_file, Some(folder.path().join("x.pid")));
-        assert_eq!(config.timeout, Duration::from_secs(9));
+        assert_eq!(config.startup.listen, [config::Listen::from(address)]);
+        assert_eq!(config.startup.pid_file, Some(folder.path().join("x.pid")));
+        assert_eq!(config.startup.timeout, Duration::from_secs(9));
         configured.overrides = vec![Override {
             option: "--pid-file",
             key: "pid_file",
             value: "/y.pid".into(),
         }];
         let Loaded { config, .. } = what_counts(&configured);
-        assert_eq!(config.pid_file, Some("/y.pid".into()));
+        assert_eq!(config.startup.pid_file, Some("/y.pid".into()));
     }
 }

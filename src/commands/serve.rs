@@ -7,21 +7,22 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
+use super::first_run;
 use super::starter::Starter;
 use super::{complain, complain_of, load, unfit_for_user};
-use crate::config::{Config, Configured, Console, Loaded, SEARCH_PATH};
-use crate::control::{self, Control};
+use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
-use crate::notify;
 use crate::pid_file::{PidFile, PidFileError};
+use crate::policies::ConfiguredPolicy;
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
-use crate::served::Served;
-use crate::server::{Ended, Inherited, Server, Sharing, StartError};
-use crate::status::Running;
+use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
+use crate::signals::{self, Control};
+use crate::status::{self, Running};
 use crate::supervisor;
+use crate::systemd;
 use crate::takeover::Predecessor;
 use crate::text::reason;
 use crate::upkeep::Upkeep;
@@ -43,6 +44,9 @@ impl Failure {
 
 /// Serves until it is told to stop.
 pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
+    if server::is_one_connection() {
+        return fail(&Failure::new(Exit::Usage, server::NOT_BY_INETD));
+    }
     let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
     let inherited = match Inherited::take() {
@@ -50,7 +54,7 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
     // Before anything that takes time: a signal must not find this process unprepared.
-    let control = match control::listen() {
+    let control = match signals::listen() {
         Ok(control) => control,
         Err(message) => return fail(&Failure::new(Exit::Failed, message)),
     };
@@ -79,7 +83,14 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
     };
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
-    let logging = match start_logging(&loaded.config, &identity, starter.as_ref(), rotates) {
+    let introduces = loaded.file.is_none() && starter.is_none() && io::stdout().is_terminal();
+    let logging = match start_logging(
+        &loaded.config,
+        &identity,
+        starter.as_ref(),
+        rotates,
+        introduces,
+    ) {
         Ok(logging) => logging,
         Err(failure) => return fail(&failure),
     };
@@ -129,7 +140,7 @@ fn find_predecessor(
     if !takeover {
         return Ok(None);
     }
-    let pid_file = config.pid_file.as_deref().ok_or_else(|| {
+    let pid_file = config.startup.pid_file.as_deref().ok_or_else(|| {
         let message = "--takeover finds the running server by its pid file; set 'pid_file'";
         Failure::new(Exit::Usage, message)
     })?;
@@ -143,7 +154,7 @@ struct Start<'a> {
     inherited: Inherited,
     predecessor: Option<Predecessor>,
     reloader: Reloader,
-    all: &'a [Served],
+    all: &'a [ConfiguredPolicy],
     identity: &'a Identity,
     logging: &'a Logging,
     starter: Option<Starter>,
@@ -189,10 +200,13 @@ impl Start<'_> {
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
+        let served = status::describe(self.all);
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
+        self.logging
+            .introduce(&first_run::introduction(&introduction, &served));
         let server = server.open();
         let upkeep = Upkeep::start(
             self.reloader,
@@ -208,10 +222,10 @@ impl Start<'_> {
             .transpose()
             .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
         if let Some(predecessor) = &mut self.predecessor {
-            predecessor.stop(config.timeout);
+            predecessor.stop(config.startup.timeout);
             self.logging.rotate_from_now(true);
         }
-        notify::ready();
+        systemd::ready();
         if let Some(starter) = &self.starter {
             starter.ready(&introduction);
         }
@@ -251,7 +265,7 @@ impl OwnFiles {
         identity: &Identity,
         predecessor: Option<&Predecessor>,
     ) -> Result<OwnFiles, String> {
-        let Some(path) = &config.pid_file else {
+        let Some(path) = &config.startup.pid_file else {
             return Ok(OwnFiles {
                 pid_file: None,
                 control_socket: None,
@@ -292,23 +306,29 @@ fn start_logging(
     identity: &Identity,
     starter: Option<&Starter>,
     rotates: bool,
+    introduces: bool,
 ) -> Result<Logging, Failure> {
-    let console = match config.log_console {
-        Console::Auto => io::stdout().is_terminal(),
-        Console::Yes => true,
-        Console::No => false,
+    let console = match config.startup.log_console {
+        LogConsole::Auto => io::stdout().is_terminal(),
+        LogConsole::Yes => true,
+        LogConsole::No => false,
     };
     Logging::start(logging::Settings {
-        file: config.log_file.as_deref(),
+        file: config.startup.log_file.as_deref(),
         rotation: super::rotation_of(config),
         rotates,
         owner: identity.owner(),
         console,
-        level: config.log_level,
+        holds_console: introduces && config.startup.log_console == LogConsole::Auto,
+        level: config.live.log_level,
         echo: starter.map(Starter::echo),
     })
     .map_err(|error| {
-        let file = config.log_file.as_deref().unwrap_or(Path::new("none"));
+        let file = config
+            .startup
+            .log_file
+            .as_deref()
+            .unwrap_or(Path::new("none"));
         Failure::new(Exit::Usage, logging::cannot_append(file, &error))
     })
 }

@@ -33,7 +33,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
 /// A server in the background has no output where its log could go.
 pub(super) fn check_log(place: &Place) -> Result<(), ServiceExit> {
     let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
-    let stream = place.config.log_file.as_deref();
+    let stream = place.config.startup.log_file.as_deref();
     let Some(stream) = stream.filter(|file| streams.contains(file)) else {
         return Ok(());
     };

@@ -77,7 +77,7 @@ fn stop(place: &Place, server: &Server) -> Result<ServiceExit, ServiceExit> {
     // One that was taken over has had its signal.
     signal(pid, server)?;
     let mut how = "";
-    if !left.wait(place, place.config.timeout + GRACE) {
+    if !left.wait(place, place.config.startup.timeout + GRACE) {
         how = ", by a second SIGTERM";
         for process in left.0.clone() {
             signal(process.pid, server)?;

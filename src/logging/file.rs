@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
 use super::writer::{start_of_line, Destination, News, Written};
 use super::Rotation;
-use crate::config::reason;
 use crate::files::Owner;
+use crate::text::reason;
 
 /// How much is copied at once where the oldest lines are dropped.
 const PIECE: usize = 64 * 1024;

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::config::reason;
 use crate::files::{Owner, Place};
+use crate::text::reason;
 use clock::Clock;
 use console::{Console, Stream};
 use file::LogFile;
@@ -47,6 +47,8 @@ pub struct Settings<'a> {
     pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
     pub console: bool,
+    /// Whether standard output gets nothing until [`Logging::introduce`].
+    pub holds_console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
     /// Who gets each warning besides, without time and level.
@@ -117,7 +119,14 @@ pub struct Rotation {
 pub struct Logging {
     queues: Arc<[Arc<Queue>]>,
     rotates: Arc<AtomicBool>,
-    console: bool,
+    console: Option<Terminal>,
+}
+
+/// The queue of standard output, and whether it gets nothing yet.
+#[derive(Clone)]
+struct Terminal {
+    queue: usize,
+    held: Arc<AtomicBool>,
 }
 
 impl Logging {
@@ -142,7 +151,14 @@ impl Logging {
         if settings.console && !streams.contains(&Stream::Output) {
             streams.push(Stream::Output);
         }
+        let mut console = None;
         for &stream in &streams {
+            if stream == Stream::Output {
+                console = Some(Terminal {
+                    queue: queues.len(),
+                    held: Arc::new(AtomicBool::new(settings.holds_console)),
+                });
+            }
             queues.push(Writer::start(Box::new(Console::open(stream)?))?);
         }
         let queues: Arc<[Arc<Queue>]> = queues.into();
@@ -159,6 +175,7 @@ impl Logging {
             clock: Clock::default(),
             line: Vec::new(),
             queues: Arc::clone(&queues),
+            console: console.clone(),
         };
         // simplelog formats every level; `log`'s own maximum, which can be changed while the
         // process runs, decides which ones get that far.
@@ -172,13 +189,26 @@ impl Logging {
         Ok(Logging {
             queues,
             rotates,
-            console: streams.contains(&Stream::Output),
+            console,
         })
     }
 
-    /// Whether lines also go to standard output.
+    /// Whether lines also go to standard output by now.
     pub fn on_console(&self) -> bool {
-        self.console
+        let held = |console: &Terminal| console.held.load(Relaxed);
+        self.console.as_ref().is_some_and(|console| !held(console))
+    }
+
+    /// Shows this text on standard output, and from now on every line. It does nothing where
+    /// standard output was not held back.
+    pub fn introduce(&self, text: &str) {
+        let Some(console) = &self.console else { return };
+        if console.held.swap(false, Relaxed) {
+            if let Some(queue) = self.queues.get(console.queue) {
+                queue.push(text.as_bytes());
+                queue.hurry();
+            }
+        }
     }
 
     /// Says whether this process rotates the log file from now on. Where two servers write the same
@@ -263,6 +293,15 @@ struct LineSink {
     clock: Clock,
     line: Vec<u8>,
     queues: Arc<[Arc<Queue>]>,
+    console: Option<Terminal>,
+}
+
+impl LineSink {
+    /// Whether the queue with this index gets nothing yet.
+    fn is_held(&self, queue: usize) -> bool {
+        let console = self.console.as_ref();
+        console.is_some_and(|console| console.queue == queue && console.held.load(Relaxed))
+    }
 }
 
 impl Write for LineSink {
@@ -272,8 +311,10 @@ impl Write for LineSink {
         }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
-            for queue in self.queues.iter() {
-                queue.push(&self.line);
+            for (index, queue) in self.queues.iter().enumerate() {
+                if !self.is_held(index) {
+                    queue.push(&self.line);
+                }
             }
             self.line.clear();
         }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::queue::{Queue, Task};
-use crate::config::reason;
+use crate::text::reason;
 
 /// How long a failing destination is left alone before the next try.
 const RETRY: Duration = Duration::from_millis(500);

@@ -1,5 +1,5 @@
 //! The classes of what a probe meets: a stable name, how bad it is, what it means, what to do.
-//! The README's symptom table has the same words. It decides nothing: `classify` finds, `story`
+//! `flashpolicyd help` shows them. It decides nothing: `classify` finds, `story`
 //! tells.
 
 use crate::policy::Severity;

@@ -17,7 +17,7 @@ use super::limits::OnceASecond;
 use super::listener::{ignore_newcomers, Listener};
 use super::service::Service;
 use super::source::Source;
-use crate::config::reason;
+use crate::text::reason;
 
 /// How long an acceptor waits for a descriptor before it tries again, and after an error that it
 /// does not know.
@@ -85,6 +85,7 @@ impl Acceptor {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.service.context.stats.accepted.add_one();
+        self.endpoint.stats.accepted.add_one();
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let mut connection = Connection::new(stream, peer, Arc::clone(&self.endpoint));

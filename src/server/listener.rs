@@ -6,10 +6,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use super::inherited::Inherited;
+use super::socket_activation::Inherited;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
-use crate::config::{reason, Listen};
+use crate::config::Listen;
+use crate::text::reason;
 
 /// Connections that the kernel may hold until they are accepted. The standard library's 128 costs
 /// every client of a larger burst a second, until its SYN is sent again.

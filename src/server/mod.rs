@@ -7,7 +7,6 @@ mod connection;
 mod context;
 mod endpoint;
 mod fd_limit;
-mod inherited;
 mod intake;
 mod limits;
 mod listener;
@@ -16,6 +15,7 @@ pub mod proxy;
 pub mod request;
 mod service;
 mod slots;
+mod socket_activation;
 mod source;
 mod stop;
 mod tally;
@@ -31,16 +31,17 @@ use std::time::Duration;
 
 use threadpool::ThreadPool;
 
-use crate::config::{reason, Config};
+use crate::config::Config;
 use crate::stats::Snapshot;
+use crate::text::reason;
 use acceptor::Acceptor;
 use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
-pub use inherited::Inherited;
 pub use limits::{QUIET_LINES_AT_ONCE, QUIET_LINES_A_SECOND};
 pub use listener::{BindError, Sharing};
 use service::Service;
+pub use socket_activation::{is_one_connection, Inherited, NOT_BY_INETD};
 pub use stop::Ended;
 
 /// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log
@@ -106,11 +107,11 @@ impl Server {
         sharing: Sharing,
         policies: &Policies,
     ) -> Result<Server, StartError> {
-        let bound = listener::bind_all(&config.listen, inherited, sharing);
+        let bound = listener::bind_all(&config.startup.listen, inherited, sharing);
         let bound = bound.map_err(StartError::Bind)?;
-        let limit = fd_limit::max_connections(config.max_connections, bound.len());
-        let pool = start_pool(config.workers)?;
-        let context = Context::new(config.timeout);
+        let limit = fd_limit::max_connections(config.startup.max_connections, bound.len());
+        let pool = start_pool(config.startup.workers)?;
+        let context = Context::new(config.startup.timeout);
         let service = Service::new(context, limit, pool).map_err(StartError::Poller)?;
         let service = Arc::new(service);
         let poller = Arc::clone(&service);
@@ -118,7 +119,9 @@ impl Server {
         let inherited = bound.iter().any(|listener| listener.inherited);
         let mut gate = Gate(Vec::new());
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
-        for ((listener, listen), policy) in bound.into_iter().zip(&config.listen).zip(policies) {
+        for ((listener, listen), policy) in
+            bound.into_iter().zip(&config.startup.listen).zip(policies)
+        {
             let address = listener.socket.local_addr().unwrap_or(listen.address);
             let endpoint = Arc::new(Endpoint::new(address, listen.proxy, Arc::clone(policy)));
             endpoints.push(Arc::clone(&endpoint));
@@ -214,6 +217,11 @@ impl Handle {
             stats: &self.service.context.stats,
             gauges: self.service.gauges(),
             log_lines_lost,
+            listeners: self
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.address, &endpoint.stats))
+                .collect(),
         }
     }
 

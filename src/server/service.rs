@@ -17,8 +17,8 @@ use super::limits::OnceASecond;
 use super::places::{Evicted, Phase, Places};
 use super::slots::Number;
 use super::tally::Tally;
-use crate::config::reason;
 use crate::stats::Gauges;
+use crate::text::reason;
 
 /// The events that the poller takes from the kernel at once.
 const EVENTS: usize = 256;

@@ -6,8 +6,8 @@ use crate::advice;
 use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
+use crate::policies::PolicyOrigin;
 use crate::policy::{self, others_count, Host, Origin, Player, PortSet, Sample, MASTER_PORT};
-use crate::served::Source;
 use crate::text::quote;
 
 /// What would let the denied connections through, with the line that it takes the place of.
@@ -44,18 +44,18 @@ pub(super) fn changes(
                 .is_some_and(|c| c.starts_with("allow = "))
         })
         .collect();
-    let from_lines = all.iter().all(|l| l.served.source == Source::Allow);
+    let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     for mut grant in advice::grants(wishes.iter()) {
         if is_sample {
             // The ports between those that were asked are meant, too.
             grant.ports = asked.ports.clone();
         }
         let mut change = advice::allow(&grant);
-        let extended = config.allow.iter().position(|known| {
+        let extended = config.live.allow.iter().position(|known| {
             known.domain == grant.domain && known.secure == grant.secure && from_lines
         });
-        let line =
-            extended.and_then(|at| Some((config.allow.get(at)?, config.written.allow.get(at)?)));
+        let line = extended
+            .and_then(|at| Some((config.live.allow.get(at)?, config.written.allow.get(at)?)));
         if let Some((known, place)) = line {
             let ports = format!("{},{}", known.ports, grant.ports);
             if let Ok(ports) = PortSet::parse(&ports) {
@@ -124,7 +124,7 @@ pub(super) fn notes(
         notes.push(more.into());
     }
     if let Some(loopback) = inspect::loopback_only(config) {
-        if !config.ignore.has("loopback-only") {
+        if !config.live.ignore.has("loopback-only") {
             notes.push(format!("{}; {}.", loopback.cause, loopback.cure));
         }
     }

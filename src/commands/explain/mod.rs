@@ -14,8 +14,8 @@ use crate::cli::Question;
 use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
 use crate::json::{self, Change};
+use crate::policies::ConfiguredPolicy;
 use crate::policy::{self, Offer, Origin, Player, PortSet};
-use crate::served::Served;
 use crate::terminal;
 use change::{changes, notes};
 use story::{painted, story};
@@ -32,7 +32,7 @@ struct Asked {
 #[derive(Clone, Copy)]
 struct Location<'a> {
     offer: Offer<'a>,
-    served: &'a Served,
+    served: &'a ConfiguredPolicy,
 }
 #[derive(Serialize)]
 struct Report {
@@ -143,13 +143,13 @@ fn understand(question: &Question) -> Result<Asked, String> {
     })
 }
 
-fn locations<'a>(config: &Config, all: &'a [Served]) -> Vec<Location<'a>> {
+fn locations<'a>(config: &Config, all: &'a [ConfiguredPolicy]) -> Vec<Location<'a>> {
     let mut locations = Vec::new();
     for served in all {
         let mut ports: Vec<_> = served
             .listeners
             .iter()
-            .filter_map(|&index| config.listen.get(index))
+            .filter_map(|&index| config.startup.listen.get(index))
             .filter_map(Listen::players_port)
             .collect();
         ports.sort_unstable();

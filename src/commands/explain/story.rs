@@ -35,7 +35,7 @@ pub(super) fn story(
         let headline = painted(&one.headline(all, asked, &ports), &style);
         lines.push(match one.master {
             Some(master) if several_masters => {
-                let name = master.served.source.in_words();
+                let name = master.served.origin.in_words();
                 format!("By {name} on port {MASTER_PORT}: {headline}")
             }
             _ => headline,

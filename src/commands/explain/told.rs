@@ -82,7 +82,7 @@ impl Told<'_> {
                 return Some(location.served.grant_name(grant));
             }
             let xml = render_grant(location.offer.policy.grants.get(grant)?);
-            let name = location.served.source.in_words();
+            let name = location.served.origin.in_words();
             Some(format!("{} of {name}", clip(&xml)))
         });
         format!(
@@ -161,7 +161,7 @@ impl Told<'_> {
             }),
         };
         OneVerdict {
-            master: self.master.map(|master| master.served.source.name()),
+            master: self.master.map(|master| master.served.origin.name()),
             verdict: json::Verdict {
                 port: self.port,
                 allowed: self.is_allowed(),

@@ -3,7 +3,7 @@
 
 use sd_notify::NotifyState;
 
-use crate::config::reason;
+use crate::text::reason;
 
 /// The ports are bound, or a reload is over.
 pub fn ready() {

@@ -15,9 +15,9 @@ use crate::policy::{
 use crate::text::{quote, reason};
 
 /// One policy and where it is served.
-pub struct Served {
+pub struct ConfiguredPolicy {
     /// Where it comes from.
-    pub source: Source,
+    pub origin: PolicyOrigin,
     /// The listeners that serve it, as indices of [`Config::listen`].
     pub listeners: Vec<usize>,
     /// What was found and is not accepted by [`Config::ignore`], in the order of the text.
@@ -32,7 +32,7 @@ pub struct Served {
 
 /// Where a policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum PolicyOrigin {
     /// A policy file.
     File(PathBuf),
     /// The `allow` and `meta_policy` lines of the configuration.
@@ -47,26 +47,26 @@ struct Content {
     reading: Reading,
 }
 
-impl Source {
+impl PolicyOrigin {
     /// What messages call it; for a file, its path.
     pub fn name(&self) -> String {
         match self {
-            Source::File(path) => path.display().to_string(),
-            Source::Allow => "'allow' lines".into(),
-            Source::BuiltIn => "built-in policy".into(),
+            PolicyOrigin::File(path) => path.display().to_string(),
+            PolicyOrigin::Allow => "'allow' lines".into(),
+            PolicyOrigin::BuiltIn => "built-in policy".into(),
         }
     }
 
     /// The name as a sentence has it.
     pub fn in_words(&self) -> String {
         match self {
-            Source::File(_) => self.name(),
-            Source::Allow | Source::BuiltIn => format!("the {}", self.name()),
+            PolicyOrigin::File(_) => self.name(),
+            PolicyOrigin::Allow | PolicyOrigin::BuiltIn => format!("the {}", self.name()),
         }
     }
 }
 
-impl Served {
+impl ConfiguredPolicy {
     /// The policy, when it is fit to be served.
     pub fn policy(&self) -> Option<&Policy> {
         self.content.as_ref()?.reading.policy.as_ref()
@@ -116,22 +116,22 @@ impl Served {
 }
 
 /// Reads every policy of the configuration, each once, in the order of the listeners.
-pub fn read_all(config: &Config) -> Vec<Served> {
-    let mut parts: Vec<(Source, bool, Vec<usize>)> = Vec::new();
-    for (index, listen) in config.listen.iter().enumerate() {
-        let source = source_of(listen, config);
-        let controls = source == Source::Allow && controls(config, listen);
+pub fn read_all(config: &Config) -> Vec<ConfiguredPolicy> {
+    let mut parts: Vec<(PolicyOrigin, bool, Vec<usize>)> = Vec::new();
+    for (index, listen) in config.startup.listen.iter().enumerate() {
+        let origin = origin_of(index, config);
+        let controls = origin == PolicyOrigin::Allow && controls(config, listen);
         let known = parts
             .iter_mut()
-            .find(|(known, with, _)| *known == source && *with == controls);
+            .find(|(known, with, _)| *known == origin && *with == controls);
         match known {
             Some((_, _, listeners)) => listeners.push(index),
-            None => parts.push((source, controls, vec![index])),
+            None => parts.push((origin, controls, vec![index])),
         }
     }
     let parts = parts.into_iter();
     parts
-        .map(|(source, controls, listeners)| read_one(config, source, controls, listeners))
+        .map(|(origin, controls, listeners)| read_one(config, origin, controls, listeners))
         .collect()
 }
 
@@ -139,30 +139,35 @@ pub fn read_all(config: &Config) -> Vec<Served> {
 /// other policy it counts for nothing, and Lightspark drops the whole file over it (rule book 7).
 fn controls(config: &Config, listen: &Listen) -> bool {
     let master = matches!(listen.players_port(), None | Some(MASTER_PORT));
-    config.meta_policy.is_some() && master
+    config.live.meta_policy.is_some() && master
 }
 
-fn read_one(config: &Config, source: Source, controls: bool, listeners: Vec<usize>) -> Served {
+fn read_one(
+    config: &Config,
+    origin: PolicyOrigin,
+    controls: bool,
+    listeners: Vec<usize>,
+) -> ConfiguredPolicy {
     let ports: Vec<u16> = listeners
         .iter()
-        .filter_map(|&index| config.listen.get(index)?.players_port())
+        .filter_map(|&index| config.startup.listen.get(index)?.players_port())
         .collect();
-    let mut served = Served {
-        source,
+    let mut served = ConfiguredPolicy {
+        origin,
         listeners,
         findings: Vec::new(),
         ignored: 0,
         lines: Vec::new(),
         content: None,
     };
-    let name = served.source.name();
-    let bytes = match &served.source {
-        Source::File(path) => read_file(path),
-        Source::Allow | Source::BuiltIn => {
+    let name = served.origin.name();
+    let bytes = match &served.origin {
+        PolicyOrigin::File(path) => read_file(path),
+        PolicyOrigin::Allow | PolicyOrigin::BuiltIn => {
             served.lines.clone_from(&config.written.allow);
             let policy = Policy {
-                meta: config.meta_policy.filter(|_| controls),
-                grants: config.allow.clone(),
+                meta: config.live.meta_policy.filter(|_| controls),
+                grants: config.live.allow.clone(),
             };
             Ok(policy::render(&policy::for_every_player(&policy)).into_bytes())
         }
@@ -174,15 +179,15 @@ fn read_one(config: &Config, source: Source, controls: bool, listeners: Vec<usiz
         }
         Ok(bytes) => {
             let reading = policy::read(&bytes, &ports);
-            let found = match (&served.source, &reading.policy) {
-                (Source::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
+            let found = match (&served.origin, &reading.policy) {
+                (PolicyOrigin::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
                 _ => reading.diagnostics(&name),
             };
             served.content = Some(Content { bytes, reading });
             found
         }
     };
-    (served.findings, served.ignored) = config.ignore.sift(findings);
+    (served.findings, served.ignored) = config.live.ignore.sift(findings);
     served
 }
 
@@ -201,13 +206,15 @@ pub fn a_configuration(name: &str) -> Diagnostic {
     )
 }
 
-/// Where a listener's policy comes from: its own file, else what the configuration says for all.
-pub fn source_of(listen: &Listen, config: &Config) -> Source {
-    let nothing_said = config.written.allow.is_empty() && config.meta_policy.is_none();
-    match listen.policy_file.as_ref().or(config.policy_file.as_ref()) {
-        Some(path) => Source::File(path.clone()),
-        None if nothing_said && config.allow == [DEFAULT_ALLOW] => Source::BuiltIn,
-        None => Source::Allow,
+/// Where the policy of a listener comes from, by the listener's index: its own file, else what the
+/// configuration says for all.
+pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
+    let live = &config.live;
+    let nothing_said = config.written.allow.is_empty() && live.meta_policy.is_none();
+    match config.policy_file_of(listener) {
+        Some(path) => PolicyOrigin::File(path.to_owned()),
+        None if nothing_said && live.allow == [DEFAULT_ALLOW] => PolicyOrigin::BuiltIn,
+        None => PolicyOrigin::Allow,
     }
 }
 
@@ -239,7 +246,7 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
             (Some(line), _) if !about_all => part_of(line, finding.code),
             _ => Place::whole(name),
         };
-        let (cause, cure) = in_words_of_lines(finding, config.allow.get(grant));
+        let (cause, cure) = in_words_of_lines(finding, config.live.allow.get(grant));
         found.push(Diagnostic {
             code: Some(finding.code.as_str()),
             severity: finding.code.severity(),

@@ -1,0 +1,148 @@
+//! Which configuration file is read, and its text. This is the only file of `config` that opens
+//! one; it parses no line.
+
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use super::draft::{draft, Override};
+use super::keys::KEYS;
+use super::Config;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::files::{self, Caller};
+use crate::text::reason;
+
+/// Where the configuration is looked for when no file is named, first match first.
+pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
+
+/// A larger file is no configuration.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A configuration and where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read; none: there was none, and the built-in defaults hold.
+    pub file: Option<PathBuf>,
+}
+
+/// Which configuration a command is about.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The file that was named.
+    pub file: Option<PathBuf>,
+    /// Options that win over the file.
+    pub overrides: Vec<Override>,
+    /// Where sockets listen that were inherited; the command line knows none.
+    pub inherited: Vec<SocketAddr>,
+}
+
+impl Configured {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        load(self.file.as_deref(), &self.overrides, &self.inherited)
+    }
+}
+
+/// Reads the configuration: the named file, else the first of [`SEARCH_PATH`] that exists, else the
+/// built-in defaults; then the command line's values on top, and the addresses of inherited sockets.
+///
+/// # Errors
+/// Every mistake of the file and of the command line, in their order.
+pub fn load(
+    named: Option<&Path>,
+    overrides: &[Override],
+    inherited: &[SocketAddr],
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let file = match named {
+        Some(path) => Some(path.to_owned()),
+        // A file that exists and cannot be read is an error, not a reason to look further.
+        None => SEARCH_PATH
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.symlink_metadata().is_ok()),
+    };
+    let text = match &file {
+        Some(path) => read(path, named.is_none())?,
+        None => String::new(),
+    };
+    let path = file.as_deref().unwrap_or(Path::new(""));
+    let config = draft(&text, path, overrides).finish(inherited)?;
+    Ok(Loaded { config, file })
+}
+
+/// Reads the text of a configuration file; one that was found, and not named, has to be one that
+/// root may take.
+fn read(path: &Path, found: bool) -> Result<String, Vec<Diagnostic>> {
+    let name = path.display().to_string();
+    let mistake = |message: String| vec![Diagnostic::error(Place::whole(&name), message, "")];
+    let cannot_read = |error: io::Error| {
+        mistake(format!(
+            "cannot read the configuration file: {}; expected a text file like the \
+             flashpolicy.conf that comes with flashpolicyd",
+            reason(&error)
+        ))
+    };
+    let (file, metadata) = files::open(path).map_err(cannot_read)?;
+    if found && path.is_relative() && Uid::effective().is_root() {
+        let folder = Path::new(".").metadata().map_err(cannot_read)?;
+        if let Some(why) = planted(&metadata, &folder) {
+            return Err(mistake(format!(
+                "root does not take the configuration of the current folder where another user \
+                 may have put it there: {why}; to take it all the same: --config ./{}",
+                path.display()
+            )));
+        }
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot_read)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(mistake(
+            "larger than 1 MiB: this is no configuration file".into(),
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        let place = Place {
+            line: Some(line),
+            ..Place::whole(&name)
+        };
+        vec![Diagnostic::error(
+            place,
+            "not UTF-8 text",
+            "save the file as UTF-8",
+        )]
+    })
+}
+
+/// Whether a text is a configuration rather than a policy: it has a line that sets one of our keys,
+/// and none that begins like XML.
+pub fn looks_like_one(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let sets_a_key = |line: &str| {
+        let key = line.split_once('=').map(|(key, _)| key.trim());
+        key.is_some_and(|key| KEYS.iter().any(|known| known.name == key))
+    };
+    lines().any(sets_a_key) && !lines().any(|line| line.starts_with('<'))
+}
+
+/// Whether somebody else than root, or than the user who called `sudo`, may have written this file
+/// or put it into this folder; says who.
+fn planted(file: &Metadata, folder: &Metadata) -> Option<String> {
+    let caller = Caller::of_sudo();
+    let of = |what: &str, metadata| {
+        files::others_may_write(metadata, caller).map(|why| format!("the {what}: {why}"))
+    };
+    of("file", file).or_else(|| of("folder", folder))
+}

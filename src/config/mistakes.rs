@@ -1,0 +1,139 @@
+//! The words for mistakes in a configuration: the codes, what is wrong with a value, and the key
+//! that was meant. It finds no mistakes itself.
+
+use std::net::SocketAddr;
+
+use crate::diagnostic::Severity;
+use crate::policy::{Code, Fault};
+use crate::text::{nearest, quote, shown};
+
+/// What can be found wrong with a configuration as a whole: the stable name, how bad it is, and one
+/// line on what it means, in Markdown.
+pub const CODES: [(&str, Severity, &str); 7] = [
+    (
+        "log-file",
+        Severity::Error,
+        "The log file cannot be opened.",
+    ),
+    (
+        "pid-file",
+        Severity::Error,
+        "The pid file cannot be written.",
+    ),
+    (
+        "user",
+        Severity::Error,
+        "The user or the group does not exist, or cannot be taken on.",
+    ),
+    (
+        "loopback-only",
+        Severity::Warning,
+        "Every listener is on a loopback address: only this host can reach it.",
+    ),
+    (
+        "meta-policy-unused",
+        Severity::Warning,
+        "`meta_policy` is set, and no listener is on port 843, where alone it counts.",
+    ),
+    (
+        "stats-file",
+        Severity::Warning,
+        "The file for the statistics cannot be written.",
+    ),
+    (
+        "out-of-reach",
+        Severity::Warning,
+        "A file cannot be read again once the rights are given up: a reload will fail.",
+    ),
+];
+
+/// Every code that `ignore` and `--ignore` know, with its severity.
+pub fn known_codes() -> Vec<(&'static str, Severity)> {
+    let of_policies = Code::all().iter().map(|c| (c.as_str(), c.severity()));
+    let own = CODES.iter().map(|(code, severity, _)| (*code, *severity));
+    of_policies.chain(own).collect()
+}
+
+/// What is wrong with a value.
+pub(super) struct Problem {
+    pub(super) cause: String,
+    /// The cure; none: what the key takes.
+    pub(super) cure: Option<String>,
+}
+
+impl Problem {
+    /// A sentence `CAUSE; CURE`.
+    pub(super) fn with_cure(sentence: impl Into<String>) -> Problem {
+        let sentence = sentence.into();
+        match sentence.split_once("; ") {
+            Some((cause, cure)) => Problem {
+                cause: cause.into(),
+                cure: Some(cure.into()),
+            },
+            None => sentence.into(),
+        }
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(cause: &str) -> Problem {
+        Problem {
+            cause: cause.into(),
+            cure: None,
+        }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(cause: String) -> Problem {
+        Problem { cause, cure: None }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        Problem {
+            cause: fault.cause,
+            cure: Some(fault.cure),
+        }
+    }
+}
+
+/// What other servers call a key of ours.
+const OTHER_NAMES: [(&str, &str); 16] = [
+    ("port", "listen"),
+    ("address", "listen"),
+    ("bind", "listen"),
+    ("host", "listen"),
+    ("ip", "listen"),
+    ("domain", "allow"),
+    ("grant", "allow"),
+    ("ports", "allow"),
+    ("to-ports", "allow"),
+    ("allow-access-from", "allow"),
+    ("policy", "policy_file"),
+    ("file", "policy_file"),
+    ("site-control", "meta_policy"),
+    ("log", "log_file"),
+    ("threads", "workers"),
+    ("pid", "pid_file"),
+];
+
+/// What to write in place of a key that does not exist.
+pub(super) fn instead_of(name: &str, value: &str, keys: &[&'static str]) -> String {
+    let lower = name.to_ascii_lowercase();
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
+    let key = match (other, nearest(name, keys)) {
+        (Some((_, key)), _) => *key,
+        (None, Some(key)) => return format!("did you mean '{key}'?"),
+        (None, None) => return format!("expected one of: {}", keys.join(", ")),
+    };
+    let line = match (key, value.parse::<u16>()) {
+        ("listen", Ok(port)) => format!("listen = [::]:{port}"),
+        ("listen", _) if value.parse::<SocketAddr>().is_ok() => format!("listen = {value}"),
+        ("listen", _) => "listen = ADDRESS:PORT".into(),
+        ("allow", _) => "allow = DOMAIN PORTS".into(),
+        _ => format!("{key} = {}", shown(value)),
+    };
+    format!("write {}", quote(&line))
+}
