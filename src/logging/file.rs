@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 
 use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
-use super::writer::{start_of_line, Destination, News, Written};
+use super::writer::{start_of_line, Destination, News, WriteOutcome};
 use super::Rotation;
 use crate::files::Owner;
 use crate::text::reason;
@@ -152,7 +152,7 @@ impl<D: Disk> LogFile<D> {
         })
     }
 
-    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> Written {
+    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> WriteOutcome {
         let first = first_line(&batch[from..]) as u64;
         let room = self
             .follow_and_lock()
@@ -160,7 +160,7 @@ impl<D: Disk> LogFile<D> {
         let Room { length, limit } = match room {
             Ok(room) => room,
             Err(error) => {
-                return Written {
+                return WriteOutcome {
                     next: from,
                     error: Some(error),
                 }
@@ -327,7 +327,7 @@ impl<D: Disk> LogFile<D> {
 
     /// Appends what is in `lines` from the byte `from` on, to a file of this length. Half a line is
     /// taken back where that is possible: another server's line would stand in the middle of it.
-    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> Written {
+    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> WriteOutcome {
         let mut next = from;
         while next < lines.len() {
             let error = match self.disk.append(&self.file, &lines[next..]) {
@@ -353,12 +353,12 @@ impl<D: Disk> LogFile<D> {
             {
                 next = whole;
             }
-            return Written {
+            return WriteOutcome {
                 next,
                 error: Some(error),
             };
         }
-        Written { next, error: None }
+        WriteOutcome { next, error: None }
     }
 }
 
@@ -398,7 +398,7 @@ impl<D: Disk> Destination for LogFile<D> {
         let _ = self.follow();
     }
 
-    fn write(&mut self, batch: &[u8], from: usize) -> Written {
+    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
         let written = self.write_locked(batch, from);
         unlock(&self.file);
         written

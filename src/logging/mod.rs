@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::files::{Owner, Place};
+use crate::files::{FilePlace, Owner};
 use crate::text::reason;
 use clock::Clock;
 use console::{Console, Stream};
@@ -66,7 +66,7 @@ pub fn can_append(path: &Path) -> Result<(), String> {
     if Stream::named(path).is_some() {
         return Ok(());
     }
-    Place::of(path)
+    FilePlace::of(path)
         .and_then(|place| place.could_write(true))
         .map_err(|error| cannot_append(path, &error))
 }
@@ -77,7 +77,7 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     if rotation.max_size.is_none() || rotation.keep == 0 || Stream::named(path).is_some() {
         return None;
     }
-    let place = Place::of(path).ok()?;
+    let place = FilePlace::of(path).ok()?;
     if place.is_device() || place.could_rename() {
         return None;
     }

@@ -33,7 +33,7 @@ struct Buffer {
 
 /// What the writer has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum WriterTask {
     /// Write the batch.
     Write,
     /// Look at the destination: nothing is to be written.
@@ -139,7 +139,7 @@ impl Queue {
     }
 
     /// Waits for something to do; swaps the next batch into `batch`, which is empty.
-    pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> Task {
+    pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> WriterTask {
         let mut buffer = self.lock();
         if std::mem::take(&mut buffer.writing) {
             // Somebody may wait for it.
@@ -148,7 +148,7 @@ impl Queue {
         while buffer.lines.is_empty() && !buffer.closing {
             buffer.hurry = false;
             if std::mem::take(&mut buffer.look) {
-                return Task::Look;
+                return WriterTask::Look;
             }
             buffer = self
                 .changed
@@ -167,9 +167,9 @@ impl Queue {
         buffer.writing = true;
         std::mem::swap(&mut buffer.lines, batch);
         if batch.is_empty() {
-            Task::End
+            WriterTask::End
         } else {
-            Task::Write
+            WriterTask::Write
         }
     }
 
@@ -210,13 +210,13 @@ mod tests {
         assert_eq!(queue.lost_lines(), 7);
         assert!(!queue.has_room());
         let mut batch = Vec::new();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch.len(), BUFFER_BYTES);
         assert!(queue.has_room());
         queue.push(b"next\n");
         queue.hurry();
         batch.clear();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch, b"next\n");
         assert_eq!(queue.lost_lines(), 7);
     }
@@ -242,13 +242,13 @@ mod tests {
         let queue = Queue::default();
         let mut batch = Vec::new();
         queue.look();
-        assert_eq!(queue.next_task(&mut batch), Task::Look);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Look);
         queue.push(b"last\n");
         queue.close();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch, b"last\n");
         batch.clear();
-        assert_eq!(queue.next_task(&mut batch), Task::End);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::End);
         queue.closed();
         queue.push(b"too late\n");
         assert_eq!(queue.lost_lines(), 1);
