@@ -12,7 +12,7 @@ use crate::text::clip;
 
 /// One grant of a policy.
 #[derive(Debug, Clone, Serialize)]
-pub struct Grant {
+pub struct JsonGrant {
     /// As in `allow`: `*`, a host, `*.host`, an address.
     pub domain: String,
     /// As in `allow`: `*`, or ports and ranges.
@@ -27,10 +27,10 @@ pub struct Grant {
     pub place: Option<Place>,
 }
 
-impl Grant {
+impl JsonGrant {
     /// The grant, which comes from that line.
-    pub fn new(grant: &policy::Grant, place: Option<Place>) -> Grant {
-        Grant {
+    pub fn new(grant: &policy::Grant, place: Option<Place>) -> JsonGrant {
+        JsonGrant {
             domain: grant.domain.to_string(),
             ports: clip(&grant.ports.to_string()),
             secure: grant.secure,
@@ -43,7 +43,7 @@ impl Grant {
 
 /// The grant that allows a connection.
 #[derive(Debug, Clone, Serialize)]
-pub struct By {
+pub struct JsonGrantSource {
     /// The part that its policy plays: `master`, `load` or `destination`.
     pub step: &'static str,
     /// The port that serves it.
@@ -56,7 +56,7 @@ pub struct By {
 
 /// Whether a connection to one port is allowed.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verdict {
+pub struct JsonVerdict {
     /// The destination port.
     pub port: u16,
     /// Whether policies allow it.
@@ -70,7 +70,7 @@ pub struct Verdict {
     /// What the player reports.
     pub error: Option<&'static str>,
     /// The grant that allows it.
-    pub by: Option<By>,
+    pub by: Option<JsonGrantSource>,
     /// The verdict in words.
     pub text: String,
     /// Why it is denied.

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
-use crate::files::{give_away, whole_file, Owner, Place};
+use crate::files::{give_away, whole_file, FilePlace, Owner};
 use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 50;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    place: Place,
+    place: FilePlace,
     /// Holds the lock until the end of the process.
     locked: File,
     /// There was no such file before.
@@ -84,7 +84,7 @@ impl PidFile {
     pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
         let failed = |error: io::Error| PidFileError::Failed(cannot_write(path, &error));
         for _ in 0..ATTEMPTS {
-            let place = Place::of(path).map_err(failed)?;
+            let place = FilePlace::of(path).map_err(failed)?;
             let (file, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
             if !lock(&file).map_err(failed)? {
                 let pid = holder_of(&file).map_err(failed)?;
@@ -125,7 +125,7 @@ impl PidFile {
     /// this folder.
     pub fn replace(path: &Path, from: u32) -> Result<PidFile, PidFileError> {
         let replaced = || {
-            let place = Place::of(path)?;
+            let place = FilePlace::of(path)?;
             let beside = place.beside(".new");
             let locked = create_locked(&place, &beside)?;
             let mut pid_file = PidFile {
@@ -217,13 +217,13 @@ impl Drop for PidFile {
 /// # Errors
 /// A sentence for why not.
 pub fn can_write(path: &Path) -> Result<(), String> {
-    Place::of(path)
+    FilePlace::of(path)
         .and_then(|place| place.could_write(false))
         .map_err(|error| cannot_write(path, &error))
 }
 
 /// Makes a file that is not there yet and locks it. One that nobody holds was left behind.
-fn create_locked(place: &Place, name: &OsStr) -> io::Result<File> {
+fn create_locked(place: &FilePlace, name: &OsStr) -> io::Result<File> {
     let file = match place.create(name, OFlag::O_RDWR) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let left_behind = place.open(name, OFlag::O_RDWR, false)?;
@@ -258,7 +258,8 @@ fn cannot_write(path: &Path, error: &io::Error) -> String {
 /// # Errors
 /// When the file cannot be read, or is none.
 pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-    let opened = Place::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
+    let opened =
+        FilePlace::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
     match opened {
         Ok(file) => holder_of(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

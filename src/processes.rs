@@ -16,14 +16,14 @@ pub struct Process {
     /// Its effective user.
     pub uid: u32,
     /// What it does.
-    pub state: State,
+    pub state: ProcessState,
     /// When it began, in ticks since the system's start.
     began: u64,
 }
 
 /// What a process does, as far as it matters to who waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ProcessState {
     /// It runs, or sleeps until something happens.
     Runs,
     /// It was stopped by a signal or by a debugger.
@@ -34,27 +34,27 @@ pub enum State {
     Ended,
 }
 
-impl State {
-    fn of(letter: char) -> State {
+impl ProcessState {
+    fn of(letter: char) -> ProcessState {
         match letter {
-            'T' | 't' => State::Stopped,
-            'D' => State::Stuck,
-            'Z' | 'X' | 'x' => State::Ended,
-            _ => State::Runs,
+            'T' | 't' => ProcessState::Stopped,
+            'D' => ProcessState::Stuck,
+            'Z' | 'X' | 'x' => ProcessState::Ended,
+            _ => ProcessState::Runs,
         }
     }
 
     fn excuse(self, pid: u32) -> String {
         match self {
-            State::Stopped => {
+            ProcessState::Stopped => {
                 format!(": it is stopped (state T); 'kill -CONT {pid}' has it go on")
             }
-            State::Stuck => {
+            ProcessState::Stuck => {
                 ": it is stuck in the kernel (state D), in a call that no signal ends, \
                              such as on a file system that does not answer"
                     .into()
             }
-            State::Runs | State::Ended => String::new(),
+            ProcessState::Runs | ProcessState::Ended => String::new(),
         }
     }
 }
@@ -65,7 +65,7 @@ pub fn look(pid: u32) -> Option<Process> {
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let process = parse(pid, &stat, &status)?;
-    (process.state != State::Ended).then_some(process)
+    (process.state != ProcessState::Ended).then_some(process)
 }
 
 /// Why this process does not react, and what to do, as the end of a sentence; empty where the system
@@ -77,7 +77,7 @@ pub fn excuse(pid: u32) -> String {
 /// The name in `stat` may hold blanks and parentheses: what follows the last one counts.
 fn parse(pid: u32, stat: &str, status: &str) -> Option<Process> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = State::of(fields.next()?.chars().next()?);
+    let state = ProcessState::of(fields.next()?.chars().next()?);
     // Field 22 of the line is the 19th behind the state.
     let began = fields.nth(18)?.parse().ok()?;
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
@@ -126,7 +126,7 @@ fn zombie(pid: u32) -> bool {
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
     state
         .and_then(|rest| rest.chars().next())
-        .is_some_and(|letter| State::of(letter) == State::Ended)
+        .is_some_and(|letter| ProcessState::of(letter) == ProcessState::Ended)
 }
 
 /// The name of a user, by the password file; else its number.
@@ -150,7 +150,7 @@ mod tests {
         let stat = "17 (a) D (b) T 1 17 17 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let status = "Name:\ta) D (b\nUid:\t0\t65534\t65534\t65534\n";
         let process = parse(17, stat, status).unwrap();
-        assert_eq!((process.uid, process.state), (65534, State::Stopped));
+        assert_eq!((process.uid, process.state), (65534, ProcessState::Stopped));
         assert_eq!(process.began, 4711);
     }
 

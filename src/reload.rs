@@ -47,13 +47,13 @@ pub struct Reloader {
 struct Watched {
     path: PathBuf,
     /// The state that is served, or that was complained about.
-    settled: State,
+    settled: FileStamp,
     /// A new state, seen by the last look: the file may be half written.
-    seen: Option<State>,
+    seen: Option<FileStamp>,
 }
 
 /// Everything about a file that changes when its content does; none: there is no such file.
-type State = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+type FileStamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 impl Watched {
     fn new(path: &Path) -> Watched {
@@ -65,7 +65,7 @@ impl Watched {
     }
 }
 
-fn state_of(path: &Path) -> State {
+fn state_of(path: &Path) -> FileStamp {
     let file = fs::metadata(path).ok()?;
     Some((
         file.dev(),
@@ -179,7 +179,7 @@ impl Reloader {
         self.last_reload.as_ref()
     }
 
-    fn settle(&mut self, states: &[State]) {
+    fn settle(&mut self, states: &[FileStamp]) {
         for (watched, state) in self.watched.iter_mut().zip(states) {
             watched.settled = *state;
             watched.seen = None;
@@ -286,7 +286,7 @@ impl Reloader {
         self.last_look = Instant::now();
         let states = self.states();
         let changed = self.changed(&states);
-        let rests = |(watched, state): (&Watched, &State)| {
+        let rests = |(watched, state): (&Watched, &FileStamp)| {
             watched.settled == *state || watched.seen.as_ref() == Some(state)
         };
         let at_rest = self.watched.iter().zip(&states).all(rests);
@@ -336,12 +336,12 @@ impl Reloader {
         Some(policies)
     }
 
-    fn states(&self) -> Vec<State> {
+    fn states(&self) -> Vec<FileStamp> {
         self.watched.iter().map(|w| state_of(&w.path)).collect()
     }
 
     /// The files that are not as they were.
-    fn changed(&self, states: &[State]) -> Vec<String> {
+    fn changed(&self, states: &[FileStamp]) -> Vec<String> {
         let both = self.watched.iter().zip(states);
         both.filter(|(watched, state)| watched.settled != **state)
             .map(|(watched, _)| watched.path.display().to_string())

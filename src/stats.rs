@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
-use crate::files::Place;
+use crate::files::FilePlace;
 use crate::text::reason;
 
 /// One event counter, shared by all threads.
@@ -340,7 +340,7 @@ impl Snapshot<'_> {
     /// What the system says; also when something else than a regular file is in its place, or in
     /// that of the new one beside it.
     pub fn write_file(&self, path: &Path, process: Process) -> io::Result<()> {
-        let place = Place::of(path)?;
+        let place = FilePlace::of(path)?;
         place.require_replaceable()?;
         // node_exporter takes files that end in .prom; this one does not.
         let new = place.beside(".new");
@@ -356,7 +356,7 @@ impl Snapshot<'_> {
 
 /// Whether this user could replace a statistics file at this path; where not, a sentence for why.
 pub fn cannot_write(path: &Path) -> Option<String> {
-    let place = Place::of(path).and_then(|place| {
+    let place = FilePlace::of(path).and_then(|place| {
         place.require_replaceable()?;
         place.could_rename().then_some(()).ok_or_else(|| {
             io::Error::other("its folder does not allow it to be replaced; give it to that user")

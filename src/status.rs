@@ -37,7 +37,7 @@ pub struct Status {
     /// How long ago that is, in seconds.
     pub running_seconds: u64,
     /// Where it listens.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<ListenerStatus>,
     /// Its configuration file; none: the built-in defaults.
     pub configuration: Option<String>,
     /// Its log file; none: no file.
@@ -55,7 +55,7 @@ pub struct Status {
 /// A place where the server listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Listener {
+pub struct ListenerStatus {
     /// Address and port.
     pub address: String,
     /// Whether a load balancer names the clients there.
@@ -108,7 +108,7 @@ pub struct Running {
     begun: Instant,
     started: SystemTime,
     since: String,
-    listeners: Vec<Listener>,
+    listeners: Vec<ListenerStatus>,
     configuration: Option<String>,
     log: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Running {
         let listeners = bound
             .iter()
             .zip(&config.startup.listen)
-            .map(|(address, listen)| Listener {
+            .map(|(address, listen)| ListenerStatus {
                 address: address.to_string(),
                 proxy: listen.proxy,
             });

@@ -47,6 +47,8 @@ pub fn run(
     upkeep.stopping();
     systemd::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
+    // Lines that are lost on their way to the file count as well.
+    logging.wait_until_written();
     log::info!("Totals: {}.", figures());
     upkeep.finish();
     ended

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control_socket::{self, Asked, Reply, Request};
+use crate::control_socket::{self, AskedRequest, Reply, Request};
 use crate::logging::Logging;
 use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
@@ -29,7 +29,7 @@ const LAST_FILE: Duration = Duration::from_secs(2);
 /// What the thread is asked to do.
 enum Task {
     Reload,
-    Answer(Asked),
+    Answer(AskedRequest),
     WriteStatistics(Option<Sender<()>>),
     Stopping,
 }
@@ -157,7 +157,7 @@ impl Keeper {
         }
     }
 
-    fn answer(&mut self, asked: Asked) {
+    fn answer(&mut self, asked: AskedRequest) {
         let reply = match asked.request {
             Request::Status => Reply::Status(Box::new(self.running.status(
                 self.reloader.described(),

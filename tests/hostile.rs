@@ -1,5 +1,5 @@
 //! Hostile clients and a failing host: it goes on answering. The attacks are small here;
-//! `tests/bench/attack.rs` measures large ones.
+//! `tests/bench/attack` measures large ones.
 
 #[path = "support/attack.rs"]
 mod attack;
@@ -163,7 +163,7 @@ fn a_slow_client_elsewhere_keeps_its_three_seconds_while_an_attacker_is_evicted(
 #[test]
 fn nobody_is_evicted_while_a_place_is_free() {
     let _alone = alone();
-    let mut server = with_places(9).line("timeout = 1").start();
+    let mut server = with_places(20).line("timeout = 1").start();
     let silent: Vec<_> = (0..7).map(|_| server.connect()).collect();
     while silent[6].since.elapsed() < Duration::from_millis(700) {
         assert_eq!(server.ask(), BUILT_IN);

@@ -32,7 +32,7 @@ struct Checked {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct CheckReport {
     exit: u8,
     line: String,
     errors: usize,
@@ -75,7 +75,7 @@ pub(super) fn run(
         Exit::Fine
     };
     let text = if json {
-        json::line(&Report {
+        json::line(&CheckReport {
             exit: exit as u8,
             line,
             errors,

@@ -14,7 +14,7 @@ use crate::policy;
 use crate::terminal;
 
 #[derive(Serialize)]
-struct Report {
+struct PolicyReport {
     exit: u8,
     policies: Vec<Shown>,
 }
@@ -22,9 +22,9 @@ struct Report {
 #[derive(Serialize)]
 struct Shown {
     name: String,
-    listeners: Vec<Listener>,
+    listeners: Vec<ServedListener>,
     meta_policy: Option<String>,
-    grants: Vec<json::Grant>,
+    grants: Vec<json::JsonGrant>,
     /// As it is served, without its NUL.
     xml: String,
     /// With its NUL.
@@ -35,7 +35,7 @@ struct Shown {
 }
 
 #[derive(Serialize)]
-struct Listener {
+struct ServedListener {
     address: String,
     /// Where players find it.
     port: Option<u16>,
@@ -51,7 +51,7 @@ pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
     };
     if as_json {
         let shown = all.iter().map(|served| shown(served, &config));
-        let report = Report {
+        let report = PolicyReport {
             exit: Exit::Fine as u8,
             policies: shown.collect(),
         };
@@ -97,7 +97,7 @@ fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
     Shown {
         name: served.origin.name(),
         listeners: listeners
-            .map(|listen| Listener {
+            .map(|listen| ServedListener {
                 address: listen.address.to_string(),
                 port: listen.players_port(),
                 proxy: listen.proxy,
@@ -106,7 +106,7 @@ fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
         meta_policy: policy.and_then(|p| p.meta).map(|meta| meta.to_string()),
         grants: grants
             .enumerate()
-            .map(|(index, grant)| json::Grant::new(grant, served.line_of(index).cloned()))
+            .map(|(index, grant)| json::JsonGrant::new(grant, served.line_of(index).cloned()))
             .collect(),
         xml: String::from_utf8_lossy(without_nuls(&wire)).into_owned(),
         bytes: wire.len(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::running::{Found, Place, Server};
+use super::running::{Found, RunningServer, ServerPlace};
 use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
@@ -17,9 +17,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// Has the running server reload.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     // The server reads the configuration itself, and tells its mistakes.
-    let place = Place::in_silence(configured)?;
+    let place = ServerPlace::in_silence(configured)?;
     match place.find() {
-        Found::Server(server) => reload(server),
+        Found::RunningServer(server) => reload(server),
         Found::Unclear(why) => {
             complain(&why);
             Err(ServiceExit::Denied)
@@ -34,7 +34,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     }
 }
 
-fn reload(server: Server) -> Result<ServiceExit, ServiceExit> {
+fn reload(server: RunningServer) -> Result<ServiceExit, ServiceExit> {
     let name = server.name();
     let not_asked = |why: &str| {
         complain(&format!(

@@ -1,7 +1,7 @@
 //! `flashpolicyd restart`: a new server takes over from the one that runs, so that no client is
 //! refused. Whatever goes wrong leaves the running one as it is.
 
-use super::running::{Found, Place, Server};
+use super::running::{Found, RunningServer, ServerPlace};
 use super::stop::{not_from_here, Left, GRACE};
 use super::{complain, print, read_policies, spawn, start};
 use crate::config::Configured;
@@ -14,14 +14,16 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
         Ok(place) => place,
         Err(exit) => {
             // Only to say what it is like: the mistakes have been said.
-            if let Ok(Found::Server(server)) = Place::in_silence(configured).map(|p| p.find()) {
+            if let Ok(Found::RunningServer(server)) =
+                ServerPlace::in_silence(configured).map(|p| p.find())
+            {
                 complain(&left_as_it_is(&server));
             }
             return Err(exit);
         }
     };
     match place.find() {
-        Found::Server(server) => take_over(configured, &place, &server),
+        Found::RunningServer(server) => take_over(configured, &place, &server),
         Found::Unclear(why) => {
             complain(&why);
             Err(ServiceExit::Denied)
@@ -36,21 +38,21 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     }
 }
 
-fn check(configured: &Configured) -> Result<Place, ServiceExit> {
-    let place = Place::of(configured)?;
+fn check(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
+    let place = ServerPlace::of(configured)?;
     start::check_log(&place)?;
     read_policies(&place.config)?;
     Ok(place)
 }
 
-fn left_as_it_is(server: &Server) -> String {
+fn left_as_it_is(server: &RunningServer) -> String {
     format!("the running server ({}) is left as it is", server.name())
 }
 
 fn take_over(
     configured: &Configured,
-    place: &Place,
-    old: &Server,
+    place: &ServerPlace,
+    old: &RunningServer,
 ) -> Result<ServiceExit, ServiceExit> {
     let mut left = Left::of([old.pid, old.former].into_iter().flatten());
     let file = place.file.as_deref();

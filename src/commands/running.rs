@@ -11,13 +11,13 @@ use nix::unistd::Uid;
 use super::complain;
 use crate::config::Configured;
 use crate::config::{self, Config, Loaded, SEARCH_PATH};
-use crate::control_socket::{self, Connection, Unreachable};
+use crate::control_socket::{self, ControlConnection, Unreachable};
 use crate::diagnostic::Diagnostic;
 use crate::exit::ServiceExit;
 use crate::files;
 use crate::listening;
 use crate::pid_file;
-use crate::processes::{self, State};
+use crate::processes::{self, ProcessState};
 use crate::text::reason;
 
 /// The pid file of root's server, where its configuration names none.
@@ -36,7 +36,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 const CONNECT_TIME: Duration = Duration::from_millis(500);
 
 /// Where the server of a configuration is to be found.
-pub(super) struct Place {
+pub(super) struct ServerPlace {
     /// The configuration; where it has mistakes, what of it says where the server is.
     pub config: Config,
     /// Its file.
@@ -47,14 +47,14 @@ pub(super) struct Place {
     by_default: bool,
 }
 
-impl Place {
+impl ServerPlace {
     /// The place of this configuration, which has no mistakes.
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn of(configured: &Configured) -> Result<Place, ServiceExit> {
+    pub(super) fn of(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
         match load(configured)? {
-            Ok(loaded) => Place::at(loaded),
+            Ok(loaded) => ServerPlace::at(loaded),
             Err(mistakes) => {
                 complain_of(&mistakes);
                 Err(ServiceExit::Usage)
@@ -67,24 +67,24 @@ impl Place {
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn despite_mistakes(configured: &Configured) -> Result<Place, ServiceExit> {
+    pub(super) fn despite_mistakes(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
         let loaded = load(configured)?.unwrap_or_else(|mistakes| {
             complain_of(&mistakes);
             what_counts(configured)
         });
-        Place::at(loaded)
+        ServerPlace::at(loaded)
     }
 
     /// The same without a word on the mistakes.
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn in_silence(configured: &Configured) -> Result<Place, ServiceExit> {
+    pub(super) fn in_silence(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
         let loaded = configured.load();
-        Place::at(loaded.unwrap_or_else(|_| what_counts(configured)))
+        ServerPlace::at(loaded.unwrap_or_else(|_| what_counts(configured)))
     }
 
-    fn at(Loaded { config, file }: Loaded) -> Result<Place, ServiceExit> {
+    fn at(Loaded { config, file }: Loaded) -> Result<ServerPlace, ServiceExit> {
         let pid_file = config.startup.pid_file.clone();
         let by_default = pid_file.is_none();
         let Some(pid_file) = pid_file.or_else(default_pid_file) else {
@@ -94,7 +94,7 @@ impl Place {
             );
             return Err(ServiceExit::NotConfigured);
         };
-        Ok(Place {
+        Ok(ServerPlace {
             config,
             file,
             pid_file,
@@ -109,20 +109,20 @@ impl Place {
 
     /// A server that is not here, but where other servers are by default: another user's, or that
     /// of systemd's unit.
-    pub(super) fn find_elsewhere(&self) -> Option<Server> {
+    pub(super) fn find_elsewhere(&self) -> Option<RunningServer> {
         let others = [ROOTS_PID_FILE, UNITS_PID_FILE].map(Path::new);
         others
             .into_iter()
             .filter(|other| *other != self.pid_file)
             .find_map(|other| match find(other) {
-                Found::Server(server) => Some(server),
+                Found::RunningServer(server) => Some(server),
                 Found::Nobody | Found::Unclear(_) => None,
             })
     }
 
     /// The same where that server is the one that is meant: nobody named a pid file, and the
     /// addresses are taken.
-    pub(super) fn find_meant(&self) -> Option<Server> {
+    pub(super) fn find_meant(&self) -> Option<RunningServer> {
         if self.by_default && !self.taken().is_empty() {
             self.find_elsewhere()
         } else {
@@ -217,13 +217,13 @@ pub(super) enum Found {
     /// Nobody holds the pid file, and nobody answers beside it.
     Nobody,
     /// A server.
-    Server(Server),
+    RunningServer(RunningServer),
     /// That cannot be told; the sentence says why.
     Unclear(String),
 }
 
 /// A server that runs.
-pub(super) struct Server {
+pub(super) struct RunningServer {
     /// The process that serves; none where it is in another container.
     pub pid: Option<u32>,
     /// The process that holds the pid file, where that is another one: it was taken over, and
@@ -232,7 +232,7 @@ pub(super) struct Server {
     /// The pid file.
     pub pid_file: PathBuf,
     /// The way to ask it, or a sentence for why there is none.
-    pub asks: Result<Connection, String>,
+    pub asks: Result<ControlConnection, String>,
 }
 
 fn find(pid_file: &Path) -> Found {
@@ -240,7 +240,7 @@ fn find(pid_file: &Path) -> Found {
     let socket = control_socket::path_beside(pid_file);
     let connection = control_socket::connect(&socket, CONNECT_TIME);
     let server = |pid: Option<u32>, former, asks| {
-        Found::Server(Server {
+        Found::RunningServer(RunningServer {
             pid: pid.filter(|pid| *pid != 0),
             former,
             pid_file: pid_file.to_owned(),
@@ -288,7 +288,7 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
     }
 }
 
-impl Server {
+impl RunningServer {
     /// The process and its user, for a sentence.
     pub(super) fn name(&self) -> String {
         let Some(pid) = self.pid else {
@@ -317,7 +317,7 @@ impl Server {
     /// Whether its process was stopped, so that it is in vain to ask.
     pub(super) fn is_suspended(&self) -> bool {
         let process = self.pid.and_then(processes::look);
-        process.is_some_and(|process| process.state == State::Stopped)
+        process.is_some_and(|process| process.state == ProcessState::Stopped)
     }
 
     /// Why it does not react, as far as the system tells.

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::running::{Found, Place};
+use super::running::{Found, ServerPlace};
 use super::{complain, print, spawn};
 use crate::config::Configured;
 use crate::exit::ServiceExit;
 
 /// Starts the server of this configuration, if it does not run.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
-    let place = Place::of(configured)?;
+    let place = ServerPlace::of(configured)?;
     match place.find() {
-        Found::Server(server) => {
+        Found::RunningServer(server) => {
             let name = server.name();
             let excuse = server.excuse();
             print(format!(
@@ -31,7 +31,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
 }
 
 /// A server in the background has no output where its log could go.
-pub(super) fn check_log(place: &Place) -> Result<(), ServiceExit> {
+pub(super) fn check_log(place: &ServerPlace) -> Result<(), ServiceExit> {
     let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
     let stream = place.config.startup.log_file.as_deref();
     let Some(stream) = stream.filter(|file| streams.contains(file)) else {
@@ -46,7 +46,10 @@ pub(super) fn check_log(place: &Place) -> Result<(), ServiceExit> {
 }
 
 /// Starts it, where it is known not to run.
-pub(super) fn start(configured: &Configured, place: &Place) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn start(
+    configured: &Configured,
+    place: &ServerPlace,
+) -> Result<ServiceExit, ServiceExit> {
     let file = place.file.as_deref();
     let arguments = spawn::arguments(configured, file, &place.pid_file, false);
     let status = spawn::start(&arguments).inspect_err(|_| hint(place))?;
@@ -56,7 +59,7 @@ pub(super) fn start(configured: &Configured, place: &Place) -> Result<ServiceExi
 }
 
 /// The ports may be taken by a server that is not this user's.
-fn hint(place: &Place) {
+fn hint(place: &ServerPlace) {
     if let Some(other) = place.find_elsewhere() {
         complain(&other.is_another());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::running::{Found, Place, Server};
+use super::running::{Found, RunningServer, ServerPlace};
 use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
@@ -49,7 +49,7 @@ struct Json<'a> {
 
 /// Tells how the server of this configuration is.
 pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, ServiceExit> {
-    let place = Place::despite_mistakes(configured)?;
+    let place = ServerPlace::despite_mistakes(configured)?;
     let answer = look_again(&place);
     let Answer {
         exit,
@@ -85,7 +85,7 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
 }
 
 /// Looks anew where the server ended or was taken over while it was asked.
-fn look_again(place: &Place) -> Answer {
+fn look_again(place: &ServerPlace) -> Answer {
     let mut answer = look(place);
     for _ in 1..LOOKS {
         if !answer.broke_off {
@@ -97,7 +97,7 @@ fn look_again(place: &Place) -> Answer {
     answer
 }
 
-fn look(place: &Place) -> Answer {
+fn look(place: &ServerPlace) -> Answer {
     let unclear = |sentence: String| Answer {
         exit: ServiceExit::Denied,
         sentence,
@@ -105,7 +105,7 @@ fn look(place: &Place) -> Answer {
         broke_off: false,
     };
     match place.find() {
-        Found::Server(server) => ask(server),
+        Found::RunningServer(server) => ask(server),
         Found::Unclear(why) => unclear(why),
         Found::Nobody => {
             if let Some(meant) = place.find_meant() {
@@ -132,7 +132,7 @@ fn look(place: &Place) -> Answer {
     }
 }
 
-fn ask(server: Server) -> Answer {
+fn ask(server: RunningServer) -> Answer {
     let name = format!("{}, pid file {}", server.name(), server.pid_file.display());
     let unclear = |why: &str| Answer {
         exit: ServiceExit::Denied,

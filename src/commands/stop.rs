@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::running::{Found, Place, Server};
+use super::running::{Found, RunningServer, ServerPlace};
 use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
@@ -31,9 +31,9 @@ const LAST_DESCRIPTORS: Duration = Duration::from_millis(500);
 
 /// Stops the server of this configuration, if it runs.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
-    let place = Place::despite_mistakes(configured)?;
+    let place = ServerPlace::despite_mistakes(configured)?;
     match place.find() {
-        Found::Server(server) => stop(&place, &server),
+        Found::RunningServer(server) => stop(&place, &server),
         Found::Unclear(why) => {
             complain(&why);
             Err(ServiceExit::Denied)
@@ -55,7 +55,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
 }
 
 /// Why a server that is not this one is left alone.
-pub(super) fn not_from_here(other: &Server) -> String {
+pub(super) fn not_from_here(other: &RunningServer) -> String {
     format!(
         "nothing was done: {}; with that as --pid-file, its user or root can stop it, and systemd's \
          by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
@@ -63,7 +63,7 @@ pub(super) fn not_from_here(other: &Server) -> String {
     )
 }
 
-fn stop(place: &Place, server: &Server) -> Result<ServiceExit, ServiceExit> {
+fn stop(place: &ServerPlace, server: &RunningServer) -> Result<ServiceExit, ServiceExit> {
     let Some(pid) = server.pid else {
         complain(&format!(
             "{} holds the pid file {}: it can only be stopped from there",
@@ -98,7 +98,7 @@ fn stop(place: &Place, server: &Server) -> Result<ServiceExit, ServiceExit> {
     Ok(print(stopped).into())
 }
 
-fn signal(pid: u32, server: &Server) -> Result<(), ServiceExit> {
+fn signal(pid: u32, server: &RunningServer) -> Result<(), ServiceExit> {
     match processes::send(pid, Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => {
@@ -121,7 +121,7 @@ impl Left {
     }
 
     /// Waits until they are gone and do not hold the pid file; false when the time is over.
-    pub(super) fn wait(&mut self, place: &Place, time: Duration) -> bool {
+    pub(super) fn wait(&mut self, place: &ServerPlace, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let pids: Vec<u32> = self.0.iter().map(|process| process.pid).collect();
         loop {
@@ -140,7 +140,7 @@ impl Left {
 
 /// A server that became another user could not remove its files; nor could one that was killed.
 /// They go while their lock is held, so that nobody else's are taken.
-fn clean_up(place: &Place) {
+fn clean_up(place: &ServerPlace) {
     if !place.pid_file.exists() {
         return;
     }

@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 
 /// A connection to a server's control socket.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ControlConnection {
     stream: UnixStream,
     pid: Option<u32>,
 }
@@ -42,7 +42,7 @@ pub enum Unreachable {
 ///
 /// # Errors
 /// Why that is not possible.
-pub fn connect(path: &Path, time: Duration) -> Result<Connection, Unreachable> {
+pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreachable> {
     let wrong = |error: io::Error| Unreachable::Wrong(reason(&error));
     let owner = match path.symlink_metadata() {
         Ok(file) if file.file_type().is_socket() => file.uid(),
@@ -74,7 +74,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<Connection, Unreachable> {
     socket.set_nonblocking(false).map_err(wrong)?;
     let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
     let pid = listener(&stream, owner);
-    Ok(Connection { stream, pid })
+    Ok(ControlConnection { stream, pid })
 }
 
 /// The process that listens. The system remembers who began to; a process of that number that
@@ -87,7 +87,7 @@ fn listener(stream: &UnixStream, owner: u32) -> Option<u32> {
     (process.uid == owner || process.uid == own).then_some(pid)
 }
 
-impl Connection {
+impl ControlConnection {
     /// The process that listens; none where the system does not tell.
     pub fn pid(&self) -> Option<u32> {
         self.pid

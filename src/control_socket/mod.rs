@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::{Reload, Status};
 
-pub use client::{connect, Connection, Unreachable};
+pub use client::{connect, ControlConnection, Unreachable};
 pub use server::{ControlSocket, InPlace};
 
 /// What can be asked, and nothing else.
@@ -58,13 +58,13 @@ pub enum Reply {
 
 /// A request on its way to the thread that knows the answer.
 #[derive(Debug)]
-pub struct Asked {
+pub struct AskedRequest {
     /// What was asked.
     pub request: Request,
     reply: SyncSender<Reply>,
 }
 
-impl Asked {
+impl AskedRequest {
     /// Answers it; nobody may be waiting any more.
     pub fn answer(self, reply: Reply) {
         let _ = self.reply.try_send(reply);
@@ -89,9 +89,9 @@ impl Request {
 
 /// Passes a request to another thread by `send`, and waits for the answer, in bounded time.
 /// `send` gives false where that thread has ended.
-pub fn pass_on(request: Request, send: impl FnOnce(Asked) -> bool) -> Reply {
+pub fn pass_on(request: Request, send: impl FnOnce(AskedRequest) -> bool) -> Reply {
     let (reply, answer) = mpsc::sync_channel(1);
-    if !send(Asked { request, reply }) {
+    if !send(AskedRequest { request, reply }) {
         return Reply::Refused("the server is about to end".into());
     }
     match answer.recv_timeout(request.time()) {

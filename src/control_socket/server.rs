@@ -232,9 +232,9 @@ struct Clients<Answer> {
 }
 
 /// One of them; the number counts it as long as this lives.
-struct Place(Arc<AtomicUsize>);
+struct ClientSlot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for ClientSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -252,7 +252,7 @@ impl<Answer: Fn(Request) -> Reply + Send + Sync + 'static> Clients<Answer> {
 
     fn take(&self, stream: UnixStream) {
         let before = self.number.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.number));
+        let place = ClientSlot(Arc::clone(&self.number));
         if before >= MOST_CLIENTS {
             return;
         }

@@ -9,7 +9,7 @@ mod read;
 mod trust;
 
 pub use lock::whole_file;
-pub use place::{give_away, Owner, Place};
+pub use place::{give_away, FilePlace, Owner};
 pub use read::{open, read};
 pub use trust::{others_may_write, Caller};
 

@@ -36,26 +36,26 @@ pub struct Owner {
 
 /// An open folder and a name in it.
 #[derive(Debug)]
-pub struct Place {
+pub struct FilePlace {
     folder: OwnedFd,
     name: OsString,
     /// Nobody but root and this process's user may change what the name leads to.
     private: bool,
 }
 
-impl Place {
+impl FilePlace {
     /// Walks to the folder of `path`.
     ///
     /// # Errors
     /// When a part of the way is missing or may not be entered, or is a symbolic link that another
     /// user may have made.
-    pub fn of(path: &Path) -> io::Result<Place> {
+    pub fn of(path: &Path) -> io::Result<FilePlace> {
         let name = path
             .file_name()
             .ok_or_else(|| refused("it is a folder, and no regular file"))?;
         let walk = Walk::along(path.parent().unwrap_or(Path::new("")))?;
         let private = walk.private && private_folder(&fstat(&walk.at)?);
-        Ok(Place {
+        Ok(FilePlace {
             folder: walk.at,
             name: name.to_owned(),
             private,
@@ -133,7 +133,7 @@ impl Place {
     /// Opens the file, or makes it; the flag says that it was made.
     ///
     /// # Errors
-    /// As [`Place::open`].
+    /// As [`FilePlace::open`].
     pub fn open_or_create(&self, flags: OFlag, device: bool) -> io::Result<(File, bool)> {
         let made = match self.open(&self.name, flags, device) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(&self.name, flags),
@@ -278,7 +278,12 @@ impl Place {
 ///
 /// # Errors
 /// What the system says.
-pub fn give_away(file: &File, made_here: bool, place: &Place, owner: Owner) -> io::Result<bool> {
+pub fn give_away(
+    file: &File,
+    made_here: bool,
+    place: &FilePlace,
+    owner: Owner,
+) -> io::Result<bool> {
     let metadata = file.metadata()?;
     let known = made_here
         || Some(metadata.uid()) == owner.uid
@@ -416,7 +421,7 @@ mod tests {
     }
 
     fn opened(path: &Path) -> io::Result<(File, bool)> {
-        Place::of(path)?.open_or_create(OFlag::O_WRONLY, false)
+        FilePlace::of(path)?.open_or_create(OFlag::O_WRONLY, false)
     }
 
     #[test]
@@ -470,7 +475,7 @@ mod tests {
             gid: Some(65534),
         };
         let given = |path: &Path| {
-            let place = Place::of(path).unwrap();
+            let place = FilePlace::of(path).unwrap();
             let (file, made) = place.open_or_create(OFlag::O_WRONLY, false).unwrap();
             give_away(&file, made, &place, nobody).unwrap()
         };
@@ -494,10 +499,10 @@ mod tests {
 
     #[test]
     fn a_relative_place_is_in_the_current_folder() {
-        let place = Place::of(Path::new("Cargo.toml")).unwrap();
+        let place = FilePlace::of(Path::new("Cargo.toml")).unwrap();
         assert!(place.stat(place.name()).is_ok());
-        assert!(Place::of(Path::new("..")).is_err());
-        assert!(Place::of(Path::new("")).is_err());
+        assert!(FilePlace::of(Path::new("..")).is_err());
+        assert!(FilePlace::of(Path::new("")).is_err());
     }
 
     #[test]
@@ -506,7 +511,7 @@ mod tests {
         for name in ["a", "b"] {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let place = Place::of(&folder.path().join("x")).unwrap();
+        let place = FilePlace::of(&folder.path().join("x")).unwrap();
         let renamed = |to: &str| place.rename_new(OsStr::new("a"), OsStr::new(to));
         assert_eq!(
             renamed("b").unwrap_err().kind(),

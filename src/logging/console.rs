@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::writer::{Destination, Written};
+use super::writer::{Destination, WriteOutcome};
 
 /// One of the streams that the process was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +57,14 @@ impl Destination for Console {
 
     fn look(&mut self) {}
 
-    fn write(&mut self, batch: &[u8], from: usize) -> Written {
+    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
         loop {
             let (next, error) = match self.file.write(&batch[from..]) {
                 Ok(bytes) => (from + bytes, None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => (from, Some(error)),
             };
-            return Written { next, error };
+            return WriteOutcome { next, error };
         }
     }
 }

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::libc;
 
-use crate::files::{give_away, whole_file, Owner, Place};
+use crate::files::{give_away, whole_file, FilePlace, Owner};
 
 /// How long another server that writes the same file is waited for. One that holds the lock for
 /// longer is stopped, and this one does not wait for it.
@@ -101,7 +101,7 @@ impl RealDisk {
     }
 
     /// Gives the file to the user that the server will be; false where it is nobody's to give.
-    fn give(&self, file: &File, made_here: bool, place: &Place) -> io::Result<bool> {
+    fn give(&self, file: &File, made_here: bool, place: &FilePlace) -> io::Result<bool> {
         match self.owner {
             Some(owner) => give_away(file, made_here, place, owner),
             None => Ok(true),
@@ -110,7 +110,7 @@ impl RealDisk {
 
     /// Opens the log for appending, or makes it; false where it could not be given away.
     pub(super) fn open_and_give(&self) -> io::Result<(File, bool)> {
-        let place = Place::of(&self.path)?;
+        let place = FilePlace::of(&self.path)?;
         let opened = match self.open_or_make(&place, OFlag::O_RDWR | OFlag::O_APPEND) {
             // A system that lets logs be appended to only.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -126,7 +126,7 @@ impl RealDisk {
     /// While another server rotates, nothing has the log's name for a moment; a file that was made
     /// then would be in the way of the next log, which is there before the name goes. So one is made
     /// only after neither was there twice in a row.
-    fn open_or_make(&self, place: &Place, flags: OFlag) -> io::Result<(File, bool)> {
+    fn open_or_make(&self, place: &FilePlace, flags: OFlag) -> io::Result<(File, bool)> {
         let until = Instant::now() + LOCK_PATIENCE;
         let mut missing = 0;
         loop {
@@ -153,7 +153,7 @@ impl Disk for RealDisk {
     }
 
     fn make_next(&self) -> io::Result<File> {
-        let place = Place::of(&self.path)?;
+        let place = FilePlace::of(&self.path)?;
         let name = place.beside(&RealDisk::suffix(Name::Next));
         let flags = OFlag::O_RDWR | OFlag::O_APPEND;
         let made = match place.create(&name, flags) {
@@ -179,7 +179,7 @@ impl Disk for RealDisk {
     }
 
     fn remove_next(&self) {
-        if let Ok(place) = Place::of(&self.path) {
+        if let Ok(place) = FilePlace::of(&self.path) {
             place.remove(&place.beside(&RealDisk::suffix(Name::Next)));
         }
     }
@@ -194,13 +194,13 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: Name, to: Name) -> io::Result<()> {
-        let place = Place::of(&self.path)?;
+        let place = FilePlace::of(&self.path)?;
         let [from, to] = [from, to].map(|name| place.beside(&RealDisk::suffix(name)));
         place.rename(&from, &to)
     }
 
     fn rename_to_log(&self, from: Name) -> io::Result<()> {
-        let place = Place::of(&self.path)?;
+        let place = FilePlace::of(&self.path)?;
         place.rename_new(&place.beside(&RealDisk::suffix(from)), place.name())
     }
 

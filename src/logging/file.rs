@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 
 use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
-use super::writer::{start_of_line, Destination, News, Written};
+use super::writer::{start_of_line, Destination, News, WriteOutcome};
 use super::Rotation;
 use crate::files::Owner;
 use crate::text::reason;
@@ -34,13 +34,13 @@ pub(super) struct LogFile<D> {
     rotation_failed: bool,
     /// The oldest lines could not be dropped, and some of them may be gone.
     drop_failed: bool,
+    /// The beginning of a line that was cut short is not in this file, or is not any more.
+    lacks_beginning: bool,
 }
 
 /// How the open file stands to the log's name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Followed {
-    /// It is another one than before.
-    another: bool,
     /// The name leads to it, and nobody else rotates it now.
     is_log: bool,
     /// Others rotate faster than they can be followed. Their files are not to be touched.
@@ -49,8 +49,6 @@ struct Followed {
 
 /// What the open file has room for.
 struct Room {
-    /// It is another one than before.
-    another: bool,
     /// Its bytes.
     length: u64,
     /// How many it may have.
@@ -97,6 +95,7 @@ impl<D: Disk> LogFile<D> {
             follow_failed: false,
             rotation_failed: false,
             drop_failed: false,
+            lacks_beginning: false,
         }
     }
 
@@ -114,6 +113,7 @@ impl<D: Disk> LogFile<D> {
         match self.disk.open() {
             Ok(file) => {
                 self.file = file;
+                self.lacks_beginning = true;
                 (self.follow_failed, self.drop_failed) = (false, false);
                 Ok(true)
             }
@@ -136,11 +136,10 @@ impl<D: Disk> LogFile<D> {
     /// Follows the file, and holds its lock; another server may rotate it in between.
     fn follow_and_lock(&mut self) -> io::Result<Followed> {
         lock(&self.file);
-        for round in 0..FOLLOWED {
+        for _ in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
                 return Ok(Followed {
-                    another: round > 0,
                     is_log: !self.follow_failed,
                     ..Followed::default()
                 });
@@ -148,31 +147,27 @@ impl<D: Disk> LogFile<D> {
             lock(&self.file);
         }
         Ok(Followed {
-            another: true,
             is_behind: true,
             ..Followed::default()
         })
     }
 
-    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> Written {
+    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> WriteOutcome {
         let first = first_line(&batch[from..]) as u64;
         let room = self
             .follow_and_lock()
             .and_then(|followed| self.make_room(followed, first));
-        let Room {
-            another,
-            length,
-            limit,
-        } = match room {
+        let Room { length, limit } = match room {
             Ok(room) => room,
             Err(error) => {
-                return Written {
+                return WriteOutcome {
                     next: from,
                     error: Some(error),
                 }
             }
         };
-        if another {
+        // Only now, since all of the above may fail after the file has changed.
+        if std::mem::take(&mut self.lacks_beginning) {
             // A line that was cut short stands in the old file; the new one gets it whole.
             from = start_of_line(batch, from);
         }
@@ -183,11 +178,7 @@ impl<D: Disk> LogFile<D> {
     /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
     fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
-        let room = |length, limit| Room {
-            another: followed.another,
-            length,
-            limit,
-        };
+        let room = |length, limit| Room { length, limit };
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
             return Ok(room(0, u64::MAX));
         };
@@ -209,11 +200,7 @@ impl<D: Disk> LogFile<D> {
         let Err(error) = rotated else {
             (self.rotation_failed, self.drop_failed) = (false, false);
             let FileState { length, .. } = self.disk.state(&self.file)?;
-            return Ok(Room {
-                another: true,
-                length: length.unwrap_or(0),
-                limit: most,
-            });
+            return Ok(room(length.unwrap_or(0), most));
         };
         // There may be no end to what is in the way, but there is one to the disk.
         let limit = if is_forbidden(&error) { most } else { 2 * most };
@@ -267,8 +254,11 @@ impl<D: Disk> LogFile<D> {
             return Err(error);
         }
         self.file = next;
-        // Another server that does not know of this rotation may have put its own file there.
-        self.follow_and_lock().map(drop)
+        self.lacks_beginning = true;
+        // Another server that does not know of this rotation may have put its own file there. Where
+        // that cannot be seen now, the next line finds it.
+        let _ = self.follow_and_lock();
+        Ok(())
     }
 
     /// Moves old files one further, so that none has the number 1. The oldest goes only where no
@@ -297,6 +287,8 @@ impl<D: Disk> LogFile<D> {
         }
         self.drop_failed = moved.is_err();
         moved?;
+        // With all lines went the beginning of one that was cut short.
+        self.lacks_beginning |= from == length;
         Ok((dropped, length - from))
     }
 
@@ -335,7 +327,7 @@ impl<D: Disk> LogFile<D> {
 
     /// Appends what is in `lines` from the byte `from` on, to a file of this length. Half a line is
     /// taken back where that is possible: another server's line would stand in the middle of it.
-    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> Written {
+    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> WriteOutcome {
         let mut next = from;
         while next < lines.len() {
             let error = match self.disk.append(&self.file, &lines[next..]) {
@@ -361,12 +353,12 @@ impl<D: Disk> LogFile<D> {
             {
                 next = whole;
             }
-            return Written {
+            return WriteOutcome {
                 next,
                 error: Some(error),
             };
         }
-        Written { next, error: None }
+        WriteOutcome { next, error: None }
     }
 }
 
@@ -406,7 +398,7 @@ impl<D: Disk> Destination for LogFile<D> {
         let _ = self.follow();
     }
 
-    fn write(&mut self, batch: &[u8], from: usize) -> Written {
+    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
         let written = self.write_locked(batch, from);
         unlock(&self.file);
         written

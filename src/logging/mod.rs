@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::files::{Owner, Place};
+use crate::files::{FilePlace, Owner};
 use crate::text::reason;
 use clock::Clock;
 use console::{Console, Stream};
@@ -30,6 +30,9 @@ use writer::Writer;
 /// How long the end of the process waits for the last lines to be written. A stalled terminal or
 /// file system costs this much and no more.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+/// How long the totals wait for the lines before them, which may be lost and counted.
+const LAST_COUNT: Duration = Duration::from_secs(1);
 
 /// Where the log goes and how much of it.
 pub struct Settings<'a> {
@@ -63,7 +66,7 @@ pub fn can_append(path: &Path) -> Result<(), String> {
     if Stream::named(path).is_some() {
         return Ok(());
     }
-    Place::of(path)
+    FilePlace::of(path)
         .and_then(|place| place.could_write(true))
         .map_err(|error| cannot_append(path, &error))
 }
@@ -74,7 +77,7 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     if rotation.max_size.is_none() || rotation.keep == 0 || Stream::named(path).is_some() {
         return None;
     }
-    let place = Place::of(path).ok()?;
+    let place = FilePlace::of(path).ok()?;
     if place.is_device() || place.could_rename() {
         return None;
     }
@@ -224,6 +227,15 @@ impl Logging {
     pub fn look(&self) {
         for queue in self.queues.iter() {
             queue.look();
+        }
+    }
+
+    /// Has the lines so far written, waiting one second at most: what is lost of them is counted
+    /// then.
+    pub fn wait_until_written(&self) {
+        let deadline = Instant::now() + LAST_COUNT;
+        for queue in self.queues.iter() {
+            queue.wait_until_written(deadline);
         }
     }
 

@@ -27,11 +27,13 @@ struct Buffer {
     look: bool,
     closing: bool,
     closed: bool,
+    /// The writer has a batch that it has not dealt with yet.
+    writing: bool,
 }
 
 /// What the writer has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum WriterTask {
     /// Write the batch.
     Write,
     /// Look at the destination: nothing is to be written.
@@ -113,6 +115,19 @@ impl Queue {
         }
     }
 
+    /// Has what is buffered written now, and waits for that, but not past `deadline`.
+    pub(super) fn wait_until_written(&self, deadline: Instant) {
+        self.hurry();
+        let mut buffer = self.lock();
+        while !buffer.closed && (buffer.writing || !buffer.lines.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            buffer = self.wait(buffer, left);
+        }
+    }
+
     /// Counts lines that are in no log.
     pub(super) fn count_lost(&self, lines: u64) {
         self.lost.fetch_add(lines, Relaxed);
@@ -124,12 +139,16 @@ impl Queue {
     }
 
     /// Waits for something to do; swaps the next batch into `batch`, which is empty.
-    pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> Task {
+    pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> WriterTask {
         let mut buffer = self.lock();
+        if std::mem::take(&mut buffer.writing) {
+            // Somebody may wait for it.
+            self.changed.notify_all();
+        }
         while buffer.lines.is_empty() && !buffer.closing {
             buffer.hurry = false;
             if std::mem::take(&mut buffer.look) {
-                return Task::Look;
+                return WriterTask::Look;
             }
             buffer = self
                 .changed
@@ -145,11 +164,12 @@ impl Queue {
             buffer = self.wait(buffer, left);
         }
         buffer.hurry = false;
+        buffer.writing = true;
         std::mem::swap(&mut buffer.lines, batch);
         if batch.is_empty() {
-            Task::End
+            WriterTask::End
         } else {
-            Task::Write
+            WriterTask::Write
         }
     }
 
@@ -190,13 +210,13 @@ mod tests {
         assert_eq!(queue.lost_lines(), 7);
         assert!(!queue.has_room());
         let mut batch = Vec::new();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch.len(), BUFFER_BYTES);
         assert!(queue.has_room());
         queue.push(b"next\n");
         queue.hurry();
         batch.clear();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch, b"next\n");
         assert_eq!(queue.lost_lines(), 7);
     }
@@ -222,13 +242,13 @@ mod tests {
         let queue = Queue::default();
         let mut batch = Vec::new();
         queue.look();
-        assert_eq!(queue.next_task(&mut batch), Task::Look);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Look);
         queue.push(b"last\n");
         queue.close();
-        assert_eq!(queue.next_task(&mut batch), Task::Write);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch, b"last\n");
         batch.clear();
-        assert_eq!(queue.next_task(&mut batch), Task::End);
+        assert_eq!(queue.next_task(&mut batch), WriterTask::End);
         queue.closed();
         queue.push(b"too late\n");
         assert_eq!(queue.lost_lines(), 1);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::queue::{Queue, Task};
+use super::queue::{Queue, WriterTask};
 use crate::text::reason;
 
 /// How long a failing destination is left alone before the next try.
@@ -22,7 +22,7 @@ pub(super) trait Destination: Send {
     /// Looks at the place while there is nothing to write.
     fn look(&mut self);
     /// Writes some of `batch`, which holds whole lines, from the byte `from` on.
-    fn write(&mut self, batch: &[u8], from: usize) -> Written;
+    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome;
     /// What is to be told since the last time.
     fn take_news(&mut self) -> News {
         News::default()
@@ -31,7 +31,7 @@ pub(super) trait Destination: Send {
 
 /// How far a write came.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WriteOutcome {
     /// Where the next one goes on in the batch. It is before the last one where a line that was
     /// cut short is to be written again as a whole, into another file.
     pub(super) next: usize,
@@ -83,13 +83,13 @@ impl Writer {
         let mut batch = Vec::new();
         loop {
             match self.queue.next_task(&mut batch) {
-                Task::End => break,
-                Task::Look => {
+                WriterTask::End => break,
+                WriterTask::Look => {
                     self.destination.look();
                     self.pass_on_news();
                     continue;
                 }
-                Task::Write => {}
+                WriterTask::Write => {}
             }
             // The queue has just been emptied: a line about the batch before it finds room.
             self.report();
@@ -201,7 +201,7 @@ mod tests {
 
         fn look(&mut self) {}
 
-        fn write(&mut self, batch: &[u8], from: usize) -> Written {
+        fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
             let most = self.plan.pop().unwrap_or(usize::MAX);
             let next = from.saturating_add(most).min(batch.len());
             self.taken
@@ -209,7 +209,7 @@ mod tests {
                 .unwrap()
                 .extend_from_slice(&batch[from..next]);
             let error = (next == from).then(|| io::Error::other("planned"));
-            Written { next, error }
+            WriteOutcome { next, error }
         }
     }
 

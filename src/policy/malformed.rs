@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roxmltree::{Document, Error, ParsingOptions};
 
-use super::{findings::Code, parse::Note, source::Source};
+use super::{findings::Code, parse::Note, source::SourceText};
 use crate::text::{printable, quote};
 
 /// What word processors make of `"` and `'`.
@@ -34,7 +34,7 @@ pub(super) fn web_page(text: &str) -> Option<Note> {
 
 /// The finding for a parser error.
 pub(super) fn note(error: &Error, text: &str) -> Note {
-    let source = Source::new(text.to_owned());
+    let source = SourceText::new(text.to_owned());
     let at = match error {
         Error::UnexpectedEndOfStream | Error::UnclosedRootNode => source.last_char().start,
         _ => {

@@ -12,7 +12,7 @@ use super::{
     elements,
     findings::{Code, Finding, Severity},
     malformed,
-    source::Source,
+    source::SourceText,
     Policy,
 };
 use crate::diagnostic::{self, Diagnostic, Place};
@@ -43,7 +43,7 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// Why Lightspark makes nothing of the file as it is written; none: it reads it.
     pub dropped_by_lightspark: Option<String>,
-    pub(super) source: Source,
+    pub(super) source: SourceText,
 }
 
 impl Reading {
@@ -123,7 +123,7 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
         None
     };
 
-    let source = Source::new(text);
+    let source = SourceText::new(text);
     notes.sort_by_key(|note| note.range.start);
     let findings: Vec<Finding> = notes.into_iter().map(|note| place(note, &source)).collect();
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
@@ -137,7 +137,7 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
     }
 }
 
-fn place(note: Note, source: &Source) -> Finding {
+fn place(note: Note, source: &SourceText) -> Finding {
     let mark = source.mark(note.range);
     Finding {
         code: note.code,

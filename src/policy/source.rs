@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// The text of a policy file, with the places where its lines begin.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct SourceText {
     text: String,
     line_starts: Vec<usize>,
 }
@@ -18,13 +18,13 @@ pub(super) struct Mark {
     pub width: usize,
 }
 
-impl Source {
+impl SourceText {
     pub fn new(text: String) -> Self {
         let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0)
             .chain(line_ends.map(|(at, _)| at + 1))
             .collect();
-        Source { text, line_starts }
+        SourceText { text, line_starts }
     }
 
     /// A line by its number from 1, without its end of line.
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn marks_count_lines_and_characters_from_one() {
-        let source = Source::new("ab\r\n\u{e4}bc\nd".into());
+        let source = SourceText::new("ab\r\n\u{e4}bc\nd".into());
         let at = source.text.find("bc").unwrap_or_default();
         let mark = source.mark(at..at + 2);
         assert_eq!((mark.line, mark.column, mark.width), (2, 2, 2));
@@ -106,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_mark_over_several_lines_ends_with_its_first() {
-        let source = Source::new("<a\n b\n c>".into());
+        let source = SourceText::new("<a\n b\n c>".into());
         let mark = source.mark(1..8);
         assert_eq!((mark.line, mark.column, mark.width), (1, 2, 1));
     }
 
     #[test]
     fn an_empty_text_has_one_line() {
-        let source = Source::new(String::new());
+        let source = SourceText::new(String::new());
         assert_eq!(source.mark(source.last_char()).line, 1);
         assert_eq!(source.mark(0..0).column, 1);
     }

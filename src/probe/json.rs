@@ -32,7 +32,7 @@ struct Whole {
     to_named: Option<String>,
     to_named_ports: usize,
     load: Vec<String>,
-    remarks: Vec<Remark>,
+    remarks: Vec<JsonRemark>,
     addresses: Vec<OneAddress>,
     addresses_left_out: usize,
     ignored: usize,
@@ -41,7 +41,7 @@ struct Whole {
 }
 
 #[derive(Serialize)]
-struct Remark {
+struct JsonRemark {
     class: &'static str,
     severity: &'static str,
     cause: String,
@@ -52,13 +52,13 @@ struct Remark {
 struct OneAddress {
     address: String,
     steps: Vec<OneStep>,
-    verdicts: Vec<OneVerdict>,
+    verdicts: Vec<JsonPortVerdict>,
 }
 
 #[derive(Serialize)]
-struct OneVerdict {
+struct JsonPortVerdict {
     #[serde(flatten)]
-    verdict: json::Verdict,
+    verdict: json::JsonVerdict,
     silent: bool,
     waits: bool,
 }
@@ -74,15 +74,15 @@ struct OneStep {
     nul: bool,
     end: Option<&'static str>,
     answer: &'static str,
-    remarks: Vec<Remark>,
-    findings: Vec<Finding>,
+    remarks: Vec<JsonRemark>,
+    findings: Vec<JsonFinding>,
     findings_in_all: usize,
     policy: Option<String>,
 }
 
 /// A finding whose line and column stand beside its place, too.
 #[derive(Serialize)]
-struct Finding {
+struct JsonFinding {
     #[serde(flatten)]
     finding: Diagnostic,
     line: Option<usize>,
@@ -130,8 +130,8 @@ fn asked_ports(report: &Report) -> Vec<u16> {
     ports
 }
 
-fn remarks(remarks: &[super::classify::Remark]) -> Vec<Remark> {
-    let shown = remarks.iter().map(|remark| Remark {
+fn remarks(remarks: &[super::classify::Remark]) -> Vec<JsonRemark> {
+    let shown = remarks.iter().map(|remark| JsonRemark {
         class: remark.class.as_str(),
         severity: remark.class.severity().as_str(),
         cause: remark.cause.clone(),
@@ -185,7 +185,7 @@ fn one_step(step: &Step) -> OneStep {
         remarks: remarks(&answer.remarks),
         findings: findings
             .take(MAX_FINDINGS)
-            .map(|finding| Finding {
+            .map(|finding| JsonFinding {
                 line: finding.place.line,
                 column: finding.place.column,
                 finding,
@@ -196,9 +196,9 @@ fn one_step(step: &Step) -> OneStep {
     }
 }
 
-fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> OneVerdict {
+fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> JsonPortVerdict {
     let to = SocketAddr::new(address.ip, verdict.port);
-    let shared = json::Verdict {
+    let shared = json::JsonVerdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
         uncertain: verdict.doubt.is_some(),
@@ -210,7 +210,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> One
             _ => None,
         },
         error: verdict.error(),
-        by: verdict.by.as_ref().map(|by| json::By {
+        by: verdict.by.as_ref().map(|by| json::JsonGrantSource {
             step: by.role.as_str(),
             port: by.port,
             grant: by.grant.clone(),
@@ -219,7 +219,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> One
         text: headline(&report.plan, to, verdict),
         reasons: verdict.reasons.clone(),
     };
-    OneVerdict {
+    JsonPortVerdict {
         verdict: shared,
         silent: verdict.silent,
         waits: verdict.waits_on.is_some(),

@@ -38,4 +38,4 @@ pub use report::{Address, Report};
 pub use run::{report_of, run};
 pub use step::{Role, Step};
 pub use story::story;
-pub use verdict::{By, Doubt, PortVerdict};
+pub use verdict::{AllowedBy, Doubt, PortVerdict};

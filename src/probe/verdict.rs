@@ -22,7 +22,7 @@ pub struct PortVerdict {
     /// What `policy` says.
     pub decision: policy::Verdict,
     /// The grant that allows it.
-    pub by: Option<By>,
+    pub by: Option<AllowedBy>,
     /// Why it is not known whether a player decides like this.
     pub doubt: Option<Doubt>,
     /// Why it is denied, in the order in which that arises; printable lines.
@@ -53,7 +53,7 @@ pub enum Doubt {
 
 /// The grant that allows a connection.
 #[derive(Clone, Debug)]
-pub struct By {
+pub struct AllowedBy {
     /// The part that its policy plays.
     pub role: Role,
     /// The port that serves it.
@@ -143,7 +143,7 @@ fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u
     }
 }
 
-fn doubt(player: Player, master: &Step, others: &[&Step], by: Option<&By>) -> Option<Doubt> {
+fn doubt(player: Player, master: &Step, others: &[&Step], by: Option<&AllowedBy>) -> Option<Doubt> {
     let takes_master = master.policy(player).is_some();
     if master.answer.state == AnswerState::Unusable && !takes_master {
         return Some(Doubt::NotAPolicy);
@@ -165,7 +165,7 @@ fn by(
     others: &[&Step],
     origin: &Origin,
     destination: u16,
-) -> Option<By> {
+) -> Option<AllowedBy> {
     let policy::Verdict::Allowed { port, grant } = *decision else {
         return None;
     };
@@ -184,7 +184,7 @@ fn by(
     let grant = step
         .and_then(|step| step.policy(plan.player)?.grants.get(grant))
         .map(render_grant);
-    Some(By {
+    Some(AllowedBy {
         role,
         port: if by_master { plan.port } else { port },
         grant: clip(&grant.unwrap_or_default()),
@@ -319,7 +319,7 @@ pub(super) fn place_of(origin: &Origin) -> String {
 }
 
 /// What has to come first so that the policy counts.
-fn condition(plan: &Plan, by: &By) -> String {
+fn condition(plan: &Plan, by: &AllowedBy) -> String {
     let (host, port) = (&plan.host, by.port);
     match (by.role, plan.player) {
         (Role::Master, _) if port == MASTER_PORT => String::new(),

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::endpoint::Endpoint;
 use super::intake::Intake;
 use super::places::{Phase, Rest};
-use super::proxy::{self, Header, Look, Whose, MAX_HEADER_BYTES};
+use super::proxy::{self, Header, HeaderProgress, Whose, MAX_HEADER_BYTES};
 use super::request::{Progress, MAX_REQUEST_BYTES};
 use super::source::Source;
 
@@ -70,12 +70,12 @@ enum State {
     /// A request.
     Asking(Intake),
     /// That it takes the rest of the policy.
-    Answering(Answer),
+    Answering(Sending),
     /// That it closes its side. Until then, whatever it sends is dropped.
     Closing(Linger),
 }
 
-struct Answer {
+struct Sending {
     policy: Arc<[u8]>,
     sent: usize,
     /// When the client took the last byte.
@@ -142,7 +142,7 @@ impl Connection {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
         let count = recv(self.stream.as_raw_fd(), &mut bytes, flags).ok()?;
         match proxy::look(bytes.get(..count)?) {
-            Look::Complete(Header {
+            HeaderProgress::Complete(Header {
                 whose: Whose::Client(client),
                 ..
             }) => Some(client),
@@ -198,22 +198,22 @@ impl Connection {
                 log::debug!("{balancer}: Closed before a PROXY header.");
                 Next::Close
             }
-            (_, Look::Complete(header)) => {
+            (_, HeaderProgress::Complete(header)) => {
                 let first = received.split_off(header.len);
                 self.be(header.whose);
                 self.state = State::Asking(Intake::default());
                 self.hear(&first, context)
             }
-            (_, Look::Never) => {
+            (_, HeaderProgress::Never) => {
                 context.stats.not_a_request.add_one();
                 let received = std::mem::take(received);
                 self.end(context, "No PROXY header. Closing connection.", &received)
             }
-            (_, Look::Incomplete) if self.is_late(context) => {
+            (_, HeaderProgress::Incomplete) if self.is_late(context) => {
                 context.stats.timed_out.add_one();
                 self.end(context, "Timed out before a PROXY header. Closing.", &[])
             }
-            (_, Look::Incomplete) => self.wait_to_ask(context),
+            (_, HeaderProgress::Incomplete) => self.wait_to_ask(context),
         }
     }
 
@@ -261,7 +261,7 @@ impl Connection {
             Progress::Complete => {
                 let rest = intake.rest();
                 self.announce();
-                self.state = State::Answering(Answer {
+                self.state = State::Answering(Sending {
                     policy: self.endpoint.policy(),
                     sent: 0,
                     progress: self.accepted,

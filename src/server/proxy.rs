@@ -30,7 +30,7 @@ const LOCAL: u8 = 0x20;
 
 /// What the bytes so far amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum HeaderProgress {
     /// They may still become a header.
     Incomplete,
     /// They begin with a header.
@@ -60,13 +60,13 @@ pub enum Whose {
 }
 
 /// Looks at the first bytes of a connection, all of them each time.
-pub fn look(bytes: &[u8]) -> Look {
+pub fn look(bytes: &[u8]) -> HeaderProgress {
     if starts_alike(bytes, v2::PROTOCOL_PREFIX) {
         binary(bytes)
     } else if starts_alike(bytes, LINE) {
         line(bytes)
     } else {
-        Look::Never
+        HeaderProgress::Never
     }
 }
 
@@ -81,13 +81,13 @@ fn starts_alike(bytes: &[u8], expected: &[u8]) -> bool {
     bytes.iter().zip(expected).all(|(a, b)| a == b)
 }
 
-fn line(bytes: &[u8]) -> Look {
+fn line(bytes: &[u8]) -> HeaderProgress {
     let most = &bytes[..bytes.len().min(MAX_LINE)];
     let Some(end) = most.iter().position(|&byte| byte == b'\n') else {
         return if most.len() < MAX_LINE {
-            Look::Incomplete
+            HeaderProgress::Incomplete
         } else {
-            Look::Never
+            HeaderProgress::Never
         };
     };
     let line = &most[..=end];
@@ -106,17 +106,17 @@ fn line(bytes: &[u8]) -> Look {
     complete(line.len(), whose)
 }
 
-fn binary(bytes: &[u8]) -> Look {
+fn binary(bytes: &[u8]) -> HeaderProgress {
     let Some(fixed) = bytes.first_chunk::<FIXED>() else {
-        return Look::Incomplete;
+        return HeaderProgress::Incomplete;
     };
     let [.., command, _, high, low] = *fixed;
     let len = FIXED + usize::from(u16::from_be_bytes([high, low]));
     if len > MAX_HEADER_BYTES {
-        return Look::Never;
+        return HeaderProgress::Never;
     }
     let Some(header) = bytes.get(..len) else {
-        return Look::Incomplete;
+        return HeaderProgress::Incomplete;
     };
     let whose = if command == LOCAL {
         Some(Whose::Balancer)
@@ -138,8 +138,10 @@ fn client(address: impl Into<SocketAddr>) -> Whose {
     Whose::Client(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
-fn complete(len: usize, whose: Option<Whose>) -> Look {
-    whose.map_or(Look::Never, |whose| Look::Complete(Header { len, whose }))
+fn complete(len: usize, whose: Option<Whose>) -> HeaderProgress {
+    whose.map_or(HeaderProgress::Never, |whose| {
+        HeaderProgress::Complete(Header { len, whose })
+    })
 }
 
 #[cfg(test)]

@@ -12,19 +12,19 @@ fn found(bytes: &[u8], whose: Whose) {
     };
     assert_eq!(
         look(bytes),
-        Look::Complete(header),
+        HeaderProgress::Complete(header),
         "{}",
         bytes.escape_ascii()
     );
     let more = [bytes, b"<policy-file-request/>\0"].concat();
     assert_eq!(
         look(&more),
-        Look::Complete(header),
+        HeaderProgress::Complete(header),
         "{}",
         more.escape_ascii()
     );
     for cut in 0..bytes.len() {
-        assert_eq!(look(&bytes[..cut]), Look::Incomplete, "{cut}");
+        assert_eq!(look(&bytes[..cut]), HeaderProgress::Incomplete, "{cut}");
     }
 }
 
@@ -103,7 +103,12 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
         b"PROXY TCP4 \xff\r\n",
         b"\r\n\r\n\0\r\nQUIT\r",
     ] {
-        assert_eq!(look(bytes), Look::Never, "{}", bytes.escape_ascii());
+        assert_eq!(
+            look(bytes),
+            HeaderProgress::Never,
+            "{}",
+            bytes.escape_ascii()
+        );
     }
     for bytes in [
         version_2(0x11, 0x11, &[0; 12]),
@@ -112,7 +117,12 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
         version_2(0x21, 0x41, &[0; 12]),
         version_2(0x21, 0x13, &[0; 12]),
     ] {
-        assert_eq!(look(&bytes), Look::Never, "{}", bytes.escape_ascii());
+        assert_eq!(
+            look(&bytes),
+            HeaderProgress::Never,
+            "{}",
+            bytes.escape_ascii()
+        );
     }
 }
 
@@ -120,14 +130,18 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
 fn no_header_is_longer_than_the_bound() {
     let mut line = b"PROXY UNKNOWN ".to_vec();
     line.resize(MAX_LINE - 1, b'x');
-    assert_eq!(look(&line), Look::Incomplete);
+    assert_eq!(look(&line), HeaderProgress::Incomplete);
     line.push(b'x');
-    assert_eq!(look(&line), Look::Never);
+    assert_eq!(look(&line), HeaderProgress::Never);
     let longest = version_2(0x21, 0x00, &[0; MAX_HEADER_BYTES - FIXED]);
     found(&longest, Whose::Unknown);
     let longer = version_2(0x21, 0x00, &[0; MAX_HEADER_BYTES - FIXED + 1]);
-    assert_eq!(look(&longer[..FIXED - 1]), Look::Incomplete);
-    assert_eq!(look(&longer[..FIXED]), Look::Never, "its length tells");
+    assert_eq!(look(&longer[..FIXED - 1]), HeaderProgress::Incomplete);
+    assert_eq!(
+        look(&longer[..FIXED]),
+        HeaderProgress::Never,
+        "its length tells"
+    );
 }
 
 #[test]
@@ -161,9 +175,9 @@ proptest! {
         let whole = look(&bytes);
         for cut in 0..bytes.len() {
             match look(&bytes[..cut]) {
-                Look::Incomplete => {
+                HeaderProgress::Incomplete => {
                     prop_assert!(cut < MAX_HEADER_BYTES);
-                    if let Look::Complete(header) = whole {
+                    if let HeaderProgress::Complete(header) = whole {
                         prop_assert!(cut < header.len);
                     }
                 }

@@ -1,7 +1,7 @@
 //! `flashpolicyd explain`: would a player let a SWF from here connect to there? It asks the
 //! configuration, not a server.
 //!
-//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`story`]'s.
+//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`mod@story`]'s.
 
 mod change;
 mod story;
@@ -35,7 +35,7 @@ struct Location<'a> {
     served: &'a ConfiguredPolicy,
 }
 #[derive(Serialize)]
-struct Report {
+struct ExplainReport {
     exit: u8,
     from: String,
     to: Vec<u16>,
@@ -70,7 +70,7 @@ pub(super) fn run(configured: &Configured, question: &Question, as_json: bool) -
     let changes = changes(&config, &locations, &asked, &told, sample.is_partial());
     let notes = notes(&config, &locations, &asked, &sample);
     let text = if as_json {
-        json::line(&Report {
+        json::line(&ExplainReport {
             exit: exit as u8,
             from: asked.origin.to_string(),
             to: sample.ports,
@@ -105,7 +105,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
     }
     let verdicts = sample.ports.iter().map(|&port| OneVerdict {
         master: None,
-        verdict: json::Verdict {
+        verdict: json::JsonVerdict {
             port,
             allowed: true,
             uncertain: false,
@@ -118,7 +118,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
         },
     });
     print(
-        json::line(&Report {
+        json::line(&ExplainReport {
             exit: Exit::Fine as u8,
             from: "app:".into(),
             verdicts: verdicts.collect(),

@@ -24,7 +24,7 @@ pub(super) struct OneVerdict {
     /// The policy on port 843 by which it was judged.
     pub master: Option<String>,
     #[serde(flatten)]
-    pub verdict: json::Verdict,
+    pub verdict: json::JsonVerdict,
 }
 /// One verdict for each port, and for each policy on port 843: listeners may have their own.
 pub(super) fn judge<'a>(
@@ -142,27 +142,29 @@ impl Told<'_> {
     pub fn as_json(&self, all: &[Location], asked: &Asked) -> OneVerdict {
         let by = match self.verdict {
             Verdict::Denied(_) => None,
-            Verdict::Allowed { port, grant } => self.location(all, port).map(|l| json::By {
-                step: match port {
-                    MASTER_PORT => "master",
-                    port if port == self.port => "destination",
-                    _ => "load",
-                },
-                port,
-                grant: clip(
-                    &l.offer
-                        .policy
-                        .grants
-                        .get(grant)
-                        .map(render_grant)
-                        .unwrap_or_default(),
-                ),
-                place: l.served.line_of(grant).cloned(),
-            }),
+            Verdict::Allowed { port, grant } => {
+                self.location(all, port).map(|l| json::JsonGrantSource {
+                    step: match port {
+                        MASTER_PORT => "master",
+                        port if port == self.port => "destination",
+                        _ => "load",
+                    },
+                    port,
+                    grant: clip(
+                        &l.offer
+                            .policy
+                            .grants
+                            .get(grant)
+                            .map(render_grant)
+                            .unwrap_or_default(),
+                    ),
+                    place: l.served.line_of(grant).cloned(),
+                })
+            }
         };
         OneVerdict {
             master: self.master.map(|master| master.served.origin.name()),
-            verdict: json::Verdict {
+            verdict: json::JsonVerdict {
                 port: self.port,
                 allowed: self.is_allowed(),
                 uncertain: false,
