@@ -69,7 +69,7 @@ fn question(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Listener;
+    use crate::status::ListenerStatus;
 
     #[test]
     fn it_has_six_lines_and_a_command_that_asks_this_server() {
@@ -81,7 +81,7 @@ mod tests {
             let status = Status {
                 version: "1".into(),
                 log: Some("/x.log".into()),
-                listeners: vec![Listener {
+                listeners: vec![ListenerStatus {
                     address: address.into(),
                     proxy: false,
                 }],
