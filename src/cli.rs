@@ -495,7 +495,7 @@ mod tests {
             for line in [
                 format!("help {command}"),
                 format!("{command} --help"),
-                format!("{command} x -h"),
+                format!("{command} -h"),
             ] {
                 let Ok(Command::Help(help)) = parsed(&line) else {
                     panic!("{line}");
@@ -506,6 +506,7 @@ mod tests {
                 );
             }
         }
+        assert!(matches!(parsed("probe a -h"), Ok(Command::Help(_))));
         for line in ["help", "--help", "-h", "x --help"] {
             let Ok(Command::Help(help)) = parsed(line) else {
                 panic!("{line}");
