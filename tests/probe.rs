@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flashpolicyd::probe::Class;
 use probing::{
     answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul, Probe, ALERT, POLICY,
 };
