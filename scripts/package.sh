@@ -48,7 +48,7 @@ mkdir -p "$out/$folder/scripts" "$out/files" "$out/image"
 
 cp "$target/static/flashpolicyd" flashpolicy.conf LICENSE "$out/$folder/"
 # The pictures and the chapter for developers need the sources.
-sed -e '/^!\[/d' -e 's/\[\([^]]*\)\](tests[^)]*)/`\1` in the sources/g' -e '/^## How to develop/,$d' \
+sed -e '/^!\[/d' -e 's/\[\([^]]*\)\](tests[^)]*)/"\1" in the sources/g' -e '/^## How to develop/,$d' \
     README.md >"$out/$folder/README.md"
 for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
     flashpolicyd.logrotate flashpolicyd.8 flashpolicy.conf.5 check_flashpolicy.cfg Dockerfile; do

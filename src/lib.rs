@@ -28,6 +28,8 @@
 //! its name is opened by [`files`]: somebody else may have put a link or a FIFO there. [`commands`]
 //! puts the parts together, a file for each command. [`probe`] is the other side: the player's.
 //!
+//! [`help`] has the pages of the reference, which the program prints.
+//!
 //! What is found wrong anywhere is a [`diagnostic::Diagnostic`], with its place, its cause and its
 //! cure; what is to be changed so that a connection is allowed, [`advice`] says. [`text`] makes
 //! foreign text fit to be shown, and [`json`] has the types that all commands print.

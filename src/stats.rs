@@ -193,8 +193,10 @@ impl fmt::Display for Snapshot<'_> {
             ("waiting to speak", gauges.waiting),
             ("being closed", gauges.closing),
         ] {
-            if gauge.most > 0 {
-                write!(f, "; {} {name} (at most {})", gauge.now, gauge.most)?;
+            match (gauge.now, gauge.most) {
+                (_, 0) => {}
+                (0, most) => write!(f, "; at most {most} {name}")?,
+                (now, most) => write!(f, "; {now} {name} (at most {most})")?,
             }
         }
         if stats.served.get() > 0 {
@@ -480,6 +482,8 @@ mod tests {
         let mut gauges = Gauges::default();
         gauges.here.set(7);
         gauges.here.set(3);
+        gauges.closing.set(2);
+        gauges.closing.set(0);
         let listener = ListenerStats::default();
         listener.accepted.add_one();
         listener.accepted.add_one();
@@ -491,7 +495,8 @@ mod tests {
         };
         assert_eq!(
             snapshot.to_string(),
-            "1 accepted, 1 served, 5 log lines lost; 3 here (at most 7); answered within 0.1 ms \
+            "1 accepted, 1 served, 5 log lines lost; 3 here (at most 7); at most 2 being closed; \
+             answered within 0.1 ms \
              (half) 0.1 ms (99 %)"
         );
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
@@ -510,7 +515,7 @@ mod tests {
             "flashpolicyd_config_last_reload_successful 0",
             "flashpolicyd_config_last_reload_timestamp_seconds 1005",
             "flashpolicyd_connections{state=\"active\"} 3",
-            "flashpolicyd_connections{state=\"waiting\"} 0",
+            "flashpolicyd_connections{state=\"closing\"} 0",
             "flashpolicyd_listener_connections_accepted_total{listener=\"127.0.0.1:843\"} 2",
             "flashpolicyd_listener_policies_served_total{listener=\"127.0.0.1:843\"} 0",
             "flashpolicyd_connections_ended_total{end=\"served\"} 1",

@@ -240,6 +240,24 @@ fn the_manual_of_the_configuration_is_made_from_its_file() {
     assert_eq!(made, page, "run scripts/make-man.sh");
 }
 
+#[test]
+fn the_manual_names_every_metric() {
+    let manual = include_str!("../scripts/flashpolicyd.8");
+    let mut server = Setup::new().line("stats_file = fp.prom").start();
+    assert!(server.stop().success());
+    let file = fs::read_to_string(server.path("fp.prom")).unwrap();
+    let metrics: Vec<_> = file
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE flashpolicyd_"))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(metrics.len() >= 16, "{metrics:?}");
+    let words: Vec<_> = manual.split_whitespace().collect();
+    for metric in metrics {
+        assert!(words.contains(&metric), "{metric}");
+    }
+}
+
 /// What bash offers for a line that ends at the cursor.
 fn completed(line: &str) -> Vec<String> {
     let script = "source scripts/completions/flashpolicyd.bash\n\

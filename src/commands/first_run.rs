@@ -30,7 +30,10 @@ pub(super) fn introduction(status: &Status, served: &[ServedPolicy]) -> String {
         format!("Policy: {}", words.join(" ")),
         format!("Each client leaves two lines below; {log}"),
         format!("Ask it, in another terminal: {ask}"),
-        "Your own policy: flashpolicyd help config >flashpolicy.conf".into(),
+        match &status.configuration {
+            Some(file) => format!("Your own policy: 'allow' lines in {file}"),
+            None => "Your own policy: flashpolicyd help config >flashpolicy.conf".into(),
+        },
         "Everything else: flashpolicyd help".into(),
     ];
     let style = terminal::stdout();

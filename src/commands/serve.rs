@@ -15,7 +15,7 @@ use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::pid_file::{PidFile, PidFileError};
-use crate::policies::ConfiguredPolicy;
+use crate::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
@@ -83,7 +83,10 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
     };
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
-    let introduces = loaded.file.is_none() && starter.is_none() && io::stdout().is_terminal();
+    let nothing_configured = all
+        .iter()
+        .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
+    let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
     let logging = match start_logging(
         &loaded.config,
         &identity,
