@@ -9,7 +9,8 @@ mod told;
 
 use serde::Serialize;
 
-use super::{load_policies, print, usage};
+use super::input::load_policies;
+use super::output::{print, usage};
 use crate::cli::Question;
 use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
