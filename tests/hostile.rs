@@ -178,7 +178,7 @@ fn nobody_is_evicted_while_a_place_is_free() {
 }
 
 #[test]
-fn who_floods_the_places_keeps_nobody_else_out() {
+fn an_address_that_floods_the_places_keeps_no_other_address_out() {
     let _alone = alone();
     let mut server = with_places(40).start();
     let attack = attack(&server, one_attacker(), 300, Kind::HalfRequest);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{print, unfit_for_user};
+use super::input::unfit_for_user;
+use super::output::print;
 use crate::config::{self, Config, Configured};
 use crate::diagnostic::{self, Diagnostic, Place};
 use crate::exit::Exit;

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::{load_policies, print};
+use super::input::load_policies;
+use super::output::print;
 use crate::config::{Config, Configured};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;

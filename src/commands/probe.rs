@@ -1,7 +1,7 @@
 //! `flashpolicyd probe`: what would Flash Player get from this server, and why is the answer no? It
 //! is a monitoring plugin too: its first line and its exit code.
 
-use super::print;
+use super::output::print;
 use crate::cli::Probe;
 use crate::exit::{Exit, ProbeExit};
 use crate::probe::{self, Plan};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use super::output::{complain, print};
 use super::running::{Found, RunningServer, ServerPlace};
-use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;

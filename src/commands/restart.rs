@@ -1,9 +1,11 @@
 //! `flashpolicyd restart`: a new server takes over from the one that runs, so that no client is
 //! refused. Whatever goes wrong leaves the running one as it is.
 
+use super::input::read_policies;
+use super::output::{complain, print};
 use super::running::{Found, RunningServer, ServerPlace};
 use super::stop::{not_from_here, Left, GRACE};
-use super::{complain, print, read_policies, spawn, start};
+use super::{spawn, start};
 use crate::config::Configured;
 use crate::exit::ServiceExit;
 

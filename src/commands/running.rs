@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::Uid;
 
-use super::complain;
+use super::output::complain;
 use crate::config::Configured;
 use crate::config::{self, Config, Loaded, SEARCH_PATH};
 use crate::control_socket::{self, ControlConnection, Unreachable};

@@ -8,8 +8,9 @@ use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
 use super::first_run;
+use super::input::{load, unfit_for_user};
+use super::output::{complain, complain_of};
 use super::starter::Starter;
-use super::{complain, complain_of, load, unfit_for_user};
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
@@ -318,7 +319,7 @@ fn start_logging(
     };
     Logging::start(logging::Settings {
         file: config.startup.log_file.as_deref(),
-        rotation: super::rotation_of(config),
+        rotation: super::input::rotation_of(config),
         rotates,
         owner: identity.owner(),
         console,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::complain;
+use super::output::complain;
 use super::starter::{OPTION, READY};
 use crate::config::Configured;
 use crate::exit::ServiceExit;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::output::{complain, print};
 use super::running::{Found, ServerPlace};
-use super::{complain, print, spawn};
+use super::spawn;
 use crate::config::Configured;
 use crate::exit::ServiceExit;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use super::output::{complain, print};
 use super::running::{Found, RunningServer, ServerPlace};
-use super::{complain, print};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
 use crate::exit::ServiceExit;

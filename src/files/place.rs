@@ -17,7 +17,7 @@ use nix::fcntl::{
 use nix::sys::stat::{fstat, fstatat, FileStat, Mode, SFlag};
 use nix::unistd::{faccessat, geteuid, unlinkat, AccessFlags, UnlinkatFlags};
 
-use super::{is, refused, wrong_kind};
+use super::kind::{is, refused, wrong_kind};
 
 /// More links than this on one way are a loop, as for the system itself.
 const MOST_LINKS: usize = 40;

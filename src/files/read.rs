@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::wrong_kind;
+use super::kind::wrong_kind;
 
 /// Opens a regular file for reading, without waiting for anything.
 ///

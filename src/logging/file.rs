@@ -10,9 +10,18 @@ use std::sync::Arc;
 
 use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
 use super::writer::{start_of_line, Destination, News, WriteOutcome};
-use super::Rotation;
 use crate::files::Owner;
 use crate::text::reason;
+
+/// When the log file is replaced by a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The most bytes in one file; none: it grows without end.
+    pub max_size: Option<u64>,
+    /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file loses its
+    /// oldest lines.
+    pub keep: usize,
+}
 
 /// How much is copied at once where the oldest lines are dropped.
 const PIECE: usize = 64 * 1024;

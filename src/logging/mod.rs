@@ -24,6 +24,7 @@ use crate::text::reason;
 use clock::Clock;
 use console::{Console, Stream};
 use file::LogFile;
+pub use file::Rotation;
 use queue::Queue;
 use writer::Writer;
 
@@ -102,16 +103,6 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
         path.display(),
         reason(error)
     )
-}
-
-/// When the log file is replaced by a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotation {
-    /// The most bytes in one file; none: it grows without end.
-    pub max_size: Option<u64>,
-    /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file loses its
-    /// oldest lines.
-    pub keep: usize,
 }
 
 /// The running log. The process has one.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roxmltree::{Attribute, Document, Node};
 
-use super::{findings::Code, parse::Note, Fault, MetaPolicy, Policy, MASTER_PORT};
+use super::{findings::Code, note::Note, Fault, MetaPolicy, Policy, MASTER_PORT};
 use crate::text::{nearest, quote};
 
 const ROOT: &str = "cross-domain-policy";

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roxmltree::{Document, Error, ParsingOptions};
 
-use super::{findings::Code, parse::Note, source::SourceText};
+use super::{findings::Code, note::Note, source::SourceText};
 use crate::text::{printable, quote};
 
 /// What word processors make of `"` and `'`.

@@ -4,14 +4,13 @@
 //! a policy may come from a stranger's server. The elements themselves are
 //! judged in `elements`, broken XML in `malformed`.
 
-use std::ops::Range;
-
 use roxmltree::{Document, Error, ParsingOptions};
 
 use super::{
     elements,
     findings::{Code, Finding, Severity},
     malformed,
+    note::Note,
     source::SourceText,
     Policy,
 };
@@ -68,30 +67,6 @@ impl Reading {
     /// All findings as text; empty if there is nothing to say.
     pub fn report(&self, name: &str, style: &Style) -> String {
         diagnostic::report(&self.diagnostics(name), style)
-    }
-}
-
-/// A finding whose place is still a range of bytes in the text.
-pub(super) struct Note {
-    pub code: Code,
-    pub range: Range<usize>,
-    pub cause: String,
-    pub cure: String,
-}
-
-impl Note {
-    pub fn new(
-        code: Code,
-        range: Range<usize>,
-        cause: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> Self {
-        Note {
-            code,
-            range,
-            cause: cause.into(),
-            cure: cure.into(),
-        }
     }
 }
 

@@ -5,8 +5,16 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use super::{Fault, FIRST_UNPRIVILEGED_PORT};
+use super::Fault;
 use crate::text::quote;
+
+/// The port of the master policy: Flash Player asks there first, and only
+/// there does a meta-policy count (rule book 1.10 \[SPF, DG\] and 2.6).
+pub const MASTER_PORT: u16 = 843;
+
+/// Policies from this port upwards grant nothing below it (rule book 4.1
+/// \[DG, FL8\]).
+pub const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
 /// The most ports that are asked one by one; of more, a sample is asked.
 pub const MAX_ASKED: usize = 16;

@@ -1,7 +1,6 @@
 //! What would let the denied connections through, and what the verdicts do not say.
 
-use super::told::Told;
-use super::{Asked, Location};
+use super::told::{Asked, Location, Told};
 use crate::advice;
 use crate::config::Config;
 use crate::inspect;

@@ -9,31 +9,20 @@ mod told;
 
 use serde::Serialize;
 
-use super::{load_policies, print, usage};
+use super::input::load_policies;
+use super::output::{print, usage};
 use crate::cli::Question;
 use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
 use crate::json::{self, Change};
 use crate::policies::ConfiguredPolicy;
-use crate::policy::{self, Offer, Origin, Player, PortSet};
+use crate::policy::{self, Player, PortSet};
 use crate::terminal;
 use change::{changes, notes};
 use story::{painted, story};
-use told::{judge, OneVerdict, Told};
+use told::{judge, Asked, Location, OneVerdict, Told};
 
-/// What is asked, understood.
-struct Asked {
-    origin: Origin,
-    ports: PortSet,
-    player: Player,
-}
-
-/// A policy and a port that serves it.
-#[derive(Clone, Copy)]
-struct Location<'a> {
-    offer: Offer<'a>,
-    served: &'a ConfiguredPolicy,
-}
+/// What was found, as JSON.
 #[derive(Serialize)]
 struct ExplainReport {
     exit: u8,
@@ -48,6 +37,7 @@ struct ExplainReport {
     changes: Vec<Change>,
     notes: Vec<String>,
 }
+
 /// Prints the verdicts; the exit code tells them too.
 pub(super) fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit {
     if question.from.to_ascii_lowercase().starts_with("app:") {

@@ -1,7 +1,6 @@
 //! The verdicts of `explain` as text for people.
 
-use super::told::Told;
-use super::{Asked, Location};
+use super::told::{Asked, Location, Told};
 use crate::json::Change;
 use crate::policy::{ports_in_words, Player, PortSet, Verdict, MASTER_PORT};
 use crate::terminal;

@@ -2,12 +2,27 @@
 
 use serde::Serialize;
 
-use super::{Asked, Location};
 use crate::json;
+use crate::policies::ConfiguredPolicy;
 use crate::policy::{
-    self, render_grant, Denial, Origin, Player, Reason, Sample, Verdict, MASTER_PORT,
+    self, render_grant, Denial, Offer, Origin, Player, PortSet, Reason, Sample, Verdict,
+    MASTER_PORT,
 };
 use crate::text::clip;
+
+/// What is asked, understood.
+pub(super) struct Asked {
+    pub(super) origin: Origin,
+    pub(super) ports: PortSet,
+    pub(super) player: Player,
+}
+
+/// A policy and a port that serves it.
+#[derive(Clone, Copy)]
+pub(super) struct Location<'a> {
+    pub(super) offer: Offer<'a>,
+    pub(super) served: &'a ConfiguredPolicy,
+}
 
 /// The error that a player reports where no policy allows a connection.
 const DENIED: &str = "SecurityError #2048";

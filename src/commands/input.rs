@@ -1,0 +1,59 @@
+//! What several commands begin with: the configuration and its policies, read and found fit to be
+//! served. What is wrong is said here, and the caller gets the exit code.
+
+use std::path::Path;
+
+use super::output::{complain, complain_of};
+use crate::config::{Config, Configured, Loaded};
+use crate::exit::Exit;
+use crate::logging::{self, Rotation};
+use crate::policies::{self, ConfiguredPolicy};
+use crate::privileges;
+
+/// The configuration; where it is wrong, its mistakes have been said.
+pub(super) fn load(configured: &Configured) -> Result<Loaded, Exit> {
+    configured.load().map_err(|mistakes| {
+        for mistake in mistakes {
+            complain(&mistake.to_string());
+        }
+        Exit::Usage
+    })
+}
+
+/// The configuration and its policies, all fit to be served; where something is not, that has been
+/// said.
+pub(super) fn load_policies(
+    configured: &Configured,
+) -> Result<(Config, Vec<ConfiguredPolicy>), Exit> {
+    let config = load(configured)?.config;
+    let all = read_policies(&config)?;
+    Ok((config, all))
+}
+
+/// The policies of the configuration, all fit to be served; where one is not, that has been said.
+pub(super) fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Exit> {
+    let all = policies::read_all(config);
+    let unfit: Vec<_> = all.iter().filter(|s| s.policy().is_none()).collect();
+    if unfit.is_empty() {
+        return Ok(all);
+    }
+    unfit.into_iter().for_each(complain_of);
+    Err(Exit::Usage)
+}
+
+/// When the log of this configuration is rotated.
+pub(super) fn rotation_of(config: &Config) -> Rotation {
+    Rotation {
+        max_size: config.startup.log_max_size,
+        keep: config.startup.log_keep,
+    }
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log. `file` is the configuration.
+pub(super) fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.startup.log_file.as_deref();
+    let mut warnings = privileges::unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
+    warnings
+}

@@ -1,0 +1,33 @@
+//! What kind of file something is, and the words for one of the wrong kind. It opens nothing.
+
+use std::io;
+
+use nix::libc::mode_t;
+use nix::sys::stat::SFlag;
+
+/// What kind of file these mode bits tell of, as a message has it.
+fn kind(mode: mode_t) -> &'static str {
+    match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG => "a regular file",
+        SFlag::S_IFDIR => "a folder",
+        SFlag::S_IFLNK => "a symbolic link",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFSOCK => "a socket",
+        SFlag::S_IFCHR => "a character device",
+        SFlag::S_IFBLK => "a block device",
+        _ => "no file of a known kind",
+    }
+}
+
+pub(super) fn is(mode: mode_t, kind: SFlag) -> bool {
+    mode & SFlag::S_IFMT.bits() == kind.bits()
+}
+
+/// An error with a text of our own.
+pub(super) fn refused(text: impl Into<String>) -> io::Error {
+    io::Error::other(text.into())
+}
+
+pub(super) fn wrong_kind(mode: mode_t) -> io::Error {
+    refused(format!("it is {}, and no regular file", kind(mode)))
+}

@@ -1,0 +1,540 @@
+//! The map of the sources, and the proof that they keep to it. The test reads the paths in `src`,
+//! follows `pub use` to the file that has the item, and fails where a file imports one that stands
+//! above it, where files import each other in a circle, and where a pure file names sockets, files
+//! or the system. It does not look into test modules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The modules of `src`, each with what it is for. A module may use those that stand below it.
+const ORDER: &[(&str, &str)] = &[
+    ("main", "the program: arguments, a command, an exit code"),
+    ("commands", "a file for each command"),
+    (
+        "supervisor",
+        "the main thread of a server: control messages and the stop",
+    ),
+    (
+        "upkeep",
+        "the thread for reloads, statistics and the look at the log file",
+    ),
+    ("reload", "a new configuration, or the last good one"),
+    (
+        "control_socket",
+        "how `status` and `reload` ask a running server",
+    ),
+    ("cli", "the command line"),
+    ("help", "the pages of `flashpolicyd help`"),
+    (
+        "probe",
+        "the player's side: asks a server and says what is wrong",
+    ),
+    (
+        "inspect",
+        "what is wrong with the listeners of a configuration",
+    ),
+    ("status", "what a running server says of itself"),
+    ("server", "listeners, connections, workers"),
+    (
+        "policies",
+        "which listener serves which policy, read and checked",
+    ),
+    (
+        "privileges",
+        "the user and the group that the server becomes",
+    ),
+    ("takeover", "the server that a new one replaces"),
+    ("pid_file", "the pid file, which is also the lock"),
+    ("logging", "the log: queue, writer, rotation"),
+    ("signals", "signals become control messages"),
+    ("systemd", "what the service manager is told"),
+    ("stats", "counters, and their text for Prometheus"),
+    (
+        "config",
+        "`flashpolicy.conf` and the options that override it",
+    ),
+    ("advice", "what to change so that a connection is allowed"),
+    ("json", "the types that the commands print as JSON"),
+    ("allow", "the value of an `allow` line"),
+    ("ignore", "codes of warnings that are accepted"),
+    (
+        "policy",
+        "reading, checking, writing and deciding by a policy",
+    ),
+    ("diagnostic", "a finding: place, cause, cure"),
+    (
+        "terminal",
+        "colours and width of standard output and standard error",
+    ),
+    ("files", "opening files in folders where others may write"),
+    ("listening", "which program listens on a port already"),
+    ("processes", "what the system says of a process"),
+    ("exit", "exit codes"),
+    ("text", "text for messages"),
+];
+
+/// Modules that take values and give values: no socket, no file, no call of the system. A name also
+/// stands for the files of its folder.
+const PURE: &[&str] = &[
+    "policy",
+    "diagnostic",
+    "advice",
+    "allow",
+    "ignore",
+    "json",
+    "exit",
+    "text",
+    "config::keys",
+    "config::values",
+    "config::draft",
+    "config::mistakes",
+    "server::request",
+    "server::proxy",
+    "server::intake",
+    "server::places",
+    "server::slots",
+    "server::source",
+    "server::tally",
+    "probe::classify",
+    "probe::story",
+];
+
+/// The paths that a pure module may not name, by their beginning.
+const IMPURE_PATHS: &[&str] = &["std::fs", "std::thread", "nix", "socket2"];
+
+/// The items that a pure module may not name, wherever they come from.
+const IMPURE_ITEMS: &[&str] = &[
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "UnixStream",
+    "UnixListener",
+    "ToSocketAddrs",
+    "SystemTime",
+];
+
+/// A path such as `crate::policy::Grant`, in its parts.
+type Names = Vec<String>;
+
+/// One file: what it declares, what it passes on, what it names.
+#[derive(Clone, Default)]
+struct Source {
+    /// The modules that are declared for tests alone.
+    for_tests: BTreeSet<String>,
+    /// `pub use`.
+    passed_on: Vec<Names>,
+    /// `use`, and paths in the code.
+    named: Vec<Names>,
+    /// Every word of the code.
+    words: BTreeSet<String>,
+}
+
+/// The files by their module: `server::places`; the root is `lib`.
+type Sources = BTreeMap<String, Source>;
+
+/// The text in words and signs, without comments, texts and test modules.
+fn tokens(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
+    let (mut found, mut i) = (Vec::new(), 0);
+    while i < chars.len() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        match at(i) {
+            '/' if at(i + 1) == '/' => {
+                while i < chars.len() && at(i) != '\n' {
+                    i += 1;
+                }
+            }
+            'r' if at(i + 1) == '"' || (at(i + 1) == '#' && at(i + 2) == '"') => {
+                let end: &[char] = if at(i + 1) == '"' {
+                    &['"']
+                } else {
+                    &['"', '#']
+                };
+                i += 1 + end.len();
+                while i < chars.len() && !chars[i..].starts_with(end) {
+                    i += 1;
+                }
+                i += end.len();
+            }
+            '"' => {
+                i += 1;
+                while i < chars.len() && at(i) != '"' {
+                    i += if at(i) == '\\' { 2 } else { 1 };
+                }
+                i += 1;
+            }
+            // A character, and not a lifetime.
+            '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => {
+                i += if at(i + 1) == '\\' { 3 } else { 2 };
+                while i < chars.len() && at(i) != '\'' {
+                    i += 1;
+                }
+                i += 1;
+            }
+            ':' if at(i + 1) == ':' => {
+                found.push("::".into());
+                i += 2;
+            }
+            c if is_word(c) => {
+                let word: String = chars[i..].iter().take_while(|c| is_word(**c)).collect();
+                i += word.chars().count();
+                found.push(word);
+            }
+            c => {
+                if !c.is_whitespace() {
+                    found.push(c.into());
+                }
+                i += 1;
+            }
+        }
+    }
+    found
+}
+
+/// The tokens without the modules that are for tests, and the names of these.
+fn without_tests(tokens: &[String]) -> (Vec<String>, BTreeSet<String>) {
+    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let (mut kept, mut names, mut i) = (Vec::new(), BTreeSet::new(), 0);
+    while i < tokens.len() {
+        if !tokens[i..].iter().take(MARK.len()).eq(MARK.iter()) {
+            kept.push(tokens[i].clone());
+            i += 1;
+            continue;
+        }
+        i += MARK.len();
+        // `#[path = ""]` may stand between.
+        let rest = &tokens[i..];
+        let Some(at) = rest.iter().take(8).position(|token| token == "mod") else {
+            continue;
+        };
+        names.insert(rest[at + 1].clone());
+        i += at + 2;
+        let mut depth = 0;
+        loop {
+            match tokens[i].as_str() {
+                "{" => depth += 1,
+                "}" => depth -= 1,
+                _ => {}
+            }
+            i += 1;
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    (kept, names)
+}
+
+/// The paths of a `use`, from the token behind it, and where it ends.
+fn tree(tokens: &[String], mut i: usize, before: &[String]) -> (Vec<Names>, usize) {
+    let (mut paths, mut names) = (Vec::new(), before.to_vec());
+    loop {
+        match tokens[i].as_str() {
+            "::" => i += 1,
+            "as" => i += 2,
+            "{" => {
+                i += 1;
+                while tokens[i] != "}" {
+                    let (inner, end) = tree(tokens, i, &names);
+                    paths.extend(inner);
+                    i = end + usize::from(tokens[end] == ",");
+                }
+                return (paths, i + 1);
+            }
+            "," | ";" | "}" => {
+                paths.push(names);
+                return (paths, i);
+            }
+            name => {
+                names.push(name.into());
+                i += 1;
+            }
+        }
+    }
+}
+
+fn read(text: &str) -> Source {
+    let (tokens, for_tests) = without_tests(&tokens(text));
+    let mut source = Source {
+        for_tests,
+        ..Source::default()
+    };
+    let mut i = 0;
+    while i < tokens.len() {
+        let before = i.checked_sub(1).map_or("", |at| tokens[at].as_str());
+        if tokens[i] == "use" {
+            let public = matches!(before, "pub" | ")");
+            let (paths, end) = tree(&tokens, i + 1, &[]);
+            if public {
+                source.passed_on.extend(paths);
+            } else {
+                source.named.extend(paths);
+            }
+            i = end;
+        } else if before != "mod" && before != "." && tokens[i].starts_with(char::is_alphabetic) {
+            let mut names = vec![tokens[i].clone()];
+            while tokens.get(i + 1).is_some_and(|t| t == "::")
+                && tokens
+                    .get(i + 2)
+                    .is_some_and(|t| t.starts_with(char::is_alphabetic))
+            {
+                names.push(tokens[i + 2].clone());
+                i += 2;
+            }
+            source.words.extend(names.iter().cloned());
+            source.named.push(names);
+        }
+        i += 1;
+    }
+    source
+}
+
+/// A path as it is seen from the root; none where it leads out of this program.
+fn absolute(sources: &Sources, module: &str, path: &[String]) -> Option<Names> {
+    let mut from: Names = match module {
+        "lib" | "main" => Vec::new(),
+        module => module.split("::").map(String::from).collect(),
+    };
+    let mut rest = path;
+    match path.first()?.as_str() {
+        // `pub(super)` and the like.
+        "crate" | "self" | "super" if path.len() < 2 => return None,
+        "crate" | "flashpolicyd" => (from, rest) = (Vec::new(), &path[1..]),
+        "self" | "super" => {
+            while let Some("self" | "super") = rest.first().map(String::as_str) {
+                if rest[0] == "super" {
+                    from.pop();
+                }
+                rest = &rest[1..];
+            }
+        }
+        child => {
+            let mut known = from.clone();
+            known.push(child.into());
+            if path.len() < 2 || !sources.contains_key(&known.join("::")) {
+                return None;
+            }
+        }
+    }
+    from.extend(rest.iter().cloned());
+    Some(from)
+}
+
+/// The file that has what the path leads to.
+fn file_of(sources: &Sources, path: &[String]) -> Option<String> {
+    let known = (1..=path.len()).rev();
+    let (module, length) = known
+        .map(|n| (path[..n].join("::"), n))
+        .find(|(module, _)| sources.contains_key(module))?;
+    let passed_on = path.get(length).and_then(|item| {
+        let passed_on = &sources[&module].passed_on;
+        let passed_on = passed_on.iter().find(|names| names.last() == Some(item))?;
+        absolute(sources, &module, passed_on)
+    });
+    match passed_on {
+        Some(further) if further != path => file_of(sources, &further),
+        _ => Some(module),
+    }
+}
+
+/// What each file imports from other files.
+fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
+    let of_file = |(module, source): (&String, &Source)| {
+        // What is only passed on is not used here.
+        let used = |path: &&Names| path.last().is_some_and(|item| source.words.contains(item));
+        let passed_on = source.passed_on.iter().filter(used);
+        let paths = source.named.iter().chain(passed_on);
+        let absolute = paths.filter_map(|path| absolute(sources, module, path));
+        let files = absolute.filter_map(|path| file_of(sources, &path));
+        files.filter(|file| file != module).collect()
+    };
+    let all = sources.iter();
+    all.map(|entry| (entry.0.as_str(), of_file(entry)))
+        .collect()
+}
+
+/// Everything in which the sources do not keep to the map.
+fn faults(sources: &Sources) -> Vec<String> {
+    let mut faults = Vec::new();
+    let imports = imports(sources);
+    let top = |module: &str| module.split("::").next().unwrap_or_default().to_string();
+    let level = |module: &str| ORDER.iter().position(|(name, _)| *name == top(module));
+    for (from, files) in &imports {
+        for to in files.iter().filter(|to| top(to) != top(from)) {
+            match (level(from), level(to)) {
+                (Some(user), Some(used)) if user < used => {}
+                (Some(_), Some(_)) => {
+                    faults.push(format!("{from} imports {to}, which stands above it"));
+                }
+                _ => faults.push(format!("{from} imports {to}: one of them is not in ORDER")),
+            }
+        }
+    }
+    // What imports no file of those that are left is in no circle, and neither is what no such file
+    // imports.
+    let mut moving = imports.clone();
+    loop {
+        let before = moving.len();
+        let left: BTreeSet<String> = moving.keys().map(|name| name.to_string()).collect();
+        moving.retain(|_, files| files.iter().any(|file| left.contains(file)));
+        let imported: BTreeSet<String> = moving.values().flatten().cloned().collect();
+        moving.retain(|name, _| imported.contains(*name));
+        if moving.len() == before {
+            break;
+        }
+    }
+    for (from, files) in &moving {
+        let circle = files.iter().filter(|to| moving.contains_key(to.as_str()));
+        faults.extend(circle.map(|to| format!("a circle of imports: {from} imports {to}")));
+    }
+    for (module, source) in sources {
+        let is_in = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
+        if PURE.iter().any(is_in) {
+            for path in source.named.iter().chain(&source.passed_on) {
+                let text = path.join("::");
+                let begins = |with: &&str| text == **with || text.starts_with(&format!("{with}::"));
+                let item = path
+                    .last()
+                    .is_some_and(|i| IMPURE_ITEMS.contains(&i.as_str()));
+                if item || (path.len() > 1 && IMPURE_PATHS.iter().any(begins)) {
+                    faults.push(format!("{module} is pure, and names {text}"));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Reads a folder of sources; `module` is the folder's.
+fn add_folder(folder: &Path, module: &str, texts: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let name = match (module, stem) {
+            ("", stem) => stem.to_string(),
+            (module, "mod") => module.to_string(),
+            (module, stem) => format!("{module}::{stem}"),
+        };
+        if path.is_dir() {
+            add_folder(&path, &name, texts);
+        } else if path.extension().is_some_and(|e| e == "rs") && !stem.ends_with("tests") {
+            texts.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+fn texts() -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    add_folder(&folder, "", &mut texts);
+    texts
+}
+
+fn sources(texts: &BTreeMap<String, String>) -> Sources {
+    let texts = texts.iter();
+    let mut sources: Sources = texts
+        .map(|(name, text)| (name.clone(), read(text)))
+        .collect();
+    let for_tests: Vec<String> = sources
+        .iter()
+        .flat_map(|(module, source)| {
+            let names = source.for_tests.iter();
+            names.map(move |name| format!("{module}::{name}"))
+        })
+        .collect();
+    sources.retain(|module, _| !for_tests.contains(module));
+    sources
+}
+
+#[test]
+fn every_file_keeps_to_the_map() {
+    let faults = faults(&sources(&texts()));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_map_has_every_module_once() {
+    let texts = texts();
+    let tops = texts.keys().map(|name| name.split("::").next().unwrap());
+    let modules: BTreeSet<&str> = tops.filter(|name| *name != "lib").collect();
+    let listed: BTreeSet<&str> = ORDER.iter().map(|(name, _)| *name).collect();
+    assert_eq!(modules, listed);
+    assert_eq!(listed.len(), ORDER.len());
+    for name in PURE {
+        assert!(texts.contains_key(*name), "there is no {name}");
+    }
+}
+
+#[test]
+fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
+    let texts = texts();
+    let sources = sources(&texts);
+    let with = |module: &str, code: &str| {
+        let mut changed = sources.clone();
+        changed.insert(module.into(), read(&format!("{}{code}", texts[module])));
+        faults(&changed)
+    };
+    for (module, code, expected) in [
+        (
+            "policy::decide",
+            "use crate::config::Config;",
+            "policy::decide imports config, ",
+        ),
+        (
+            "policy::decide",
+            "fn f() { crate::server::f() }",
+            "policy::decide imports server, ",
+        ),
+        (
+            "policy",
+            "use crate::text::{self, Style}; use crate::{cli::HELP};",
+            "policy imports cli, ",
+        ),
+        (
+            "server::slots",
+            "use super::places::Places;",
+            "circle of imports: server::places imports",
+        ),
+        ("server", "fn f() -> tally::Tally {}", "nothing"),
+        (
+            "server::context",
+            "use super::OpenServer;",
+            "circle of imports: server imports",
+        ),
+        (
+            "server::request",
+            "use std::net::{IpAddr, TcpStream};",
+            "names std::net::TcpStream",
+        ),
+        (
+            "text",
+            "fn f() { std::fs::read(1) }",
+            "text is pure, and names std::fs::read",
+        ),
+        (
+            "policy::parse",
+            "use nix::unistd::Uid;",
+            "policy::parse is pure",
+        ),
+        (
+            "policy",
+            "// crate::cli::HELP\nconst A: &str = \"crate::cli::HELP\";",
+            "nothing",
+        ),
+        (
+            "policy",
+            "#[cfg(test)] mod tests { use crate::config::parse; }",
+            "nothing",
+        ),
+    ] {
+        let found = with(module, code);
+        if expected == "nothing" {
+            assert!(found.is_empty(), "{code}: {found:?}");
+        } else {
+            let hit = found.iter().any(|fault| fault.contains(expected));
+            assert!(hit, "{code}: {found:?}");
+        }
+    }
+}
