@@ -225,6 +225,12 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     }
 }
 
+/// `did you mean NAME?` with the [`nearest`] name in these quotes; none: no name is near enough.
+pub fn did_you_mean(name: &str, known: &[&str], quotes: &str) -> Option<String> {
+    let meant = nearest(name, known)?;
+    Some(format!("did you mean {quotes}{meant}{quotes}?"))
+}
+
 /// The system's reason without the number that only developers read.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::diagnostic::Severity;
 use crate::policy::{Code, Fault};
-use crate::text::{nearest, quote, shown};
+use crate::text::{did_you_mean, quote, shown};
 
 /// What can be found wrong with a configuration as a whole: the stable name, how bad it is, and one
 /// line on what it means, in Markdown.
@@ -123,12 +123,11 @@ const OTHER_NAMES: [(&str, &str); 16] = [
 pub(super) fn instead_of(name: &str, value: &str, keys: &[&'static str]) -> String {
     let lower = name.to_ascii_lowercase();
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
-    let key = match (other, nearest(name, keys)) {
-        (Some((_, key)), _) => *key,
-        (None, Some(key)) => return format!("did you mean '{key}'?"),
-        (None, None) => return format!("expected one of: {}", keys.join(", ")),
+    let Some((_, key)) = other else {
+        return did_you_mean(name, keys, "'")
+            .unwrap_or_else(|| format!("expected one of: {}", keys.join(", ")));
     };
-    let line = match (key, value.parse::<u16>()) {
+    let line = match (*key, value.parse::<u16>()) {
         ("listen", Ok(port)) => format!("listen = [::]:{port}"),
         ("listen", _) if value.parse::<SocketAddr>().is_ok() => format!("listen = {value}"),
         ("listen", _) => "listen = ADDRESS:PORT".into(),

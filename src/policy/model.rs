@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{DomainPattern, Fault, PortSet};
-use crate::text::{nearest, quote};
+use crate::text::{did_you_mean, quote};
 
 /// What a host allows: the meaning of one policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,8 @@ impl FromStr for MetaPolicy {
             let names = MetaPolicy::NAMES.map(|(name, _)| name);
             Fault::new(
                 format!("{} is no meta-policy", quote(text)),
-                match nearest(text, &names) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => "write `all`, `master-only` or `none`".into(),
-                },
+                did_you_mean(text, &names, "`")
+                    .unwrap_or_else(|| "write `all`, `master-only` or `none`".into()),
             )
         })
     }

@@ -11,7 +11,9 @@ use super::plan::Plan;
 use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
-use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
+use crate::policy::{
+    self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT, SECURITY_ERROR,
+};
 use crate::text::{clip, time};
 
 /// What the player would do for one destination port.
@@ -79,7 +81,7 @@ impl PortVerdict {
     /// The error that the SWF gets.
     pub fn error(&self) -> Option<&'static str> {
         match (self.is_allowed(), &self.reachable) {
-            (false, _) => Some("SecurityError #2048"),
+            (false, _) => Some(SECURITY_ERROR),
             (true, Some(Err(_))) => Some("IOError #2031"),
             (true, _) => None,
         }
@@ -271,15 +273,15 @@ fn reasons(
 
 /// A verdict in the user's words; printable, on one line.
 pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
-    let origin = plan.from.as_ref().map_or_else(String::new, place_of);
+    let origin = plan
+        .from
+        .as_ref()
+        .map_or_else(String::new, Origin::in_words);
     let doubt = verdict
         .doubt
         .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
     let Some(by) = &verdict.by else {
-        let refuses = match plan.player {
-            Player::Flash => "the player reports SecurityError #2048".into(),
-            player => format!("{player} refuses"),
-        };
+        let refuses = plan.player.refusal();
         return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
     };
     let grant = &by.grant;
@@ -307,14 +309,6 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
             format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
         }
         None => format!("ALLOWED: {sentence}{doubt}"),
-    }
-}
-
-/// An origin behind "from".
-pub(super) fn place_of(origin: &Origin) -> String {
-    match origin {
-        Origin::Anywhere => "anywhere".into(),
-        origin => origin.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::json;
 use crate::policies::ConfiguredPolicy;
 use crate::policy::{
     self, render_grant, Denial, Offer, Origin, Player, PortSet, Reason, Sample, Verdict,
-    MASTER_PORT,
+    MASTER_PORT, SECURITY_ERROR,
 };
 use crate::text::clip;
 
@@ -24,8 +24,6 @@ pub(super) struct Location<'a> {
     pub(super) served: &'a ConfiguredPolicy,
 }
 
-/// The error that a player reports where no policy allows a connection.
-const DENIED: &str = "SecurityError #2048";
 /// The most grants of one policy whose refusal is told.
 const MAX_REFUSALS: usize = 10;
 /// What one master and the other locations say of one port.
@@ -84,13 +82,10 @@ impl Told<'_> {
 
     /// The sentence on `ports`, for which the verdict is the same.
     pub fn headline(&self, all: &[Location], asked: &Asked, ports: &str) -> String {
-        let swf = swf(&asked.origin);
+        let swf = format!("a SWF from {}", asked.origin.in_words());
         let Verdict::Allowed { port, grant } = self.verdict else {
-            let who = match asked.player {
-                Player::Flash => format!("the player reports {DENIED}"),
-                player => format!("{player} refuses"),
-            };
-            return format!("DENIED: {swf} may not connect to {ports}; {who}.");
+            let refusal = asked.player.refusal();
+            return format!("DENIED: {swf} may not connect to {ports}; {refusal}.");
         };
         let by = self.location(all, port).and_then(|location| {
             if location.served.line_of(grant).is_some() {
@@ -185,17 +180,11 @@ impl Told<'_> {
                 uncertain: false,
                 answers: None,
                 no_answer: None,
-                error: (!self.is_allowed()).then_some(DENIED),
+                error: (!self.is_allowed()).then_some(SECURITY_ERROR),
                 by,
                 text: self.headline(all, asked, &format!("port {}", self.port)),
                 reasons: self.reasons(all),
             },
         }
-    }
-}
-fn swf(origin: &Origin) -> String {
-    match origin {
-        Origin::Anywhere => "a SWF from anywhere".into(),
-        origin => format!("a SWF from {origin}"),
     }
 }
