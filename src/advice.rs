@@ -1,6 +1,6 @@
-//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where that
-//! is the cure: `explain` and `probe` say it. It knows no rule of policies: whether a wish would
-//! help, `policy` says.
+//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where such
+//! lines do it. `explain` and `probe` print it. This module decides nothing: it asks `policy`
+//! whether a changed policy would allow the connection.
 
 use crate::json::Change;
 use crate::policy::{

@@ -1,5 +1,5 @@
-//! One `allow` line of the configuration becomes a grant; where it cannot, the line that was
-//! probably meant is said. It never opens or prints anything.
+//! An `allow` line of the configuration becomes a grant. For a line that cannot, the error names
+//! the line that was probably meant. This module opens and prints nothing.
 
 use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 

@@ -1,4 +1,4 @@
-//! The command line becomes a [`Command`]. It prints nothing.
+//! The command line becomes a [`Command`]. This module prints nothing and opens no file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

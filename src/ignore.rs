@@ -1,5 +1,5 @@
-//! Warnings that were accepted: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be
-//! accepted, since they keep players out. It knows the names that it is given and no others.
+//! Accepted warnings: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be accepted,
+//! because a policy with an error is not served. The caller gives the known codes.
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::text::{did_you_mean, quote};

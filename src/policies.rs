@@ -1,6 +1,5 @@
-//! The policies of a configuration: which listener serves which, read, checked and ready for the
-//! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this module. It
-//! opens policy files; it serves nothing and decides nothing.
+//! The policies of a configuration: which listener serves which policy, read, checked and ready to
+//! be sent. `serve`, `check`, `policy`, `explain` and the reload use it. It serves nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

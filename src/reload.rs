@@ -1,7 +1,6 @@
-//! Reload without a gap: the configuration and its policies are read again on request, the policy
-//! files also when they change. Only what is free of errors comes out; otherwise the last good
-//! state goes on, and the log says why, once. It serves nothing: the supervisor puts new policies
-//! in place.
+//! Reads the configuration and its policies again: on request, and policy files also after a
+//! change. When something has an error, the last good state stays in force and the log says why,
+//! once. It serves nothing: `upkeep` hands the new policies to the server.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,8 +14,8 @@ use crate::policies::{self, ConfiguredPolicy, PolicyOrigin};
 use crate::server::Policies;
 use crate::status::{self, Reload, ServedPolicy};
 
-/// So many findings of one policy, or of the configuration, go into the log: a file can hold
-/// thousands of them, and each reload or change would write them all.
+/// The most findings of one policy, or of the configuration, that are logged: a file can hold
+/// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
 /// What a reload took over.
@@ -30,13 +29,13 @@ pub struct Reloaded {
     pub outcome: String,
 }
 
-/// Knows the configuration that is in force and where it came from.
+/// The configuration and the policies in force, and where they came from.
 pub struct Reloader {
     configured: Configured,
     config: Config,
     serving: Policies,
     watched: Vec<Watched>,
-    /// The log's last word on the policy files is that they have errors.
+    /// The log's last line about the policy files says that they have errors.
     complained: bool,
     last_look: Instant,
     described: Vec<ServedPolicy>,

@@ -1,5 +1,5 @@
-//! What may be seen of the running server, in one definition: the server fills it, `status` shows
-//! it, and nothing else of the server is told to anybody. It asks nobody and counts nothing.
+//! What a running server shows of itself, in one definition: the server fills it, and `status`
+//! prints it. It counts nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -127,7 +127,7 @@ impl Running {
         }
     }
 
-    /// What whoever starts the server is told: who and where it is, and no figures yet.
+    /// The status that the starting process gets: process and addresses, without figures.
     pub fn introduction(&self) -> Status {
         Status {
             pid: std::process::id(),
@@ -179,7 +179,7 @@ fn at_most(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// Whoever asks may be in another folder.
+/// An absolute path, since the asking process may be in another folder.
 fn absolute(path: &Path) -> String {
     let absolute = std::path::absolute(path);
     absolute.as_deref().unwrap_or(path).display().to_string()

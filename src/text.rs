@@ -1,6 +1,5 @@
-//! Text for messages: foreign text made printable, quoted and cut; counts, lists and times; the
-//! known name that was probably meant; lines broken at the reader's width. It knows nothing of
-//! policies, and never prints.
+//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, lists and
+//! times; the nearest known name; line breaks. It knows nothing of policies and prints nothing.
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `flashpolicyd check`: finds what is wrong before a player does. It binds nothing and serves
-//! nothing.
+//! `flashpolicyd check` finds mistakes in the configuration and in policy files before a player
+//! meets them. It binds no port and serves nothing.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `flashpolicyd reload`: the running server reads its configuration and its policies anew, and its
-//! own word for how that ended is the answer.
+//! `flashpolicyd reload` asks the running server to read its configuration and its policies again,
+//! and prints the outcome that the server reports. It reads neither itself.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `flashpolicyd serve`: from the configuration to the last client. The order matters: everything
-//! that can be wrong in files is found before a port is bound.
+//! `flashpolicyd serve`: from reading the configuration to the end of the last client. All mistakes
+//! in files are found before a port is bound.
 
 use std::io::{self, IsTerminal};
 use std::panic;

@@ -1,5 +1,5 @@
-//! `flashpolicyd stop`: SIGTERM, and the wait until the server is gone; a second one where that
-//! takes too long, and a sentence where it is still there.
+//! `flashpolicyd stop` sends SIGTERM and waits until the server has ended. After a time it sends a
+//! second SIGTERM; where the server still runs, it prints why that may be. It never sends SIGKILL.
 
 use std::fs;
 use std::thread;

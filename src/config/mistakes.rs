@@ -1,5 +1,5 @@
-//! The words for mistakes in a configuration: the codes, what is wrong with a value, and the key
-//! that was meant. It finds no mistakes itself.
+//! The texts for mistakes in a configuration: codes, causes and cures, and the key that was
+//! probably meant. It finds no mistakes.
 
 use std::net::SocketAddr;
 

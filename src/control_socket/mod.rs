@@ -1,6 +1,6 @@
-//! The Unix socket beside the pid file, by which a running server answers `status` and `reload`:
-//! the server's end, the client's end, and what they say to each other. One line asks, one line of
-//! JSON answers, and the connection is closed. It knows no policy and decides nothing.
+//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`. A
+//! connection carries one request line and one answer line of JSON. It decides nothing about
+//! policies.
 
 mod client;
 mod server;
@@ -56,7 +56,7 @@ pub enum Reply {
     Refused(String),
 }
 
-/// A request on its way to the thread that knows the answer.
+/// A request that was passed to the thread that answers it.
 #[derive(Debug)]
 pub struct AskedRequest {
     /// What was asked.
@@ -65,7 +65,7 @@ pub struct AskedRequest {
 }
 
 impl AskedRequest {
-    /// Answers it; nobody may be waiting any more.
+    /// Answers it. The asking thread may have given up already.
     pub fn answer(self, reply: Reply) {
         let _ = self.reply.try_send(reply);
     }

@@ -1,6 +1,6 @@
-//! Where a file is written: a folder that is open, and a name in it. The way there is walked part
-//! by part, so that no link that another user may have made leads anywhere else, and the last name
-//! is never a link. It makes no folders.
+//! A file that is written: an open folder and a name in it. The path is walked part by part, so
+//! that a link of another user leads nowhere else. The last part is never followed as a link. It
+//! makes no folders.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ const MOST_LINKS: usize = 40;
 /// The rights of a file that is made: everybody may read it.
 const NEW_FILE: Mode = Mode::from_bits_truncate(0o644);
 
-/// Whom a file is given to; none leaves that one as it is.
+/// The new owner of a file; none leaves the user or the group as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The user's number.
@@ -39,7 +39,7 @@ pub struct Owner {
 pub struct FilePlace {
     folder: OwnedFd,
     name: OsString,
-    /// Nobody but root and this process's user may change what the name leads to.
+    /// Only root and this process's user may change the entry of this name.
     private: bool,
 }
 
@@ -74,7 +74,7 @@ impl FilePlace {
         &self.name
     }
 
-    /// Nobody but root and this process's user may change what the name leads to.
+    /// Only root and this process's user may change the entries of this folder.
     pub fn is_private(&self) -> bool {
         self.private
     }
@@ -140,7 +140,7 @@ impl FilePlace {
             opened => return Ok((opened?, false)),
         };
         match made {
-            // Somebody else was faster.
+            // Another process made the file first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Ok((self.open(&self.name, flags, device)?, false))
             }

@@ -1,5 +1,5 @@
-//! Reading a file that must be a regular one: configuration and policies. Links to such files are
-//! followed. It reads no more than it is told.
+//! Reads a regular file: a configuration or a policy. Links to regular files are followed. It reads
+//! no more bytes than the caller allows, and never waits for a FIFO.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! What the log file asks of the file system, step by step, so that tests can have each step fail.
+//! The file system calls of the log file, one function each, so that tests can let each one fail.
 //! It decides nothing.
 
 use std::fs::{self, File};

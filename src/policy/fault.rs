@@ -1,4 +1,4 @@
-//! Why a value could not be understood. It finds nothing out itself.
+//! Why a value could not be understood. It parses nothing itself.
 
 use std::{error, fmt};
 

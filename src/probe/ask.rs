@@ -27,7 +27,7 @@ const AFTER_THE_END: Duration = Duration::from_millis(10);
 /// Everything that was seen of one connection.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Who was asked.
+    /// The address that was asked.
     pub address: SocketAddr,
     /// After what time the connection stood, or why it does not.
     pub connected: Result<Duration, NoConnection>,

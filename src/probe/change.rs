@@ -1,5 +1,5 @@
-//! What to change, each thing once, the first cure first. What a denied connection needs, `advice`
-//! says.
+//! What to change after a probe, each change once, the most important first. `advice` finds the
+//! changes for a denied connection. It connects to nothing.
 
 use super::classes::Class;
 use super::classify::Remark;

@@ -1,6 +1,5 @@
-//! The classes of what a probe meets: a stable name, how bad it is, what it means, what to do.
-//! The README's symptom table has the same words. It decides nothing: `classify` finds, `story`
-//! tells.
+//! The classes of findings of a probe: name, severity, meaning and cure. The documentation has the
+//! same words. It classifies nothing: `classify` does.
 
 use crate::policy::Severity;
 

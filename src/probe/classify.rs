@@ -1,8 +1,6 @@
-//! What an exchange amounts to: the policy that the player would take from it, or why there is
-//! none. Pure: it sees what came and knows no sockets, and it knows no rule of policies either,
-//! those are `policy`'s.
-//!
-//! Whatever came, what goes into a message is printable ASCII or was made so by `policy`.
+//! Classifies one exchange: the policy that a player takes from the answer, or why there is none.
+//! Pure: it opens no socket, and leaves the rules of policies to `policy`. Text for messages is
+//! printable ASCII, or made printable by `policy`.
 
 use super::ask::{End, Exchange, NoConnection};
 use super::bytes::contains;

@@ -1,4 +1,4 @@
-//! The first line of a report, which is a monitoring plugin's. It finds out nothing.
+//! The first line of a report, which monitoring systems show. It connects to nothing.
 
 use super::classify::AnswerState;
 use super::level::Level;

@@ -1,4 +1,4 @@
-//! A report as one JSON object; the README documents it. It finds out nothing.
+//! A report as one JSON object, as the documentation describes it. It connects to nothing.
 
 use std::net::SocketAddr;
 

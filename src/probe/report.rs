@@ -1,4 +1,4 @@
-//! What a probe found out, as data. It finds out nothing itself and tells nothing.
+//! The findings of a probe, as data. It connects to nothing and prints nothing.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,5 @@
-//! Second looks: where no policy came from a port that should have one, what is there instead? Other requests than the
-//! player's are sent, and what comes back explains the silence. Nothing here decides whether a
-//! player gets a policy.
+//! Further exchanges after a port that should have a policy gave none: other requests than the
+//! player's show which service answers there. The results never change the verdict.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Which other service answered in place of a policy server, by the bytes that it sent. It knows no
-//! sockets; what it says is printable ASCII.
+//! Recognises another service by the bytes that it sent in place of a policy. It opens no socket;
+//! its texts are printable ASCII.
 
 use super::ask::REQUEST;
 use super::bytes::{contains, excerpt};

@@ -1,5 +1,5 @@
-//! The verdict for one destination port: `policy` decides; here it gets what was fetched, and its
-//! decision gets the user's words. Nothing is fetched here.
+//! The verdict for one destination port. `policy` decides by the policies that were fetched; this
+//! file adds the words. Nothing is fetched here.
 
 use std::net::SocketAddr;
 use std::time::Duration;

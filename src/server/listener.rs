@@ -1,5 +1,5 @@
-//! Listening sockets: how they are made, and how they are closed without losing anybody.
-//! It accepts nothing and knows no clients.
+//! Listening sockets: how they are bound, and how they are closed without losing a client that is
+//! in the backlog. It accepts nothing.
 
 use std::fmt;
 use std::io;

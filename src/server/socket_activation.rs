@@ -1,6 +1,5 @@
-//! Listening sockets that somebody else has opened and keeps open: systemd, with a `.socket` unit.
-//! They outlive this process, so nothing is done to them that the next one would not want. It
-//! accepts nothing.
+//! Listening sockets that systemd opened and keeps open (a `.socket` unit). They outlive this
+//! process, so their options stay as they are. It accepts nothing.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -9,7 +8,7 @@ use socket2::SockRef;
 
 use crate::text::reason;
 
-/// The inherited sockets that nobody has claimed yet.
+/// The inherited sockets that no listener has claimed yet.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
 

@@ -1,4 +1,5 @@
-//! What would let the denied connections through, and what the verdicts do not say.
+//! What would allow the denied connections, and notes on what the verdicts do not cover. It prints
+//! nothing.
 
 use super::told::{Asked, Location, Told};
 use crate::advice;

@@ -1,7 +1,7 @@
-//! `flashpolicyd explain`: would a player let a SWF from here connect to there? It asks the
-//! configuration, not a server.
+//! `flashpolicyd explain`: may a SWF from this origin connect to these ports? The answer comes from
+//! the configuration; no server is asked.
 //!
-//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`story`]'s.
+//! [`told`] has the verdicts, [`change`] what to change, [`story`] the text for people.
 
 mod change;
 mod story;

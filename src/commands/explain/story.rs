@@ -1,4 +1,5 @@
-//! The verdicts of `explain` as text for people.
+//! The text that `explain` prints for people: verdicts, reasons, changes and notes. It decides
+//! nothing.
 
 use super::told::{Asked, Location, Told};
 use crate::json::Change;

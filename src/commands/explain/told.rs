@@ -1,4 +1,5 @@
-//! The verdicts of `explain`, each in words and as JSON. It asks `policy`, and nothing else.
+//! The verdicts of `explain`, as sentences and as JSON. `policy` decides; this module prints
+//! nothing.
 
 use serde::Serialize;
 
