@@ -17,9 +17,9 @@ use crate::text::{quote, reason};
 pub struct ConfiguredPolicy {
     /// Where it comes from.
     pub origin: PolicyOrigin,
-    /// The listeners that serve it, as indices of [`Config::listen`].
+    /// The listeners that serve it, as indices of [`Startup::listen`](config::Startup::listen).
     pub listeners: Vec<usize>,
-    /// What was found and is not accepted by [`Config::ignore`], in the order of the text.
+    /// What was found and is not accepted by [`Live::ignore`](config::Live::ignore), in the order of the text.
     pub findings: Vec<Diagnostic>,
     /// How many warnings are accepted.
     pub ignored: usize,

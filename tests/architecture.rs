@@ -390,14 +390,14 @@ fn faults(sources: &Sources) -> Vec<String> {
     }
     for (module, source) in sources {
         let is_in = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
-        if PURE.iter().any(|name| is_in(&name)) {
+        if PURE.iter().any(is_in) {
             for path in source.named.iter().chain(&source.passed_on) {
                 let text = path.join("::");
                 let begins = |with: &&str| text == **with || text.starts_with(&format!("{with}::"));
                 let item = path
                     .last()
                     .is_some_and(|i| IMPURE_ITEMS.contains(&i.as_str()));
-                if item || (path.len() > 1 && IMPURE_PATHS.iter().any(|with| begins(&with))) {
+                if item || (path.len() > 1 && IMPURE_PATHS.iter().any(begins)) {
                     faults.push(format!("{module} is pure, and names {text}"));
                 }
             }

@@ -203,10 +203,6 @@ fn reasons(
     let policy::Verdict::Denied(found) = decision else {
         return Vec::new();
     };
-    let because = |step: &Step| {
-        let error = step.answer.error().map(|error| error.cause.as_str());
-        error.unwrap_or("no policy").to_string()
-    };
     let mut lines = Vec::new();
     if passes_over_loads(plan.player, &master.exchange) && !plan.loads.is_empty() {
         lines.push(format!(
@@ -226,6 +222,19 @@ fn reasons(
             other => other.to_string(),
         });
     }
+    lines.extend(of_other_ports(plan, master, loads, own));
+    lines.iter().map(|line| clip(line)).collect()
+}
+
+/// Why a step gave no policy.
+fn because(step: &Step) -> String {
+    let error = step.answer.error().map(|error| error.cause.as_str());
+    error.unwrap_or("no policy").to_string()
+}
+
+/// What is to be said of the ports besides the master's.
+fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>) -> Vec<String> {
+    let mut lines = Vec::new();
     for load in loads
         .iter()
         .filter(|load| load.offer(plan.player).is_none())
@@ -268,7 +277,7 @@ fn reasons(
         }
         _ => {}
     }
-    lines.iter().map(|line| clip(line)).collect()
+    lines
 }
 
 /// A verdict in the user's words; printable, on one line.
