@@ -25,7 +25,7 @@ impl Change {
     }
 }
 
-/// What one denied connection would need.
+/// A change that a denied connection needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// A grant.
@@ -55,7 +55,7 @@ pub enum Wish {
     },
 }
 
-/// What it takes to let content from `origin` connect to `port`.
+/// The changes that let content from `origin` connect to `port`.
 pub fn wishes(
     player: Player,
     master: Option<&Offer>,
@@ -98,7 +98,7 @@ pub fn wishes(
     wishes
 }
 
-/// What a policy lacks besides a grant.
+/// The parts that a policy lacks.
 #[derive(Default)]
 struct Missing<'a> {
     wishes: Vec<Wish>,
@@ -119,7 +119,7 @@ impl<'a> Missing<'a> {
     }
 }
 
-/// What the master lacks: where there is one, its own grants are the way.
+/// The parts that the master lacks.
 fn of_the_master<'a>(master: &Offer<'a>, denial: &dyn Fn(&Offer) -> Option<Denial>) -> Missing<'a> {
     match denial(master) {
         Some(Denial::MetaPolicyNone) => {
@@ -151,7 +151,8 @@ fn of_the_master<'a>(master: &Offer<'a>, denial: &dyn Fn(&Offer) -> Option<Denia
     }
 }
 
-/// What the policies of other ports lack. One that only lacks the grant is nearer to the cure than
+/// The parts that the policies of other ports lack. A policy that only lacks the grant is nearer to
+/// the cure than
 /// one that is missing.
 fn of_the_others<'a>(
     offers: &[Offer<'a>],

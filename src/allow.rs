@@ -6,7 +6,7 @@ use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 /// Reads `DOMAIN PORTS`, and `secure` behind it.
 ///
 /// # Errors
-/// What is wrong, and the line to write in its place.
+/// The cause, and the line to write instead.
 pub fn parse(value: &str) -> Result<Grant, Fault> {
     strict(value).map_err(|fault| {
         let meant = meant(value);
@@ -140,7 +140,7 @@ fn reversed(word: &str) -> String {
     }
 }
 
-/// What people write for "anybody" in other places.
+/// The word for "any domain" in other programs.
 fn is_everybody(word: &str) -> bool {
     [
         "0.0.0.0",

@@ -198,7 +198,7 @@ impl PidFile {
     /// else may have put there keeps its owner: that changes nothing for this process.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
         Ok(())

@@ -10,7 +10,7 @@ use nix::unistd::{getgroups, setegid, seteuid, setgid, setgroups, setuid, Gid, U
 use crate::config::Config;
 use crate::files::{self, Owner};
 
-/// What the process will be.
+/// The user and the group of the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     uid: Option<u32>,
@@ -34,7 +34,7 @@ impl Identity {
 /// Becomes what the configuration says, for good.
 ///
 /// # Errors
-/// What could not be done, and what to do about it.
+/// The step that failed, and the cure.
 pub fn give_away(identity: &Identity) -> Result<(), String> {
     become_it(identity).map_err(|error| {
         format!(
@@ -87,7 +87,7 @@ pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result
 /// Looks the configured user and group up.
 ///
 /// # Errors
-/// What is not there.
+/// The missing user or group.
 pub fn look_up(config: &Config) -> Result<Identity, String> {
     let mut identity = Identity::default();
     if let Some(user) = &config.startup.user {

@@ -14,7 +14,7 @@ pub struct Process {
     pub pid: u32,
     /// Its effective user.
     pub uid: u32,
-    /// What it does.
+    /// Its state.
     pub state: ProcessState,
     /// When it began, in ticks since the system's start.
     began: u64,

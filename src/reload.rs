@@ -18,12 +18,12 @@ use crate::status::{self, Reload, ServedPolicy};
 /// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
-/// What a reload took over.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
     /// The policies, one for each listener; none where they are the same as before.
     pub policies: Option<Policies>,
-    /// What the log warned of.
+    /// The warnings that were logged.
     pub warnings: Vec<String>,
     /// The sentence that the log has about it.
     pub outcome: String,
@@ -113,7 +113,7 @@ fn warnings_of(config: &Config, all: &[ConfiguredPolicy]) -> Vec<String> {
     found.chain(findings_of(all)).collect()
 }
 
-/// What was found in policies that are served.
+/// The findings about served policies.
 fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
     let warnings = all.iter().map(|served| {
         if served.origin == PolicyOrigin::BuiltIn && served.ignored == 0 {
@@ -163,12 +163,12 @@ impl Reloader {
         &self.config
     }
 
-    /// What is served now.
+    /// The policies that are served now.
     pub fn serving(&self) -> &Policies {
         &self.serving
     }
 
-    /// What is served now, in words.
+    /// The same in words.
     pub fn described(&self) -> &[ServedPolicy] {
         &self.described
     }
@@ -348,7 +348,7 @@ impl Reloader {
     }
 }
 
-/// What there is to say of a reload: the outcome first, since lines at the end may be left out.
+/// The lines about a reload: the outcome first, since lines at the end may be left out.
 fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
     match reloaded {
         Ok(Reloaded {
@@ -364,7 +364,7 @@ fn is_built_in(config: &Config) -> bool {
     listeners.any(|listener| policies::origin_of(listener, config) == PolicyOrigin::BuiltIn)
 }
 
-/// What was found in policies, with an end to each one's list.
+/// The findings about policies, a limited number for each.
 fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
         .flat_map(|served| first(served.lines()))

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 /// signals' own thread ends it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the supervisor is asked to do.
+/// A task for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Stop; the second time: at once.

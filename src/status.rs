@@ -42,7 +42,7 @@ pub struct Status {
     pub configuration: Option<String>,
     /// Its log file; none: no file.
     pub log: Option<String>,
-    /// What it serves.
+    /// The policies that it serves.
     pub policies: Vec<ServedPolicy>,
     /// The figures since the start and of this moment, by the names of the statistics.
     pub figures: BTreeMap<String, u64>,
@@ -70,7 +70,7 @@ pub struct ServedPolicy {
     pub source: String,
     /// The listeners, as indices of [`Status::listeners`].
     pub listeners: Vec<usize>,
-    /// What it means.
+    /// The meaning.
     pub words: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct Reload {
     pub at: String,
     /// Whether the configuration as it was then is in force.
     pub took_effect: bool,
-    /// What the log says of it, at most [`MOST_LINES`] and one line more.
+    /// The log's lines about it, at most [`MOST_LINES`] and one line more.
     pub said: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl Reload {
     }
 }
 
-/// What stays the same as long as the server runs.
+/// The part of the status that never changes.
 #[derive(Clone, Debug)]
 pub struct Running {
     begun: Instant,

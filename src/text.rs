@@ -29,14 +29,14 @@ pub struct Style {
     pub wraps: bool,
 }
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
     /// Errors and denials: red.
     Bad,
     /// Warnings: yellow.
     Doubtful,
-    /// What is allowed: green.
+    /// Connections that are allowed: green.
     Good,
 }
 

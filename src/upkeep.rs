@@ -26,7 +26,7 @@ const LOG_FILE_EVERY: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the last file to be written.
 const LAST_FILE: Duration = Duration::from_secs(2);
 
-/// What the thread is asked to do.
+/// A task for the thread.
 enum Task {
     Reload,
     Answer(AskedRequest),

@@ -23,9 +23,9 @@ use crate::stats;
 use crate::terminal;
 use crate::text::{count, reason};
 
-/// What was looked at and what was found.
+/// The checked files and the findings.
 struct Checked {
-    /// What the last line calls it.
+    /// The name in the last line.
     what: String,
     findings: Vec<Diagnostic>,
     /// Warnings that are accepted.

@@ -11,7 +11,7 @@ use crate::exit::ServiceExit;
 use crate::status::Reload;
 use crate::text::{printable, reason};
 
-/// What the answer may take beyond the server's own bound.
+/// The time for an answer beyond the server's own limit.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Has the running server reload.

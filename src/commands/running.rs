@@ -212,7 +212,7 @@ fn default_pid_file() -> Option<PathBuf> {
     }
 }
 
-/// What was found.
+/// The result.
 pub(super) enum Found {
     /// Nobody holds the pid file, and nobody answers beside it.
     Nobody,

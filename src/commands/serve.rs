@@ -130,7 +130,7 @@ fn find_predecessor(
         .map_err(|message| Failure::new(Exit::Failed, message))
 }
 
-/// What a start needs, once all files are read.
+/// The parts of a start, once all files are read.
 struct Start<'a> {
     loaded: &'a Loaded,
     inherited: Inherited,

@@ -15,7 +15,7 @@ use crate::status::Status;
 /// The hidden option of `serve` that says that a starter waits.
 pub(super) const OPTION: &str = "--detached";
 
-/// What the last line for the starter begins with.
+/// The beginning of the last line for the starter.
 pub(super) const READY: &str = "flashpolicyd-ready ";
 
 /// The process that started this server and waits until it is ready.

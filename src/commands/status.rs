@@ -28,7 +28,7 @@ const INDENT: usize = 17;
 const LOOKS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What was found out.
+/// The result.
 struct Answer {
     exit: ServiceExit,
     /// The sentence for it.

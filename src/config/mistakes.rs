@@ -7,7 +7,7 @@ use crate::diagnostic::Severity;
 use crate::policy::{Code, Fault};
 use crate::text::{did_you_mean, quote, shown};
 
-/// What can be found wrong with a configuration as a whole: the stable name, how bad it is, and one
+/// The findings about a configuration as a whole: the stable name, the severity, and one
 /// line on what it means, in Markdown.
 pub const CODES: [(&str, Severity, &str); 7] = [
     (
@@ -54,7 +54,7 @@ pub fn known_codes() -> Vec<(&'static str, Severity)> {
     of_policies.chain(own).collect()
 }
 
-/// What is wrong with a value.
+/// A mistake in a value.
 pub(super) struct Problem {
     pub(super) cause: String,
     /// The cure; none: what the key takes.
@@ -99,7 +99,7 @@ impl From<Fault> for Problem {
     }
 }
 
-/// What other servers call a key of ours.
+/// The names of our keys in other servers.
 const OTHER_NAMES: [(&str, &str); 16] = [
     ("port", "listen"),
     ("address", "listen"),
@@ -119,7 +119,7 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("pid", "pid_file"),
 ];
 
-/// What to write in place of a key that does not exist.
+/// The cure for a key that does not exist.
 pub(super) fn instead_of(name: &str, value: &str, keys: &[&'static str]) -> String {
     let lower = name.to_ascii_lowercase();
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);

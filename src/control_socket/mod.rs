@@ -18,7 +18,7 @@ use crate::status::{Reload, Status};
 pub use client::{connect, ControlConnection, Unreachable};
 pub use server::{ControlSocket, InPlace};
 
-/// What can be asked, and nothing else.
+/// The requests of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// How the server is.
@@ -44,7 +44,7 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// The answers of the control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -59,7 +59,7 @@ pub enum Reply {
 /// A request that was passed to the thread that answers it.
 #[derive(Debug)]
 pub struct AskedRequest {
-    /// What was asked.
+    /// The question.
     pub request: Request,
     reply: SyncSender<Reply>,
 }
@@ -142,7 +142,7 @@ fn bound(stream: &UnixStream, deadline: Instant) -> io::Result<()> {
     stream.set_write_timeout(Some(left))
 }
 
-/// What fits into `sun_path` beside its NUL.
+/// The longest path that fits into `sun_path` with its NUL.
 const MOST_PATH_BYTES: usize = 107;
 
 #[cfg(test)]

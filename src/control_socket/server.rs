@@ -105,7 +105,7 @@ impl ControlSocket {
     /// Gives the socket to another user and group; none leaves that one as it is.
     ///
     /// # Errors
-    /// What the system says, or that another file is in its place.
+    /// The system's error, or that another file has this name.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let file = handle(&self.now.path)?;
         let there = file.metadata()?;

@@ -13,7 +13,7 @@ use super::kind::wrong_kind;
 /// Opens a regular file for reading, without waiting for anything.
 ///
 /// # Errors
-/// What the system says, or which kind of file it is.
+/// The system's error, or which kind of file it is.
 pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Before it is opened: opening a device or the end of a FIFO has effects of its own.
     require_regular(&fs::metadata(path)?)?;

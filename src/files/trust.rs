@@ -16,7 +16,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Who called `sudo`, by the variables that it sets.
+    /// The user who called `sudo`, from the variables that it sets.
     pub fn of_sudo() -> Option<Caller> {
         let number = |name| std::env::var(name).ok()?.parse().ok();
         let uid = number("SUDO_UID")?;

@@ -38,7 +38,7 @@ pub(super) struct LogFile<D> {
     /// Off while another server that writes the same file does it.
     rotates: Arc<AtomicBool>,
     news: News,
-    /// What failed last, and was told.
+    /// The last failure that was logged.
     follow_failed: bool,
     rotation_failed: bool,
     /// The oldest lines could not be dropped, and some of them may be gone.

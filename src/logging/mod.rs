@@ -47,7 +47,7 @@ pub struct Settings<'a> {
     pub console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
-    /// Who gets each warning besides, without time and level.
+    /// Another receiver of each warning, without time and level.
     pub echo: Option<Echo>,
 }
 
@@ -200,7 +200,7 @@ impl Logging {
     }
 }
 
-/// What `log`'s macros call.
+/// The logger behind the macros of `log`.
 struct Logger {
     formatter: WriteLogger<LineSink>,
     echo: Option<Echo>,

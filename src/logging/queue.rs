@@ -29,7 +29,7 @@ struct Buffer {
     closed: bool,
 }
 
-/// What the writer has to do next.
+/// The next step of the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriterTask {
     /// Write the batch.

@@ -18,13 +18,13 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// A destination of lines. A call may block or fail for any time.
 pub(super) trait Destination: Send {
-    /// What messages call it.
+    /// The name in messages.
     fn name(&self) -> String;
     /// Looks at the place while there is nothing to write.
     fn look(&mut self);
     /// Writes some of `batch`, which holds whole lines, from the byte `from` on.
     fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome;
-    /// What is to be told since the last time.
+    /// The news since the last call.
     fn take_news(&mut self) -> News {
         News::default()
     }
@@ -36,11 +36,11 @@ pub(super) struct WriteOutcome {
     /// Where the next one goes on in the batch. It is before the last one where a line that was
     /// cut short is to be written again as a whole, into another file.
     pub(super) next: usize,
-    /// What stopped it.
+    /// The error that stopped it.
     pub(super) error: Option<io::Error>,
 }
 
-/// What happened at the destination that the operator should know.
+/// Events at the destination that the operator should know.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
     /// Sentences.

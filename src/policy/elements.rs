@@ -183,7 +183,7 @@ impl Judge<'_> {
         policy
     }
 
-    /// What only the policy as a whole can show.
+    /// The findings about the policy as a whole.
     fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
         match first_grant {
             // Who denies everything needs no grant.

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use super::{DomainPattern, Fault, PortSet};
 use crate::text::{did_you_mean, quote};
 
-/// What a host allows: the meaning of one policy file.
+/// The meaning of one policy file: what a host allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The `site-control` element. Without one, Flash Player applies
@@ -19,7 +19,7 @@ pub struct Policy {
 /// One `allow-access-from` element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose content may connect.
+    /// The domain whose content may connect.
     pub domain: DomainPattern,
     /// The ports of this host that it may connect to.
     pub ports: PortSet,

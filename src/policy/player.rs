@@ -11,7 +11,7 @@ use crate::text::{did_you_mean, quote};
 /// The error that Flash Player reports where no policy allows a connection.
 pub const SECURITY_ERROR: &str = "SecurityError #2048";
 
-/// Whose verdict is asked for.
+/// The player whose verdict is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Player {
     /// Adobe Flash Player: the rules of the rule book.
@@ -24,7 +24,7 @@ pub enum Player {
 }
 
 impl Player {
-    /// What this player does where no policy allows a connection, as a clause.
+    /// The clause for a connection that no policy allows.
     pub fn refusal(self) -> String {
         match self {
             Player::Flash => format!("the player reports {SECURITY_ERROR}"),

@@ -112,7 +112,7 @@ fn verdicts<'a>(addresses: &'a [&Address]) -> impl Iterator<Item = (&'a Address,
     each.flat_map(|address| address.verdicts.iter().map(|verdict| (*address, verdict)))
 }
 
-/// What the policies lack for the connections that are denied.
+/// The changes to policies that the denied connections need.
 fn missing(report: &Report, addresses: &[&Address], changes: &mut Changes) {
     let denied: Vec<_> = verdicts(addresses)
         .filter(|(_, verdict)| !verdict.is_allowed())

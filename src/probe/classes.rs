@@ -5,7 +5,7 @@ use crate::policy::Severity;
 
 macro_rules! classes {
     ($($severity:ident { $($variant:ident $name:literal $meaning:literal $cure:literal)+ })+) => {
-        /// What a probe can meet. The names are stable: scripts may rely on them.
+        /// The classes of findings. The names are stable: scripts may rely on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Class {
             $($(#[doc = $meaning] $variant,)+)+
@@ -27,7 +27,7 @@ macro_rules! classes {
                 match self { $($(Class::$variant => $meaning,)+)+ }
             }
 
-            /// What to do about it, in Markdown; `PORT` stands for the port in question.
+            /// The cure, in Markdown; `PORT` stands for the port.
             pub fn cure(self) -> &'static str {
                 match self { $($(Class::$variant => $cure,)+)+ }
             }

@@ -89,7 +89,7 @@ fn warnings(address: &Address) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
 }
 
-/// What the player would say, and what is wrong with the answers.
+/// The player's error, and the faults of the answers.
 fn faults(report: &Report, address: &Address) -> Vec<String> {
     let mut faults = Vec::new();
     let player = report.plan.player;

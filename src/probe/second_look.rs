@@ -95,7 +95,7 @@ enum Shows {
     Crossdomain,
 }
 
-/// What is sent to the policy's own port.
+/// The requests for the policy's own port.
 fn other_requests(plan: &Plan, at: SocketAddr) -> [Look; 3] {
     let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
     let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);

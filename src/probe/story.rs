@@ -100,7 +100,7 @@ impl Lines {
         );
     }
 
-    /// What is told before the first address.
+    /// The part before the first address.
     fn introduction(&mut self, report: &Report) {
         let plan = &report.plan;
         if !plan.asks_port_843() {
@@ -214,7 +214,7 @@ impl Lines {
     }
 }
 
-/// What was sent, what came, in what time.
+/// The request, the answer and the time.
 fn in_words(exchange: &Exchange) -> String {
     let after = time(exchange.time);
     let connected = match &exchange.connected {

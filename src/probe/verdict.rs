@@ -16,12 +16,12 @@ use crate::policy::{
 };
 use crate::text::{clip, time};
 
-/// What the player would do for one destination port.
+/// The verdict for one destination port.
 #[derive(Clone, Debug)]
 pub struct PortVerdict {
     /// The destination port.
     pub port: u16,
-    /// What `policy` says.
+    /// The decision of `policy`.
     pub decision: policy::Verdict,
     /// The grant that allows it.
     pub by: Option<AllowedBy>,
@@ -36,7 +36,7 @@ pub struct PortVerdict {
     pub silent: bool,
     /// The port on which this player waits without end, because nothing comes from it.
     pub waits_on: Option<u16>,
-    /// What would have to change.
+    /// The changes that would allow it.
     pub(super) wishes: Vec<Wish>,
 }
 
@@ -232,7 +232,7 @@ fn because(step: &Step) -> String {
     error.unwrap_or("no policy").to_string()
 }
 
-/// What is to be said of the ports besides the master's.
+/// The reasons that concern other ports than the master's.
 fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>) -> Vec<String> {
     let mut lines = Vec::new();
     for load in loads
@@ -321,7 +321,7 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
     }
 }
 
-/// What has to come first so that the policy counts.
+/// The condition under which the policy counts.
 fn condition(plan: &Plan, by: &AllowedBy) -> String {
     let (host, port) = (&plan.host, by.port);
     match (by.role, plan.player) {

@@ -157,7 +157,7 @@ impl Acceptor {
     }
 }
 
-/// What an error of `accept` is about.
+/// The cause of an error of `accept`.
 #[derive(Debug, PartialEq, Eq)]
 enum Trouble {
     /// Nobody came for a while.
@@ -190,7 +190,7 @@ fn kind_of(error: &io::Error) -> Trouble {
     }
 }
 
-/// What a shortage means, for the log.
+/// The log's words for a shortage.
 fn shortage(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => {

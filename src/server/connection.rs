@@ -63,7 +63,7 @@ pub(super) struct Connection {
     has_waited: bool,
 }
 
-/// What is expected of the client.
+/// The client's next step.
 enum State {
     /// A balancer's PROXY header. These bytes of it are here.
     Introducing(Vec<u8>),
@@ -89,7 +89,7 @@ struct Linger {
     until: Instant,
 }
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// Bytes, or the end of the stream.
@@ -98,7 +98,7 @@ pub(super) enum Awaited {
     Room,
 }
 
-/// What is to be done with a connection.
+/// The next step for a connection.
 pub(super) enum Next {
     /// There is nothing to do until this comes, or this moment.
     Wait(Awaited, Phase, Instant),
@@ -159,7 +159,7 @@ impl Connection {
     /// nothing that is ever done with this socket can block for longer.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(super) fn begin_to_wait(&mut self, context: &Context) -> io::Result<bool> {
         if self.has_waited {
             return Ok(false);

@@ -33,12 +33,12 @@ impl Intake {
         progress
     }
 
-    /// What has been received, as far as it was looked at, where it is no request.
+    /// The received bytes that are no request, as far as they were checked.
     pub(super) fn take_received(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.received)
     }
 
-    /// What may still come after a complete request.
+    /// The bytes that may still come after a complete request.
     pub(super) fn rest(&self) -> Rest {
         if self.exact {
             Rest::Nothing

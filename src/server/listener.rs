@@ -37,7 +37,7 @@ pub enum Sharing {
 pub struct BindError {
     /// The address that was asked for.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The system's error.
     pub cause: io::Error,
     /// The inherited socket that has this port already.
     pub inherited: Option<SocketAddr>,

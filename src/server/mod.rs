@@ -48,7 +48,7 @@ pub use stop::Ended;
 /// line being formatted.
 const STACK: usize = 256 * 1024;
 
-/// What clients get, NUL included: a policy for each listener.
+/// The bytes that clients get, NUL included: a policy for each listener.
 pub type Policies = Vec<Arc<[u8]>>;
 
 /// Why the server could not start.
@@ -176,7 +176,7 @@ pub struct OpenServer {
 }
 
 impl OpenServer {
-    /// What others may do with it.
+    /// A handle for other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -196,7 +196,7 @@ impl OpenServer {
     }
 }
 
-/// What may be seen of a running server, and changed in it.
+/// A running server for other threads: its figures, and the change of its policies.
 #[derive(Clone)]
 pub struct Handle {
     service: Arc<Service>,

@@ -24,7 +24,7 @@ pub(super) enum Phase {
     Closing(Rest),
 }
 
-/// What may still come from a client whose connection is being closed.
+/// The bytes that may still come from a client whose connection is being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// All that Flash Player ever sends has been read.

@@ -12,13 +12,13 @@ pub const MAX_HEADER_BYTES: usize = 536;
 /// The longest line of version 1, with its line end. Source: section 2.1.
 const MAX_LINE: usize = 107;
 
-/// What a line of version 1 starts with.
+/// The beginning of a line of version 1.
 const LINE: &[u8] = b"PROXY ";
 
 /// A line whose sender does not know the client; whatever follows in it is to be ignored.
 const UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 
-/// What a header of version 2 starts with. Source: section 2.2, as all numbers below.
+/// The beginning of a header of version 2. Source: section 2.2, as all numbers below.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Version 2: the signature, version and command, family and transport, and the length of the rest.
@@ -42,7 +42,7 @@ const MOST_TRANSPORT: u8 = 2;
 /// The bytes of two paths of UNIX sockets.
 const UNIX_BYTES: usize = 216;
 
-/// What the bytes so far amount to.
+/// The state after the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderProgress {
     /// They may still become a header.
@@ -58,11 +58,11 @@ pub enum HeaderProgress {
 pub struct Header {
     /// How many bytes it has; what follows is the client's.
     pub len: usize,
-    /// Whose connection it is.
+    /// The client, as the balancer names it.
     pub whose: Whose,
 }
 
-/// Whose connection a balancer hands over.
+/// The client of a connection that a balancer passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// This client's.

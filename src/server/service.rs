@@ -53,7 +53,7 @@ impl Service {
     /// For at most `limit` connections, served by the threads of `pool`.
     ///
     /// # Errors
-    /// What the system says where it has no `epoll` for this process.
+    /// The system's error where it gives this process no `epoll`.
     pub(super) fn new(context: Context, limit: usize, pool: ThreadPool) -> io::Result<Service> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;

@@ -22,7 +22,7 @@ use change::{changes, notes};
 use story::{painted, story};
 use told::{judge, Asked, Location, OneVerdict, Told};
 
-/// What was found, as JSON.
+/// The result as JSON.
 #[derive(Serialize)]
 struct ExplainReport {
     exit: u8,

@@ -11,7 +11,7 @@ use crate::policy::{
 };
 use crate::text::clip;
 
-/// What is asked, understood.
+/// The parsed question.
 pub(super) struct Asked {
     pub(super) origin: Origin,
     pub(super) ports: PortSet,
@@ -27,7 +27,7 @@ pub(super) struct Location<'a> {
 
 /// The most grants of one policy whose refusal is told.
 const MAX_REFUSALS: usize = 10;
-/// What one master and the other locations say of one port.
+/// The verdict of one master and the other locations on one port.
 pub(super) struct Told<'a> {
     pub master: Option<&'a Location<'a>>,
     pub port: u16,
@@ -102,7 +102,7 @@ impl Told<'_> {
         )
     }
 
-    /// What a grant is called, by the port that serves its policy.
+    /// The name of a grant, by the port that serves its policy.
     fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
         match self.location(all, port) {
             Some(location) => location.served.grant_name(grant),
