@@ -1,6 +1,6 @@
-//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where that
-//! is the cure: `explain` and `probe` say it. It knows no rule of policies: whether a wish would
-//! help, `policy` says.
+//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where such
+//! lines do it. `explain` and `probe` print it. This module decides nothing: it asks `policy`
+//! whether a changed policy would allow the connection.
 
 use crate::json::Change;
 use crate::policy::{
@@ -25,7 +25,7 @@ impl Change {
     }
 }
 
-/// What one denied connection would need.
+/// A change that a denied connection needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// A grant.
@@ -55,7 +55,7 @@ pub enum Wish {
     },
 }
 
-/// What it takes to let content from `origin` connect to `port`.
+/// The changes that let content from `origin` connect to `port`.
 pub fn wishes(
     player: Player,
     master: Option<&Offer>,
@@ -63,59 +63,20 @@ pub fn wishes(
     origin: &Origin,
     port: u16,
 ) -> Vec<Wish> {
-    let mut wishes = Vec::new();
-    let mut asked: Option<(&Policy, Denial)> = None;
     let denial = |offer: &Offer| match decide_as(player, offer, origin, port) {
         Decision::Allowed { .. } => None,
         Decision::Denied(denial) => Some(denial),
     };
-    if let Some(offer) = master {
-        match denial(offer) {
-            Some(Denial::MetaPolicyNone) => {
-                wishes.push(Wish::Meta(MetaPolicy::MasterOnly));
-                let reopened = Policy {
-                    meta: Some(MetaPolicy::MasterOnly),
-                    ..offer.policy.clone()
-                };
-                let reopened = Offer {
-                    policy: &reopened,
-                    ..*offer
-                };
-                match denial(&reopened) {
-                    None => return wishes,
-                    Some(denial) => asked = Some((offer.policy, denial)),
-                }
-            }
-            Some(Denial::Dropped { player, why }) => {
-                wishes.push(Wish::Readable { player, why });
-                return wishes;
-            }
-            denial => asked = denial.map(|denial| (offer.policy, denial)),
-        }
-    } else {
-        // A policy that only lacks the grant is nearer to the cure than one that is missing.
-        for offer in offers {
-            match denial(offer) {
-                Some(Denial::LowPort { served_from }) => {
-                    wishes.push(Wish::LowPort { served_from });
-                    let on_843 = Offer {
-                        port: MASTER_PORT,
-                        ..*offer
-                    };
-                    match denial(&on_843) {
-                        None => return wishes,
-                        denial if asked.is_none() => asked = denial.map(|d| (offer.policy, d)),
-                        Some(_) => {}
-                    }
-                }
-                Some(Denial::Dropped { player, why }) => {
-                    wishes.push(Wish::Readable { player, why });
-                    return wishes;
-                }
-                Some(denial) if asked.is_none() => asked = Some((offer.policy, denial)),
-                _ => {}
-            }
-        }
+    let Missing {
+        mut wishes,
+        grant: asked,
+        is_all,
+    } = match master {
+        Some(offer) => of_the_master(offer, &denial),
+        None => of_the_others(offers, &denial),
+    };
+    if is_all {
+        return wishes;
     }
     let near = asked
         .as_ref()
@@ -135,6 +96,95 @@ pub fn wishes(
         secure,
     }));
     wishes
+}
+
+/// The parts that a policy lacks.
+#[derive(Default)]
+struct Missing<'a> {
+    wishes: Vec<Wish>,
+    /// The policy that lacks the grant, and what it says.
+    grant: Option<(&'a Policy, Denial)>,
+    /// The wishes alone allow the connection.
+    is_all: bool,
+}
+
+impl<'a> Missing<'a> {
+    /// Nothing but these.
+    fn only(wishes: Vec<Wish>) -> Missing<'a> {
+        Missing {
+            wishes,
+            is_all: true,
+            ..Missing::default()
+        }
+    }
+}
+
+/// The parts that the master lacks.
+fn of_the_master<'a>(master: &Offer<'a>, denial: &dyn Fn(&Offer) -> Option<Denial>) -> Missing<'a> {
+    match denial(master) {
+        Some(Denial::MetaPolicyNone) => {
+            let wishes = vec![Wish::Meta(MetaPolicy::MasterOnly)];
+            let reopened = Policy {
+                meta: Some(MetaPolicy::MasterOnly),
+                ..master.policy.clone()
+            };
+            let reopened = Offer {
+                policy: &reopened,
+                ..*master
+            };
+            match denial(&reopened) {
+                None => Missing::only(wishes),
+                Some(denial) => Missing {
+                    wishes,
+                    grant: Some((master.policy, denial)),
+                    is_all: false,
+                },
+            }
+        }
+        Some(Denial::Dropped { player, why }) => {
+            Missing::only(vec![Wish::Readable { player, why }])
+        }
+        denial => Missing {
+            grant: denial.map(|denial| (master.policy, denial)),
+            ..Missing::default()
+        },
+    }
+}
+
+/// The parts that the policies of other ports lack. A policy that only lacks the grant is nearer to
+/// the cure than
+/// one that is missing.
+fn of_the_others<'a>(
+    offers: &[Offer<'a>],
+    denial: &dyn Fn(&Offer) -> Option<Denial>,
+) -> Missing<'a> {
+    let mut missing = Missing::default();
+    for offer in offers {
+        match denial(offer) {
+            Some(Denial::LowPort { served_from }) => {
+                missing.wishes.push(Wish::LowPort { served_from });
+                let on_843 = Offer {
+                    port: MASTER_PORT,
+                    ..*offer
+                };
+                match denial(&on_843) {
+                    None => return Missing::only(missing.wishes),
+                    Some(denial) => {
+                        missing.grant.get_or_insert((offer.policy, denial));
+                    }
+                }
+            }
+            Some(Denial::Dropped { player, why }) => {
+                missing.wishes.push(Wish::Readable { player, why });
+                return Missing::only(missing.wishes);
+            }
+            Some(denial) => {
+                missing.grant.get_or_insert((offer.policy, denial));
+            }
+            None => {}
+        }
+    }
+    missing
 }
 
 /// The grant that is for this content and refuses for another reason, and whether that is HTTPS:

@@ -1,12 +1,12 @@
-//! One `allow` line of the configuration becomes a grant; where it cannot, the line that was
-//! probably meant is said. It never opens or prints anything.
+//! An `allow` line of the configuration becomes a grant. For a line that cannot, the error names
+//! the line that was probably meant. This module opens and prints nothing.
 
 use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 
 /// Reads `DOMAIN PORTS`, and `secure` behind it.
 ///
 /// # Errors
-/// What is wrong, and the line to write in its place.
+/// The cause, and the line to write instead.
 pub fn parse(value: &str) -> Result<Grant, Fault> {
     strict(value).map_err(|fault| {
         let meant = meant(value);
@@ -140,7 +140,7 @@ fn reversed(word: &str) -> String {
     }
 }
 
-/// What people write for "anybody" in other places.
+/// The word for "any domain" in other programs.
 fn is_everybody(word: &str) -> bool {
     [
         "0.0.0.0",

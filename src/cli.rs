@@ -1,4 +1,4 @@
-//! The command line becomes a [`Command`]. It prints nothing.
+//! The command line becomes a [`Command`]. This module prints nothing and opens no file.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use crate::help;
 use crate::ignore::Ignored;
 use crate::probe::plan::ignored;
 use crate::probe::Arguments as ProbeArguments;
-use crate::text::{nearest, shown};
+use crate::text::{did_you_mean, shown};
 
 /// The commands, for "did you mean".
 const COMMANDS: [&str; 11] = [
@@ -181,17 +181,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
              flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
             shown(file)
         )),
-        Some(other) => Err(match nearest(other, &COMMANDS) {
-            Some(command) => format!(
-                "unknown command '{}'; did you mean '{command}'?",
-                shown(other)
-            ),
-            None => format!(
-                "unknown command '{}'; expected serve, start, stop, restart, reload, status, \
-                 check, policy, explain or probe",
-                shown(other)
-            ),
-        }),
+        Some(other) => {
+            let cure = did_you_mean(other, &COMMANDS, "'").unwrap_or_else(|| {
+                "expected serve, start, stop, restart, reload, status, check, policy, explain or \
+                 probe"
+                    .into()
+            });
+            Err(format!("unknown command '{}'; {cure}", shown(other)))
+        }
     }
 }
 
@@ -375,14 +372,11 @@ fn not_understood<'a>(
         quoted.push(format!("'{}'", shown(&text)));
         let name = text.split('=').next().unwrap_or_default();
         if name.starts_with("--") {
-            meant = meant.or_else(|| nearest(name, &known));
+            meant = meant.or_else(|| did_you_mean(name, &known, ""));
         }
     }
     match meant {
-        Some(option) => format!(
-            "not understood: {}; did you mean {option}?",
-            quoted.join(", ")
-        ),
+        Some(meant) => format!("not understood: {}; {meant}", quoted.join(", ")),
         None => format!("not understood: {}", quoted.join(", ")),
     }
 }

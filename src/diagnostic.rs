@@ -92,9 +92,9 @@ pub struct Diagnostic {
     pub code: Option<&'static str>,
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong.
+    /// The cause.
     pub cause: String,
-    /// What to do about it; empty where the cause says it.
+    /// The cure; empty where the cause says it.
     pub cure: String,
     /// Where.
     pub place: Place,

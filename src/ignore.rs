@@ -1,8 +1,8 @@
-//! Warnings that were accepted: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be
-//! accepted, since they keep players out. It knows the names that it is given and no others.
+//! Accepted warnings: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be accepted,
+//! because a policy with an error is not served. The caller gives the known codes.
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::text::{nearest, quote};
+use crate::text::{did_you_mean, quote};
 
 /// The codes of warnings that are not to be shown or counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,14 +63,9 @@ fn unknown(name: &str, known: &[(&'static str, Severity)]) -> String {
         .filter(|(_, severity)| *severity == Severity::Warning)
         .map(|(code, _)| *code)
         .collect();
-    match nearest(name, &warnings) {
-        Some(code) => format!("{} is no code; did you mean `{code}`?", quote(name)),
-        None => format!(
-            "{} is no code; expected some of {}",
-            quote(name),
-            warnings.join(", ")
-        ),
-    }
+    let cure = did_you_mean(name, &warnings, "`")
+        .unwrap_or_else(|| format!("expected some of {}", warnings.join(", ")));
+    format!("{} is no code; {cure}", quote(name))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What is wrong with a configuration as a whole, though each of its lines is right: who can reach
-//! the listeners, and what counts on their ports. It opens nothing.
+//! Finds what is wrong with a configuration whose single lines are right: listeners that no other
+//! host reaches, and a meta-policy that no listener serves on port 843. It opens nothing.
 
 use crate::config::{Config, CODES};
 use crate::diagnostic::{Diagnostic, Place, Severity};

@@ -67,7 +67,7 @@ pub struct JsonVerdict {
     pub answers: Option<bool>,
     /// Why it does not: `refused`, `filtered`, `unreachable`.
     pub no_answer: Option<&'static str>,
-    /// What the player reports.
+    /// The error that the player reports.
     pub error: Option<&'static str>,
     /// The grant that allows it.
     pub by: Option<JsonGrantSource>,
@@ -80,7 +80,7 @@ pub struct JsonVerdict {
 /// One thing to change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// What to do; printable, on one line.
+    /// The change; printable, on one line.
     pub text: String,
     /// The line of `flashpolicy.conf` that does it, if one does.
     pub conf: Option<String>,

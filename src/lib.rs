@@ -1,38 +1,40 @@
 //! `flashpolicyd`, a Flash socket policy server: a synchronous server with a fixed pool of threads.
 //!
 //! # The life of a connection
-//! 1. An acceptor (`server/acceptor.rs`, a thread for each listener) takes it from the kernel. It
-//!    gets a place and stands in the queue (`server/places.rs`), where sources take turns. Where all
-//!    places are taken, another connection has to go.
-//! 2. A job of the thread pool (`server/service.rs`) takes the next connection and does what there
-//!    is to do without waiting (`server/connection.rs`): it reads what is there, and answers a
-//!    request with the policy and its NUL in one write. Behind a load balancer a header that says
-//!    whose connection it is comes first (`server/proxy.rs`).
-//! 3. Where there is nothing to do at the moment, because the client has not asked yet, does not
-//!    read its answer or has not closed its side, the poller holds the connection (one thread and
-//!    one `epoll`, in `server/service.rs`) until something comes or its time is over. Then it
-//!    stands in the queue again. No thread ever waits for a client.
-//! 4. The close makes no reset: the end is sent, and what still comes is read and dropped for a
-//!    while.
+//! 1. An acceptor (`server/acceptor.rs`, one thread for each listener) accepts it. It gets an entry
+//!    in the table of connections and a position in the queue (`server/places.rs`), where sources
+//!    take turns. At the limit of connections another one is evicted.
+//! 2. A job of the thread pool (`server/service.rs`) takes the next connection and serves it as far
+//!    as possible without waiting (`server/connection.rs`): it reads the request (`server/intake.rs`,
+//!    `server/request.rs`), and sends the policy and its NUL in one write. Behind a load balancer a
+//!    PROXY header comes first, which names the client (`server/proxy.rs`).
+//! 3. A client may not have sent its request, not have read its answer, or not have closed its side.
+//!    Then the poller (one thread and one `epoll`, in `server/service.rs`) holds the connection until
+//!    an event or the deadline. After that the connection is in the queue again. No thread ever
+//!    waits for a single client.
+//! 4. The close causes no reset: the end of the stream is sent first, and for a while the bytes that
+//!    still arrive are read and dropped.
 //!
-//! Every step leaves its line in the log; `logging` never makes a worker wait for that.
+//! # Threads
+//! The main thread is the [`supervisor`]. There are one thread for signals ([`signals`]), one for all
+//! work with files ([`upkeep`]), one for the control socket ([`control_socket`]), and one for each
+//! destination of the log ([`logging`]), so that no worker waits for a disk.
 //!
-//! # The threads beside them
-//! The main thread is the [`supervisor`]: it takes control messages and stops the server. [`signals`]
-//! has one for signals, [`upkeep`] one for everything with files, `logging` one for each target.
+//! # Who imports whom
+//! A module imports only modules of later lines. `tests/architecture.rs` has the order of all modules
+//! and fails where a `use` breaks it.
+//! 1. `main`, [`commands`]: a command for each file
+//! 2. [`supervisor`], [`upkeep`], [`reload`], [`control_socket`]: a running server besides serving
+//! 3. [`cli`], [`help`], [`probe`]: the command line, its reference, and the player's side
+//! 4. [`inspect`], [`status`], [`server`], [`policies`]: the configuration checked, shown and served
+//! 5. [`privileges`], [`takeover`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
+//! 6. [`config`], [`advice`], [`json`], `allow`, [`ignore`]: settings, and what to change
+//! 7. [`policy`]: reading, checking, writing and deciding; pure
+//! 8. [`diagnostic`], `terminal`, [`files`], [`listening`], [`processes`], [`exit`], [`text`]
 //!
-//! # Who knows what
-//! Data goes one way: `main -> cli -> config -> policy -> server`. [`policy`], [`server::request`]
-//! and [`server::proxy`] are pure; only `server/connection.rs` reads from and writes to clients; only
-//! [`signals`] knows signals; only [`logging`] knows log files and terminals. Whatever is opened by
-//! its name is opened by [`files`]: somebody else may have put a link or a FIFO there. [`commands`]
-//! puts the parts together, a file for each command. [`probe`] is the other side: the player's.
-//!
-//! [`help`] has the pages of the reference, which the program prints.
-//!
-//! What is found wrong anywhere is a [`diagnostic::Diagnostic`], with its place, its cause and its
-//! cure; what is to be changed so that a connection is allowed, [`advice`] says. [`text`] makes
-//! foreign text fit to be shown, and [`json`] has the types that all commands print.
+//! Only `server/connection.rs` reads from clients and writes to them, only [`signals`] handles
+//! signals, only [`logging`] writes log files, and only [`files`] opens files by name where other
+//! users may write.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,5 +1,5 @@
-//! Which TCP addresses somebody listens on, by the tables of `/proc/net`; where there are none, by
-//! a try. It tells nothing about who that is.
+//! Which TCP addresses are listened on already, from the tables in `/proc/net`, or by a connection
+//! where there are no tables. It does not find out which program listens.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -28,7 +28,7 @@ pub fn taken(wanted: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// The addresses of a table on which somebody listens.
+/// The addresses of a table that are listened on.
 fn parse(table: &str) -> Vec<SocketAddr> {
     let lines = table.lines().skip(1);
     lines

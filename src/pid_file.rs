@@ -1,7 +1,8 @@
 //! The pid file: written and locked once the ports are bound, removed at the end. A file that an
-//! earlier run left behind is no obstacle, one that a live server holds is. The lock is a POSIX
-//! record lock: the system tells which process holds it, so nobody has to trust the number in the
-//! file. Nothing here follows a link, waits, or empties a file that holds something else.
+//! earlier run left behind is replaced; a file that a running server holds is an error. The lock is
+//! a POSIX record lock: the system names the process that holds it, so the number in the file need
+//! not be trusted. This module follows no link, never waits, and never empties a file that holds
+//! other text.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -197,7 +198,7 @@ impl PidFile {
     /// else may have put there keeps its owner: that changes nothing for this process.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
         Ok(())

@@ -1,6 +1,5 @@
-//! The policies of a configuration: which listener serves which, read, checked and ready for the
-//! wire. `serve`, `check`, `policy`, `explain` and the reload all see them through this module. It
-//! opens policy files; it serves nothing and decides nothing.
+//! The policies of a configuration: which listener serves which policy, read, checked and ready to
+//! be sent. `serve`, `check`, `policy`, `explain` and the reload use it. It serves nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,15 +17,16 @@ use crate::text::{quote, reason};
 pub struct ConfiguredPolicy {
     /// Where it comes from.
     pub origin: PolicyOrigin,
-    /// The listeners that serve it, as indices of [`crate::config::Startup::listen`].
+    /// The listeners that serve it, as indices of [`Startup::listen`](config::Startup::listen).
     pub listeners: Vec<usize>,
-    /// What was found and is not accepted by [`crate::config::Live::ignore`], in the order of the text.
+    /// The findings that [`Live::ignore`](config::Live::ignore) does not accept, in the order of
+    /// the text.
     pub findings: Vec<Diagnostic>,
     /// How many warnings are accepted.
     pub ignored: usize,
     /// The lines of the configuration that its grants come from, in their order.
     lines: Vec<Place>,
-    /// What was read; none where it could not be.
+    /// The content; none where it could not be read.
     content: Option<Content>,
 }
 
@@ -48,7 +48,7 @@ struct Content {
 }
 
 impl PolicyOrigin {
-    /// What messages call it; for a file, its path.
+    /// The name in messages; for a file, its path.
     pub fn name(&self) -> String {
         match self {
             PolicyOrigin::File(path) => path.display().to_string(),
@@ -106,7 +106,7 @@ impl ConfiguredPolicy {
         self.lines.get(grant)
     }
 
-    /// What a grant is called: its line and the place of that, or its number.
+    /// The name of a grant: its line and the place of that, or its number.
     pub fn grant_name(&self, grant: usize) -> String {
         match self.line_of(grant) {
             Some(place) => format!("{} ({place})", quote(place.text.trim())),
@@ -191,7 +191,7 @@ fn read_one(
     served
 }
 
-/// What messages call standard input.
+/// The name of standard input in messages.
 pub const STANDARD_INPUT: &str = "standard input";
 
 /// A configuration where a policy was expected.

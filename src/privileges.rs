@@ -1,6 +1,6 @@
-//! User and group: what was needed to bind the ports is given away once they are bound. Users and
-//! groups are looked up in `/etc/passwd` and `/etc/group` themselves: the C library's look-up loads
-//! other libraries, which a static binary cannot. It makes and changes no file.
+//! The change of user and group once the ports are bound. Names are looked up in `/etc/passwd` and
+//! `/etc/group` directly: the C library's look-up loads shared libraries, which a static binary
+//! cannot. This module writes no file.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use nix::unistd::{getgroups, setegid, seteuid, setgid, setgroups, setuid, Gid, U
 use crate::config::Config;
 use crate::files::{self, Owner};
 
-/// What the process will be.
+/// The user and the group of the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     uid: Option<u32>,
@@ -18,7 +18,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whom the files belong to that the server goes on writing; none where that does not change.
+    /// The owner of the files that the server writes; none where the owner does not change.
     pub fn owner(&self) -> Option<Owner> {
         let Identity { uid, gid } = *self;
         let changes = uid.is_some() || gid.is_some();
@@ -34,7 +34,7 @@ impl Identity {
 /// Becomes what the configuration says, for good.
 ///
 /// # Errors
-/// What could not be done, and what to do about it.
+/// The step that failed, and the cure.
 pub fn give_away(identity: &Identity) -> Result<(), String> {
     become_it(identity).map_err(|error| {
         format!(
@@ -87,7 +87,7 @@ pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result
 /// Looks the configured user and group up.
 ///
 /// # Errors
-/// What is not there.
+/// The missing user or group.
 pub fn look_up(config: &Config) -> Result<Identity, String> {
     let mut identity = Identity::default();
     if let Some(user) = &config.startup.user {
@@ -154,7 +154,7 @@ fn become_it(identity: &Identity) -> Result<(), &'static str> {
         |uid: u32, gid: u32| Uid::effective().as_raw() == uid && Gid::effective().as_raw() == gid;
     match (identity.uid, identity.gid) {
         (None, None) => return Ok(()),
-        // Already so, by whoever started it.
+        // The starting process has set this already.
         (Some(uid), Some(gid)) if is(uid, gid) && !Uid::effective().is_root() => return Ok(()),
         _ => {}
     }

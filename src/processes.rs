@@ -1,5 +1,4 @@
-//! Another process: what the system says of it, by `/proc`, which every user may read, and signals
-//! to it. It waits for nobody.
+//! What `/proc` tells of another process, and signals to it. It never waits for a process.
 
 use std::fs;
 use std::path::Path;
@@ -15,13 +14,13 @@ pub struct Process {
     pub pid: u32,
     /// Its effective user.
     pub uid: u32,
-    /// What it does.
+    /// Its state.
     pub state: ProcessState,
     /// When it began, in ticks since the system's start.
     began: u64,
 }
 
-/// What a process does, as far as it matters to who waits for it.
+/// The state of a process, as far as a wait for it depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
     /// It runs, or sleeps until something happens.

@@ -1,7 +1,6 @@
-//! Reload without a gap: the configuration and its policies are read again on request, the policy
-//! files also when they change. Only what is free of errors comes out; otherwise the last good
-//! state goes on, and the log says why, once. It serves nothing: the supervisor puts new policies
-//! in place.
+//! Reads the configuration and its policies again: on request, and policy files also after a
+//! change. When something has an error, the last good state stays in force and the log says why,
+//! once. It serves nothing: `upkeep` hands the new policies to the server.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,28 +14,28 @@ use crate::policies::{self, ConfiguredPolicy, PolicyOrigin};
 use crate::server::Policies;
 use crate::status::{self, Reload, ServedPolicy};
 
-/// So many findings of one policy, or of the configuration, go into the log: a file can hold
-/// thousands of them, and each reload or change would write them all.
+/// The most findings of one policy, or of the configuration, that are logged: a file can hold
+/// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
-/// What a reload took over.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
     /// The policies, one for each listener; none where they are the same as before.
     pub policies: Option<Policies>,
-    /// What the log warned of.
+    /// The warnings that were logged.
     pub warnings: Vec<String>,
     /// The sentence that the log has about it.
     pub outcome: String,
 }
 
-/// Knows the configuration that is in force and where it came from.
+/// The configuration and the policies in force, and where they came from.
 pub struct Reloader {
     configured: Configured,
     config: Config,
     serving: Policies,
     watched: Vec<Watched>,
-    /// The log's last word on the policy files is that they have errors.
+    /// The log's last line about the policy files says that they have errors.
     complained: bool,
     last_look: Instant,
     described: Vec<ServedPolicy>,
@@ -114,7 +113,7 @@ fn warnings_of(config: &Config, all: &[ConfiguredPolicy]) -> Vec<String> {
     found.chain(findings_of(all)).collect()
 }
 
-/// What was found in policies that are served.
+/// The findings about served policies.
 fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
     let warnings = all.iter().map(|served| {
         if served.origin == PolicyOrigin::BuiltIn && served.ignored == 0 {
@@ -164,12 +163,12 @@ impl Reloader {
         &self.config
     }
 
-    /// What is served now.
+    /// The policies that are served now.
     pub fn serving(&self) -> &Policies {
         &self.serving
     }
 
-    /// What is served now, in words.
+    /// The same in words.
     pub fn described(&self) -> &[ServedPolicy] {
         &self.described
     }
@@ -349,7 +348,7 @@ impl Reloader {
     }
 }
 
-/// What there is to say of a reload: the outcome first, since lines at the end may be left out.
+/// The lines about a reload: the outcome first, since lines at the end may be left out.
 fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
     match reloaded {
         Ok(Reloaded {
@@ -365,7 +364,7 @@ fn is_built_in(config: &Config) -> bool {
     listeners.any(|listener| policies::origin_of(listener, config) == PolicyOrigin::BuiltIn)
 }
 
-/// What was found in policies, with an end to each one's list.
+/// The findings about policies, a limited number for each.
 fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
         .flat_map(|served| first(served.lines()))

@@ -1,5 +1,5 @@
-//! Signals become control messages. Only this module knows signals; what a message means is the
-//! supervisor's to know. It opens no file and waits for nobody, so that a signal always arrives.
+//! Signals become control messages. No other module handles signals. It opens no file and waits for
+//! no thread, so that a signal always arrives; the supervisor acts on the message.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use crate::exit::Exit;
 /// signals' own thread ends it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the supervisor is asked to do.
+/// A task for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Stop; the second time: at once.
@@ -30,8 +30,8 @@ pub enum Control {
 }
 
 /// Starts to listen to ctrl-c and to the signals of service managers. To be called before anything
-/// that takes time, and before other threads: a signal that whoever started this process has
-/// blocked is unblocked, for this thread and those that it starts.
+/// that takes time, and before other threads: signals that the starting process has blocked are
+/// unblocked for this thread and for those that it starts.
 ///
 /// # Errors
 /// When the system refuses a handler or a thread; the text says which.

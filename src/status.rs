@@ -1,5 +1,5 @@
-//! What may be seen of the running server, in one definition: the server fills it, `status` shows
-//! it, and nothing else of the server is told to anybody. It asks nobody and counts nothing.
+//! What a running server shows of itself, in one definition: the server fills it, and `status`
+//! prints it. It counts nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +42,7 @@ pub struct Status {
     pub configuration: Option<String>,
     /// Its log file; none: no file.
     pub log: Option<String>,
-    /// What it serves.
+    /// The policies that it serves.
     pub policies: Vec<ServedPolicy>,
     /// The figures since the start and of this moment, by the names of the statistics.
     pub figures: BTreeMap<String, u64>,
@@ -70,7 +70,7 @@ pub struct ServedPolicy {
     pub source: String,
     /// The listeners, as indices of [`Status::listeners`].
     pub listeners: Vec<usize>,
-    /// What it means.
+    /// The meaning.
     pub words: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct Reload {
     pub at: String,
     /// Whether the configuration as it was then is in force.
     pub took_effect: bool,
-    /// What the log says of it, at most [`MOST_LINES`] and one line more.
+    /// The log's lines about it, at most [`MOST_LINES`] and one line more.
     pub said: Vec<String>,
     /// The same as `at`, for the statistics.
     #[serde(skip)]
@@ -102,7 +102,7 @@ impl Reload {
     }
 }
 
-/// What stays the same as long as the server runs.
+/// The part of the status that never changes.
 #[derive(Clone, Debug)]
 pub struct Running {
     begun: Instant,
@@ -139,7 +139,7 @@ impl Running {
         self.started
     }
 
-    /// What whoever starts the server is told: who and where it is, and no figures yet.
+    /// The status that the starting process gets: process and addresses, without figures.
     pub fn introduction(&self) -> Status {
         Status {
             pid: std::process::id(),
@@ -191,7 +191,7 @@ fn at_most(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// Whoever asks may be in another folder.
+/// An absolute path, since the asking process may be in another folder.
 fn absolute(path: &Path) -> String {
     let absolute = std::path::absolute(path);
     absolute.as_deref().unwrap_or(path).display().to_string()

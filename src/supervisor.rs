@@ -1,6 +1,6 @@
-//! The main thread after the start: it takes control messages and stops the server. It opens no
-//! file and waits for nobody, so that a stop is always a stop; what has to do with files is the
-//! upkeep's.
+//! The main thread of a running server: it takes control messages and stops the server. It opens no
+//! file and waits for no other thread without a limit, so that a stop always works. `upkeep` does
+//! the work with files.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
@@ -13,10 +13,10 @@ use crate::systemd;
 use crate::takeover::Predecessor;
 use crate::upkeep::Upkeep;
 
-/// How often it looks around.
+/// How often attacks are reported and the predecessor is checked.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Serves until a control message says to stop, then until everybody who is here is served.
+/// Serves until a control message says to stop, then until every connection is served.
 pub fn run(
     mut server: OpenServer,
     control: &Receiver<Control>,
@@ -44,10 +44,13 @@ pub fn run(
         }
     }
     log::info!("Stopping server...");
+    // Before the clients are waited for: a new server that took over rotates the log from now on,
+    // and systemd counts the time of the stop from its message.
     upkeep.stopping();
     systemd::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
-    // Lines that are lost on their way to the file count as well.
+    // After the last connection, so that the totals are complete. Lines that are lost on their way
+    // to the file count as well.
     logging.wait_until_written();
     log::info!("Totals: {}.", figures());
     upkeep.finish();

@@ -1,5 +1,5 @@
-//! Tells the service manager how far the server is, where there is one that wants to know
-//! (systemd's `Type=notify`); everywhere else this does nothing. It decides nothing.
+//! Tells the service manager that the server is ready, reloads or stops (systemd's `Type=notify`).
+//! Without such a manager it does nothing.
 
 use sd_notify::NotifyState;
 

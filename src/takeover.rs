@@ -1,6 +1,6 @@
-//! A restart without a gap: the new server shares the ports of the running one, its predecessor,
-//! takes its pid file, and sends it SIGTERM once it accepts itself. Whatever goes wrong before that
-//! leaves the predecessor as it is.
+//! A restart without a gap. The new server shares the ports of the running one, takes its pid file,
+//! and sends it SIGTERM once it accepts connections itself. After an error before that, the running
+//! server goes on unchanged.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

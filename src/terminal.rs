@@ -1,5 +1,5 @@
-//! What the reader of standard output or standard error can be shown: colours, and lines of which
-//! width. It never writes.
+//! Whether standard output and standard error show colours, and how wide their lines are. It writes
+//! nothing.
 
 use std::env;
 use std::io::{self, IsTerminal};

@@ -1,6 +1,5 @@
-//! Text for messages: foreign text made printable, quoted and cut; counts, lists and times; the
-//! known name that was probably meant; lines broken at the reader's width. It knows nothing of
-//! policies, and never prints.
+//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, lists and
+//! times; the nearest known name; line breaks. It knows nothing of policies and prints nothing.
 
 use std::io;
 use std::time::Duration;
@@ -30,14 +29,14 @@ pub struct Style {
     pub wraps: bool,
 }
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
     /// Errors and denials: red.
     Bad,
     /// Warnings: yellow.
     Doubtful,
-    /// What is allowed: green.
+    /// Connections that are allowed: green.
     Good,
 }
 
@@ -223,6 +222,12 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         (Some(only), None) => Some(only),
         _ => None,
     }
+}
+
+/// `did you mean NAME?` with the [`nearest`] name in these quotes; none: no name is near enough.
+pub fn did_you_mean(name: &str, known: &[&str], quotes: &str) -> Option<String> {
+    let meant = nearest(name, known)?;
+    Some(format!("did you mean {quotes}{meant}{quotes}?"))
 }
 
 /// The system's reason without the number that only developers read.

@@ -1,6 +1,6 @@
-//! Everything with files that a running server does besides serving: reload, statistics, a look at
-//! the log file. It has a thread of its own: a file system that hangs delays a reload, and never a
-//! stop or a client.
+//! The thread for all work with files while the server runs: reloads, statistics, and the check
+//! whether the log file was moved. A file system that hangs delays these, and never a stop or a
+//! client.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const LOG_FILE_EVERY: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the last file to be written.
 const LAST_FILE: Duration = Duration::from_secs(2);
 
-/// What the thread is asked to do.
+/// A task for the thread.
 enum Task {
     Reload,
     Answer(AskedRequest),

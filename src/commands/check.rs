@@ -1,5 +1,5 @@
-//! `flashpolicyd check`: finds what is wrong before a player does. It binds nothing and serves
-//! nothing.
+//! `flashpolicyd check` finds mistakes in the configuration and in policy files before a player
+//! meets them. It binds no port and serves nothing.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -23,9 +23,9 @@ use crate::stats;
 use crate::terminal;
 use crate::text::{count, reason};
 
-/// What was looked at and what was found.
+/// The checked files and the findings.
 struct Checked {
-    /// What the last line calls it.
+    /// The name in the last line.
     what: String,
     findings: Vec<Diagnostic>,
     /// Warnings that are accepted.

@@ -1,5 +1,5 @@
-//! What several commands begin with: the configuration and its policies, read and found fit to be
-//! served. What is wrong is said here, and the caller gets the exit code.
+//! Reads the configuration and its policies for several commands. Where they cannot be served, it
+//! prints what is wrong, and the caller gets the exit code. It changes no file.
 
 use std::path::Path;
 

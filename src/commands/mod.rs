@@ -1,4 +1,5 @@
-//! The commands, a file for each: they put the rooms together and say what went wrong.
+//! The commands of the program, a file for each. This file calls the one that was asked for, and
+//! does nothing else.
 
 mod check;
 mod explain;

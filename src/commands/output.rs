@@ -1,4 +1,4 @@
-//! How commands speak: text on standard output, complaints on standard error. It finds out nothing.
+//! Text of all commands: results on standard output, errors on standard error. It decides nothing.
 
 use std::io::{self, Write};
 

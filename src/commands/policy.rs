@@ -1,4 +1,5 @@
-//! `flashpolicyd policy`: the bytes that would be served, and what they mean in words.
+//! `flashpolicyd policy` prints the bytes that would be served, and their meaning in words. It
+//! serves nothing.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -1,5 +1,5 @@
-//! `flashpolicyd probe`: what would Flash Player get from this server, and why is the answer no? It
-//! is a monitoring plugin too: its first line and its exit code.
+//! `flashpolicyd probe` asks a server as Flash Player would, and prints why a connection is denied.
+//! As a monitoring plugin it gives one line and an exit code. The work is done in `probe`.
 
 use super::output::print;
 use crate::cli::Probe;

@@ -1,5 +1,5 @@
-//! `flashpolicyd reload`: the running server reads its configuration and its policies anew, and its
-//! own word for how that ended is the answer.
+//! `flashpolicyd reload` asks the running server to read its configuration and its policies again,
+//! and prints the outcome that the server reports. It reads neither itself.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::exit::ServiceExit;
 use crate::status::Reload;
 use crate::text::{printable, reason};
 
-/// What the answer may take beyond the server's own bound.
+/// The time for an answer beyond the server's own limit.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Has the running server reload.

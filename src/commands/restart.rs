@@ -1,5 +1,5 @@
-//! `flashpolicyd restart`: a new server takes over from the one that runs, so that no client is
-//! refused. Whatever goes wrong leaves the running one as it is.
+//! `flashpolicyd restart` starts a new server that takes over from the running one, so that no
+//! client is refused. After an error the running server goes on unchanged.
 
 use super::input::read_policies;
 use super::output::{complain, print};

@@ -1,6 +1,6 @@
-//! Finds the running server of a configuration: by the lock on its pid file, which names its
-//! holder, and by the socket beside it. What `start`, `stop`, `restart`, `reload` and `status` know
-//! of it, they know from here. It changes nothing.
+//! Finds the running server of a configuration for `start`, `stop`, `restart`, `reload` and
+//! `status`: by the lock on its pid file, which names the process, and by the control socket beside
+//! the file. It changes nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -212,7 +212,7 @@ fn default_pid_file() -> Option<PathBuf> {
     }
 }
 
-/// What was found.
+/// The result.
 pub(super) enum Found {
     /// Nobody holds the pid file, and nobody answers beside it.
     Nobody,

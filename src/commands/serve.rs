@@ -1,5 +1,5 @@
-//! `flashpolicyd serve`: from the configuration to the last client. The order matters: everything
-//! that can be wrong in files is found before a port is bound.
+//! `flashpolicyd serve`: from reading the configuration to the end of the last client. All mistakes
+//! in files are found before a port is bound.
 
 use std::io::{self, IsTerminal};
 use std::panic;
@@ -48,56 +48,42 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
     if server::is_one_connection() {
         return fail(&Failure::new(Exit::Usage, server::NOT_BY_INETD));
     }
+    start(configured, takeover, detached).unwrap_or_else(|exit| exit)
+}
+
+/// Reads all files, and then serves.
+///
+/// # Errors
+/// The exit code of a start that failed before the log was open; what is wrong has been printed.
+fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit, Exit> {
+    let failed = |message: String| fail(&Failure::new(Exit::Failed, message));
     let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
-    let inherited = match Inherited::take() {
-        Ok(inherited) => inherited,
-        Err(message) => return fail(&Failure::new(Exit::Failed, message)),
-    };
+    let inherited = Inherited::take().map_err(failed)?;
     // Before anything that takes time: a signal must not find this process unprepared.
-    let control = match signals::listen() {
-        Ok(control) => control,
-        Err(message) => return fail(&Failure::new(Exit::Failed, message)),
-    };
+    let control = signals::listen().map_err(failed)?;
     let configured = &Configured {
         inherited: inherited.addresses(),
         ..configured.clone()
     };
-    let loaded = match load(configured) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
-    let (reloader, all) = match Reloader::start(configured, &loaded) {
-        Ok(good) => good,
-        Err(bad) => {
-            bad.iter().for_each(complain_of);
-            return Exit::Usage;
-        }
-    };
-    let identity = match privileges::look_up(&loaded.config) {
-        Ok(identity) => identity,
-        Err(error) => return fail(&Failure::new(Exit::Usage, error)),
-    };
-    let predecessor = match find_predecessor(&loaded.config, &identity, takeover) {
-        Ok(predecessor) => predecessor,
-        Err(failure) => return fail(&failure),
-    };
+    let loaded = load(configured)?;
+    let (reloader, all) = Reloader::start(configured, &loaded).map_err(|bad| {
+        bad.iter().for_each(complain_of);
+        Exit::Usage
+    })?;
+    let config = &loaded.config;
+    let identity = privileges::look_up(config);
+    let identity = identity.map_err(|error| fail(&Failure::new(Exit::Usage, error)))?;
+    let predecessor = find_predecessor(config, &identity, takeover);
+    let predecessor = predecessor.map_err(|failure| fail(&failure))?;
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
     let nothing_configured = all
         .iter()
         .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
     let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
-    let logging = match start_logging(
-        &loaded.config,
-        &identity,
-        starter.as_ref(),
-        rotates,
-        introduces,
-    ) {
-        Ok(logging) => logging,
-        Err(failure) => return fail(&failure),
-    };
+    let logging = start_logging(config, &identity, starter.as_ref(), rotates, introduces);
+    let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
     let start = Start {
         loaded: &loaded,
@@ -127,7 +113,7 @@ pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Ex
         }
     };
     logging.finish();
-    exit
+    Ok(exit)
 }
 
 fn fail(failure: &Failure) -> Exit {
@@ -152,7 +138,7 @@ fn find_predecessor(
         .map_err(|message| Failure::new(Exit::Failed, message))
 }
 
-/// What a start needs, once all files are read.
+/// The parts of a start, once all files are read.
 struct Start<'a> {
     loaded: &'a Loaded,
     inherited: Inherited,
@@ -165,10 +151,9 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// From the ports to the last client.
-    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+    /// Logs what is served and how, before a port is bound.
+    fn log_beginning(&self) -> Sharing {
         let Loaded { config, file } = self.loaded;
-        let failed = |message: String| Failure::new(Exit::Failed, message);
         log::info!("Starting server...");
         match file {
             Some(file) => log::info!("Configuration: {}.", file.display()),
@@ -181,13 +166,20 @@ impl Start<'_> {
         for address in self.inherited.addresses() {
             log::info!("The socket of {address} is inherited.");
         }
-        let sharing = match &self.predecessor {
+        match &self.predecessor {
             Some(predecessor) => {
                 log::info!("Taking over from process {}.", predecessor.pid());
                 Sharing::Takeover
             }
             None => Sharing::Exclusive,
-        };
+        }
+    }
+
+    /// From the ports to the last client.
+    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+        let Loaded { config, file } = self.loaded;
+        let failed = |message: String| Failure::new(Exit::Failed, message);
+        let sharing = self.log_beginning();
         let detached = self.starter.is_some();
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
             .map_err(|error| Failure::new(exit_of(&error, detached), error))?;

@@ -1,6 +1,6 @@
-//! Starts a server in the background and waits until it serves, or has failed; then its errors are
-//! shown whole. They come through a pipe, so a full disk takes nothing away. `starter.rs` is the
-//! other side.
+//! The starting side of a start in the background: it runs the server as a child and waits until
+//! the server serves or has failed. The child's errors come through a pipe, so a full disk loses
+//! none of them. It serves nothing; `starter.rs` is the server's side.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -29,7 +29,7 @@ const START_TIME: Duration = Duration::from_secs(30);
 /// How long a server that is not wanted any more has for its end, each time it is told.
 const END_TIME: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether somebody interrupts.
+/// How often a signal of the user is checked for.
 const ROUND: Duration = Duration::from_millis(50);
 
 /// The arguments of a server in the background that has this configuration.

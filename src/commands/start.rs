@@ -1,4 +1,5 @@
-//! `flashpolicyd start`: a server in the background, and the answer once it serves or has failed.
+//! `flashpolicyd start` starts a server in the background, and ends once that server serves or has
+//! failed. It does not serve itself.
 
 use std::path::Path;
 

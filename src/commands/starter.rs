@@ -1,6 +1,6 @@
-//! The server's side of a start in the background: it leaves the session of whoever started it,
-//! tells the starter its warnings, and in the end that it serves. The starter's pipe is standard
-//! error, so errors come out there as ever. `spawn.rs` is the other side.
+//! The server's side of a start in the background: it leaves the session of the starting process,
+//! and sends that process its warnings and the message that it serves. The pipe is standard error,
+//! so errors arrive without further steps. It starts nothing; `spawn.rs` is the starting side.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,10 +15,10 @@ use crate::status::Status;
 /// The hidden option of `serve` that says that a starter waits.
 pub(super) const OPTION: &str = "--detached";
 
-/// What the last line for the starter begins with.
+/// The beginning of the last line for the starter.
 pub(super) const READY: &str = "flashpolicyd-ready ";
 
-/// Whoever waits for this server to be ready.
+/// The process that started this server and waits until it is ready.
 pub(super) struct Starter {
     waits: Arc<AtomicBool>,
     /// Opened before the rights to it could be given away.

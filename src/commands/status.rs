@@ -1,5 +1,6 @@
-//! `flashpolicyd status`: whether the server runs, and what it says of itself. "Not running" is
-//! said only where nobody holds the pid file and nobody listens on its addresses.
+//! `flashpolicyd status` prints whether the server runs, and the figures that it reports. It says
+//! "not running" only where no process holds the pid file and none listens on the configured
+//! addresses. It changes nothing.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -27,7 +28,7 @@ const INDENT: usize = 17;
 const LOOKS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What was found out.
+/// The result.
 struct Answer {
     exit: ServiceExit,
     /// The sentence for it.

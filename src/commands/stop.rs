@@ -1,5 +1,5 @@
-//! `flashpolicyd stop`: SIGTERM, and the wait until the server is gone; a second one where that
-//! takes too long, and a sentence where it is still there.
+//! `flashpolicyd stop` sends SIGTERM and waits until the server has ended. After a time it sends a
+//! second SIGTERM; where the server still runs, it prints why that may be. It never sends SIGKILL.
 
 use std::fs;
 use std::thread;
@@ -16,10 +16,10 @@ use crate::exit::ServiceExit;
 use crate::pid_file::{self, PidFile};
 use crate::processes::{self, Process};
 
-/// What a server has beyond the deadline of its last clients.
+/// The time of a stop beyond the deadline of the last clients.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// What it has after the second SIGTERM, which asks for the end at once.
+/// The time after the second SIGTERM, which asks for the end at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether it is gone.

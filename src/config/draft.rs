@@ -1,5 +1,5 @@
-//! Lines of a configuration file, and options of the command line, become a [`Config`]: each key is
-//! set once, and the values fit together. It opens no file.
+//! Lines of the configuration file and options of the command line become a [`Config`]. This file
+//! checks that a key is set once and that values fit together. It opens no file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -78,7 +78,7 @@ fn place(name: &str, number: usize, line: &str, part: &str) -> Place {
     }
 }
 
-/// A configuration in the making.
+/// A configuration whose lines are still being read.
 pub(super) struct Draft {
     config: Config,
     /// Which keys were set, and where.

@@ -1,5 +1,5 @@
-//! The keys of the configuration: one entry for each, with its name, what it takes, and how a value
-//! becomes part of a [`Config`]. It knows no lines and opens no file.
+//! The keys of the configuration. Each has one entry: its name, the values that it takes, and how a
+//! value is put into a [`Config`]. It knows nothing of lines and opens no file.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! Which configuration file is read, and its text. This is the only file of `config` that opens
-//! one; it parses no line.
+//! Finds and reads the configuration file. No other file of `config` opens one. It parses no line.
 
 use std::fs::Metadata;
 use std::io::{self, Read};
@@ -137,8 +136,8 @@ pub fn looks_like_one(bytes: &[u8]) -> bool {
     lines().any(sets_a_key) && !lines().any(|line| line.starts_with('<'))
 }
 
-/// Whether somebody else than root, or than the user who called `sudo`, may have written this file
-/// or put it into this folder; says who.
+/// Which other user than root and the caller of `sudo` may have written this file, or put it into
+/// this folder; none: no other user.
 fn planted(file: &Metadata, folder: &Metadata) -> Option<String> {
     let caller = Caller::of_sudo();
     let of = |what: &str, metadata| {

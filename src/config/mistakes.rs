@@ -1,13 +1,13 @@
-//! The words for mistakes in a configuration: the codes, what is wrong with a value, and the key
-//! that was meant. It finds no mistakes itself.
+//! The texts for mistakes in a configuration: codes, causes and cures, and the key that was
+//! probably meant. It finds no mistakes.
 
 use std::net::SocketAddr;
 
 use crate::diagnostic::Severity;
 use crate::policy::{Code, Fault};
-use crate::text::{nearest, quote, shown};
+use crate::text::{did_you_mean, quote, shown};
 
-/// What can be found wrong with a configuration as a whole: the stable name, how bad it is, and one
+/// The findings about a configuration as a whole: the stable name, the severity, and one
 /// line on what it means, in Markdown.
 pub const CODES: [(&str, Severity, &str); 7] = [
     (
@@ -54,7 +54,7 @@ pub fn known_codes() -> Vec<(&'static str, Severity)> {
     of_policies.chain(own).collect()
 }
 
-/// What is wrong with a value.
+/// A mistake in a value.
 pub(super) struct Problem {
     pub(super) cause: String,
     /// The cure; none: what the key takes.
@@ -99,7 +99,7 @@ impl From<Fault> for Problem {
     }
 }
 
-/// What other servers call a key of ours.
+/// The names of our keys in other servers.
 const OTHER_NAMES: [(&str, &str); 16] = [
     ("port", "listen"),
     ("address", "listen"),
@@ -119,16 +119,15 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("pid", "pid_file"),
 ];
 
-/// What to write in place of a key that does not exist.
+/// The cure for a key that does not exist.
 pub(super) fn instead_of(name: &str, value: &str, keys: &[&'static str]) -> String {
     let lower = name.to_ascii_lowercase();
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
-    let key = match (other, nearest(name, keys)) {
-        (Some((_, key)), _) => *key,
-        (None, Some(key)) => return format!("did you mean '{key}'?"),
-        (None, None) => return format!("expected one of: {}", keys.join(", ")),
+    let Some((_, key)) = other else {
+        return did_you_mean(name, keys, "'")
+            .unwrap_or_else(|| format!("expected one of: {}", keys.join(", ")));
     };
-    let line = match (key, value.parse::<u16>()) {
+    let line = match (*key, value.parse::<u16>()) {
         ("listen", Ok(port)) => format!("listen = [::]:{port}"),
         ("listen", _) if value.parse::<SocketAddr>().is_ok() => format!("listen = {value}"),
         ("listen", _) => "listen = ADDRESS:PORT".into(),

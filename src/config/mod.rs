@@ -100,9 +100,9 @@ impl Listen {
 /// Everything that can be set, with the built-in defaults where nothing was.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// What a change of takes effect only with a restart.
+    /// The settings that take effect only with a restart.
     pub startup: Startup,
-    /// What a change of takes effect with a reload.
+    /// The settings that take effect with a reload.
     pub live: Live,
     /// Where the lines stand.
     pub written: Written,

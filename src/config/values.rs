@@ -90,7 +90,7 @@ pub(super) fn seconds(value: &str, range: RangeInclusive<f64>) -> Result<Duratio
     within(number, range).map(Duration::from_secs_f64)
 }
 
-/// Decimal units: a limit of 1M is kept whether somebody counts in MB or in MiB.
+/// A number of bytes with a decimal unit: 1M is below a limit of 1 MB and of 1 MiB.
 pub(super) fn bytes(value: &str) -> Result<u64, String> {
     let number = unit(
         value,

@@ -1,5 +1,5 @@
-//! The client's end: it asks a running server, with a bound on the time and on the answer's length.
-//! It never follows a link.
+//! The client's side of the control socket: it asks a running server, within a limited time and for
+//! a limited number of bytes. It never follows a link.
 
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

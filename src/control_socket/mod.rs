@@ -1,6 +1,6 @@
-//! The Unix socket beside the pid file, by which a running server answers `status` and `reload`:
-//! the server's end, the client's end, and what they say to each other. One line asks, one line of
-//! JSON answers, and the connection is closed. It knows no policy and decides nothing.
+//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`. A
+//! connection carries one request line and one answer line of JSON. It decides nothing about
+//! policies.
 
 mod client;
 mod server;
@@ -18,7 +18,7 @@ use crate::status::{Reload, Status};
 pub use client::{connect, ControlConnection, Unreachable};
 pub use server::{ControlSocket, InPlace};
 
-/// What can be asked, and nothing else.
+/// The requests of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// How the server is.
@@ -44,7 +44,7 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// The answers of the control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -56,16 +56,16 @@ pub enum Reply {
     Refused(String),
 }
 
-/// A request on its way to the thread that knows the answer.
+/// A request that was passed to the thread that answers it.
 #[derive(Debug)]
 pub struct AskedRequest {
-    /// What was asked.
+    /// The question.
     pub request: Request,
     reply: SyncSender<Reply>,
 }
 
 impl AskedRequest {
-    /// Answers it; nobody may be waiting any more.
+    /// Answers it. The asking thread may have given up already.
     pub fn answer(self, reply: Reply) {
         let _ = self.reply.try_send(reply);
     }
@@ -142,7 +142,7 @@ fn bound(stream: &UnixStream, deadline: Instant) -> io::Result<()> {
     stream.set_write_timeout(Some(left))
 }
 
-/// What fits into `sun_path` beside its NUL.
+/// The longest path that fits into `sun_path` with its NUL.
 const MOST_PATH_BYTES: usize = 107;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The server's end: the socket is made beside the pid file, belongs to the server's user alone,
-//! and is served by threads of its own. A client that hangs costs one of them two seconds.
+//! The server's side of the control socket. The socket belongs to the server's user alone. Threads
+//! of its own serve it, so it never delays a player; a client that does nothing is closed after two
+//! seconds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -38,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An exchange needs little; the default of 2 MiB could be refused on a small host.
 const STACK: usize = 256 * 1024;
 
-/// How long a socket that is in the way has to take a connection, as a sign that somebody is there.
+/// How long an existing socket has to take a connection, which shows that a server listens on it.
 const IS_ANYBODY_THERE: Duration = Duration::from_millis(500);
 
 /// A control socket that already takes connections, under a name of its own until
@@ -104,7 +105,7 @@ impl ControlSocket {
     /// Gives the socket to another user and group; none leaves that one as it is.
     ///
     /// # Errors
-    /// What the system says, or that another file is in its place.
+    /// The system's error, or that another file has this name.
     pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let file = handle(&self.now.path)?;
         let there = file.metadata()?;
@@ -136,7 +137,7 @@ impl ControlSocket {
     }
 
     /// Answers from now on: `answer` is called for each request, and by several threads at the same
-    /// time. It has to come back in bounded time.
+    /// time. It has to return in bounded time.
     ///
     /// # Errors
     /// When the system refuses the thread.

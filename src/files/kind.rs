@@ -5,7 +5,7 @@ use std::io;
 use nix::libc::mode_t;
 use nix::sys::stat::SFlag;
 
-/// What kind of file these mode bits tell of, as a message has it.
+/// The kind of file that these mode bits have, for a message.
 fn kind(mode: mode_t) -> &'static str {
     match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
         SFlag::S_IFREG => "a regular file",

@@ -1,5 +1,5 @@
-//! Record locks, as the system takes them. Only who may write a file can take a write lock on it, so
-//! no other user can keep the server waiting. It takes none itself.
+//! A record lock on a whole file. Taking a write lock needs the right to write the file, so no
+//! other user can delay the server with one. This file only describes the lock; callers take it.
 
 use nix::libc;
 

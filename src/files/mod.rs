@@ -1,7 +1,7 @@
-//! Files that are opened by their names. Whoever may write in a folder can put a FIFO, a device or
-//! a link in a file's place, also while the server runs. Nothing here waits for the other end of a
-//! FIFO, and what is opened for writing is never reached through a link that another user may have
-//! made. It knows no configuration and logs nothing.
+//! Opens files in folders where other users may write. Such a user can put a FIFO, a device or a
+//! link in the place of a file, also while the server runs. Nothing here waits for the other end of
+//! a FIFO. Opening for writing never follows a link that another user may have made. This module
+//! knows no configuration and logs nothing.
 
 mod kind;
 mod lock;

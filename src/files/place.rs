@@ -1,6 +1,6 @@
-//! Where a file is written: a folder that is open, and a name in it. The way there is walked part
-//! by part, so that no link that another user may have made leads anywhere else, and the last name
-//! is never a link. It makes no folders.
+//! A file that is written: an open folder and a name in it. The path is walked part by part, so
+//! that a link of another user leads nowhere else. The last part is never followed as a link. It
+//! makes no folders.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ const MOST_LINKS: usize = 40;
 /// The rights of a file that is made: everybody may read it.
 const NEW_FILE: Mode = Mode::from_bits_truncate(0o644);
 
-/// Whom a file is given to; none leaves that one as it is.
+/// The new owner of a file; none leaves the user or the group as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The user's number.
@@ -39,7 +39,7 @@ pub struct Owner {
 pub struct FilePlace {
     folder: OwnedFd,
     name: OsString,
-    /// Nobody but root and this process's user may change what the name leads to.
+    /// Only root and this process's user may change the entry of this name.
     private: bool,
 }
 
@@ -74,7 +74,7 @@ impl FilePlace {
         &self.name
     }
 
-    /// Nobody but root and this process's user may change what the name leads to.
+    /// Only root and this process's user may change the entries of this folder.
     pub fn is_private(&self) -> bool {
         self.private
     }
@@ -83,7 +83,7 @@ impl FilePlace {
     /// says so.
     ///
     /// # Errors
-    /// What the system says, or why the file is refused.
+    /// The system's error, or why the file is refused.
     pub fn open(&self, name: &OsStr, flags: OFlag, device: bool) -> io::Result<File> {
         // Before it is opened: opening a device or the end of a FIFO has effects of its own.
         self.require(&self.stat(name)?, name, device)?;
@@ -103,7 +103,7 @@ impl FilePlace {
     /// Makes a file that is not there yet.
     ///
     /// # Errors
-    /// What the system says; also when there is one.
+    /// The system's error; also when the file exists already.
     pub fn create(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
         let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(openat(&self.folder, name, flags, NEW_FILE)?.into())
@@ -112,7 +112,7 @@ impl FilePlace {
     /// Makes a file in the place of a regular one that was left behind.
     ///
     /// # Errors
-    /// What the system says, or what else is there.
+    /// The system's error, or which other kind of file has this name.
     pub fn create_over(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
         match self.create(name, flags) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -140,7 +140,7 @@ impl FilePlace {
             opened => return Ok((opened?, false)),
         };
         match made {
-            // Somebody else was faster.
+            // Another process made the file first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Ok((self.open(&self.name, flags, device)?, false))
             }
@@ -151,7 +151,7 @@ impl FilePlace {
     /// What is there; a link itself and not what it leads to.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn stat(&self, name: &OsStr) -> io::Result<FileStat> {
         Ok(fstatat(&self.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
     }
@@ -215,7 +215,7 @@ impl FilePlace {
     /// Renames; what had the new name is gone.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(renameat(&self.folder, from, &self.folder, to)?)
     }
@@ -223,7 +223,7 @@ impl FilePlace {
     /// Renames where nothing has the new name yet.
     ///
     /// # Errors
-    /// What the system says; also when there is something.
+    /// The system's error; also when the name is taken.
     pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         if self.stat(to).is_ok() {
             return Err(Errno::EEXIST.into());
@@ -277,7 +277,7 @@ impl FilePlace {
 /// owner's now.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn give_away(
     file: &File,
     made_here: bool,

@@ -1,5 +1,5 @@
-//! Reading a file that must be a regular one: configuration and policies. Links to such files are
-//! followed. It reads no more than it is told.
+//! Reads a regular file: a configuration or a policy. Links to regular files are followed. It reads
+//! no more bytes than the caller allows, and never waits for a FIFO.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use super::kind::wrong_kind;
 /// Opens a regular file for reading, without waiting for anything.
 ///
 /// # Errors
-/// What the system says, or which kind of file it is.
+/// The system's error, or which kind of file it is.
 pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Before it is opened: opening a device or the end of a FIFO has effects of its own.
     require_regular(&fs::metadata(path)?)?;

@@ -1,5 +1,5 @@
-//! Whether a file that is found, and not named, may be believed: root takes no configuration from
-//! a folder in which somebody else may put one. It looks at owners and rights only.
+//! Whether a configuration file that was found by the search path may be used: root takes none from
+//! a folder where another user may put one. It looks at owners and rights, and reads no file.
 
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,7 +16,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Who called `sudo`, by the variables that it sets.
+    /// The user who called `sudo`, from the variables that it sets.
     pub fn of_sudo() -> Option<Caller> {
         let number = |name| std::env::var(name).ok()?.parse().ok();
         let uid = number("SUDO_UID")?;
@@ -27,7 +27,7 @@ impl Caller {
     }
 }
 
-/// Says who else than root and `caller` may write to a file or folder; none where nobody may.
+/// Which other users than root and `caller` may write to a file or folder; none: no other user.
 pub fn others_may_write(file: &Metadata, caller: Option<Caller>) -> Option<String> {
     let mode = file.permissions().mode();
     let own_group = caller.and_then(|caller| caller.own_group);

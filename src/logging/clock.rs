@@ -1,5 +1,5 @@
-//! The time at the beginning of each line: RFC 3339, UTC, microseconds. It is written for thousands
-//! of lines a second, so what changes once a second is written once a second. It knows no lines.
+//! The time at the beginning of each line: RFC 3339, UTC, microseconds. The part down to the second
+//! is formatted once a second, since there can be thousands of lines in it. It writes nothing.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,5 @@
-//! Standard output and standard error as places for the log: the open descriptors, never files that
-//! are opened by these names.
+//! Standard output and standard error as destinations of the log. The open descriptors are used; no
+//! file is opened by these names.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What the log file asks of the file system, step by step, so that tests can have each step fail.
+//! The file system calls of the log file, one function each, so that tests can let each one fail.
 //! It decides nothing.
 
 use std::fs::{self, File};
@@ -31,7 +31,7 @@ pub(super) enum Name {
     Old(usize),
 }
 
-/// What is known of an open file.
+/// The state of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileState {
     /// Device and inode.
@@ -58,7 +58,7 @@ pub(super) trait Disk: Send {
     fn rename(&self, from: Name, to: Name) -> io::Result<()>;
     /// Renames to the log's name, where nothing has it.
     fn rename_to_log(&self, from: Name) -> io::Result<()>;
-    /// What is known of an open file.
+    /// The state of an open file.
     fn state(&self, file: &File) -> io::Result<FileState>;
     /// Writes the beginning of `bytes` at the end of the file.
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<usize>;
@@ -85,7 +85,7 @@ impl RealDisk {
         }
     }
 
-    /// What is put behind the log's name.
+    /// The suffix of the log's name.
     fn suffix(name: Name) -> String {
         match name {
             Name::Log => String::new(),

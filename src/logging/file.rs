@@ -1,6 +1,6 @@
-//! The log file: appended to, followed when it is moved away, rotated before it grows too large.
-//! Whatever step of that fails, the lines go on into the file that is open. It never empties a
-//! file, and counts each line that it has to drop.
+//! The log file: appended to, opened again after it was moved away, and rotated before it grows too
+//! large. When a step of that fails, lines still go into the file that is open. It never empties a
+//! file without counting the lines that are lost.
 
 use std::fs::File;
 use std::io;
@@ -38,7 +38,7 @@ pub(super) struct LogFile<D> {
     /// Off while another server that writes the same file does it.
     rotates: Arc<AtomicBool>,
     news: News,
-    /// What failed last, and was told.
+    /// The last failure that was logged.
     follow_failed: bool,
     rotation_failed: bool,
     /// The oldest lines could not be dropped, and some of them may be gone.
@@ -56,7 +56,7 @@ struct Followed {
     is_behind: bool,
 }
 
-/// What the open file has room for.
+/// The space in the open file.
 struct Room {
     /// Its bytes.
     length: u64,
@@ -142,7 +142,8 @@ impl<D: Disk> LogFile<D> {
         }
     }
 
-    /// Follows the file, and holds its lock; another server may rotate it in between.
+    /// Follows the file and locks it. Another server may rotate the file between the two steps, so
+    /// the name is checked again under the lock.
     fn follow_and_lock(&mut self) -> io::Result<Followed> {
         lock(&self.file);
         for _ in 0..FOLLOWED {
@@ -177,7 +178,7 @@ impl<D: Disk> LogFile<D> {
         };
         // Only now, since all of the above may fail after the file has changed.
         if std::mem::take(&mut self.lacks_beginning) {
-            // A line that was cut short stands in the old file; the new one gets it whole.
+            // The old file may end in the middle of this line: the new file gets the whole line.
             from = start_of_line(batch, from);
         }
         let end = from + whole_lines(&batch[from..], limit.saturating_sub(length));
@@ -194,7 +195,7 @@ impl<D: Disk> LogFile<D> {
         if followed.is_behind || !self.rotates.load(Relaxed) {
             return Ok(room(length, u64::MAX));
         }
-        // A line that is longer than a file may be has one of its own.
+        // A line that is longer than the limit gets a file of its own: splitting it would not help.
         if length == 0 || length + line <= most {
             return Ok(room(length, most));
         }
@@ -211,7 +212,8 @@ impl<D: Disk> LogFile<D> {
             let FileState { length, .. } = self.disk.state(&self.file)?;
             return Ok(room(length.unwrap_or(0), most));
         };
-        // There may be no end to what is in the way, but there is one to the disk.
+        // A missing right will stay missing, so the limit holds at once. Another obstacle may go
+        // away: twice the size is a bound until then.
         let limit = if is_forbidden(&error) { most } else { 2 * most };
         self.tell_that_rotation_failed(&error, limit);
         if length + line <= limit {

@@ -1,6 +1,6 @@
-//! The log: simplelog's formatting, then a queue and a writer for each place that the log goes to,
-//! so that no worker ever waits for one. Only this module knows log files and terminals; it never
-//! decides what is worth a line.
+//! The log. simplelog formats a line; each destination then has a queue and a thread that writes,
+//! so that no worker waits for a disk or a terminal. Only this module writes log files. It does not
+//! decide what is logged.
 
 mod clock;
 mod console;
@@ -52,11 +52,11 @@ pub struct Settings<'a> {
     pub holds_console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
-    /// Who gets each warning besides, without time and level.
+    /// Another receiver of each warning, without time and level.
     pub echo: Option<Echo>,
 }
 
-/// Gets the text of a warning; it must not wait for anybody who may never come.
+/// Gets the text of a warning. It must not block without a limit.
 pub type Echo = Box<dyn Fn(&fmt::Arguments<'_>) + Send + Sync>;
 
 /// Whether a log file at this path could be appended to, without making one.
@@ -242,7 +242,7 @@ impl Logging {
     }
 }
 
-/// What `log`'s macros call.
+/// The logger behind the macros of `log`.
 struct Logger {
     formatter: WriteLogger<LineSink>,
     echo: Option<Echo>,

@@ -1,5 +1,5 @@
-//! The bounded buffer between the threads that log and the one that writes. Handing it a line never
-//! waits: what does not fit is dropped and counted. It knows nothing of files.
+//! The bounded buffer between the threads that log and the thread that writes. Adding a line never
+//! waits: a line that does not fit is dropped and counted. It knows nothing of files.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ struct Buffer {
     writing: bool,
 }
 
-/// What the writer has to do next.
+/// The next step of the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriterTask {
     /// Write the batch.
@@ -173,12 +173,12 @@ impl Queue {
         }
     }
 
-    /// Whether a line about the log itself finds room now.
+    /// Whether there is space for a line about the log itself.
     pub(super) fn has_room(&self) -> bool {
         self.lock().lines.len() < BUFFER_BYTES / 2
     }
 
-    /// Leaves a failing destination alone for this long; true, and sooner, when the process is
+    /// Waits before the next try of a failing destination. True, and earlier, when the process is
     /// ending.
     pub(super) fn pause(&self, time: Duration) -> bool {
         let until = Instant::now() + time;

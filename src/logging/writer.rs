@@ -1,5 +1,6 @@
-//! The thread behind a queue. Only this thread waits for the place that the log goes to; it never
-//! gives a line up while there is hope, and counts and tells what it had to give up.
+//! The thread that takes lines from a queue and writes them to one destination. Only this thread
+//! waits for the destination. After an error it keeps the lines and tries again; it counts each
+//! line that it drops at last, and logs the number.
 
 use std::io;
 use std::sync::Arc;
@@ -15,15 +16,15 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How much memory is kept for the next batch.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// A place for lines. It may block or fail as long as it likes.
+/// A destination of lines. A call may block or fail for any time.
 pub(super) trait Destination: Send {
-    /// What messages call it.
+    /// The name in messages.
     fn name(&self) -> String;
     /// Looks at the place while there is nothing to write.
     fn look(&mut self);
     /// Writes some of `batch`, which holds whole lines, from the byte `from` on.
     fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome;
-    /// What is to be told since the last time.
+    /// The news since the last call.
     fn take_news(&mut self) -> News {
         News::default()
     }
@@ -35,11 +36,11 @@ pub(super) struct WriteOutcome {
     /// Where the next one goes on in the batch. It is before the last one where a line that was
     /// cut short is to be written again as a whole, into another file.
     pub(super) next: usize,
-    /// What stopped it.
+    /// The error that stopped it.
     pub(super) error: Option<io::Error>,
 }
 
-/// What happened at the destination that the operator should know.
+/// Events at the destination that the operator should know.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
     /// Sentences.
@@ -91,16 +92,19 @@ impl Writer {
                 }
                 WriterTask::Write => {}
             }
-            // The queue has just been emptied: a line about the batch before it finds room.
+            // Before the batch is written: the queue was just emptied, so the report of the batch
+            // before finds space in it.
             self.report();
             self.write(&batch);
             batch.clear();
-            // What one busy moment took is not kept for ever.
+            // The memory of a large batch is given back.
             batch.shrink_to(KEPT_BYTES);
+            // With a full queue the report itself would be dropped: it is made with the next batch.
             if self.queue.has_room() {
                 self.report();
             }
         }
+        // Last: the end of the process waits for this.
         self.queue.closed();
     }
 
@@ -111,6 +115,7 @@ impl Writer {
             let before = next;
             let written = self.destination.write(batch, before);
             next = written.next;
+            // Also after an error: a rotation that failed is part of the reason.
             self.pass_on_news();
             match written.error {
                 None if next != before => continue,
@@ -129,7 +134,7 @@ impl Writer {
 
     fn pass_on_news(&mut self) {
         let News { warnings, dropped } = self.destination.take_news();
-        // Told by the warnings.
+        // The warnings say so: `report` must not say it again.
         self.queue.count_lost(dropped);
         self.lost_when_last_said += dropped;
         for warning in warnings {

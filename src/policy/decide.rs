@@ -15,7 +15,7 @@ use super::{
 pub struct Offer<'a> {
     /// The port that serves it; 843 for whatever stands for the master.
     pub port: u16,
-    /// What it says.
+    /// The policy itself.
     pub policy: &'a Policy,
     /// Why Lightspark drops the file as it is written, if it does
     /// ([`Reading::dropped_by_lightspark`](super::Reading::dropped_by_lightspark)).
@@ -46,7 +46,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// What one policy says about one connection.
+/// The decision of one policy about one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It may be made.

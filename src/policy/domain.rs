@@ -19,7 +19,7 @@ pub struct DomainPattern(pub(super) Pattern);
 pub(super) enum Pattern {
     Any,
     Host(String),
-    /// What follows `*.`.
+    /// The part after `*.`.
     Subdomains(String),
     Ip(IpAddr),
 }

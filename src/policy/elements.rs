@@ -8,7 +8,7 @@ use std::ops::Range;
 use roxmltree::{Attribute, Document, Node};
 
 use super::{findings::Code, note::Note, Fault, MetaPolicy, Policy, MASTER_PORT};
-use crate::text::{nearest, quote};
+use crate::text::{did_you_mean, quote};
 
 const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";
@@ -183,7 +183,7 @@ impl Judge<'_> {
         policy
     }
 
-    /// What only the policy as a whole can show.
+    /// The findings about the policy as a whole.
     fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
         match first_grant {
             // Who denies everything needs no grant.
@@ -365,8 +365,5 @@ fn namespace<'a>(node: Node<'a, '_>) -> Option<&'a str> {
 }
 
 fn instead(name: &str, known: &[&str]) -> String {
-    match nearest(name, known) {
-        Some(known) => format!("did you mean `{known}`?"),
-        None => "delete it: it has no effect".into(),
-    }
+    did_you_mean(name, known, "`").unwrap_or_else(|| "delete it: it has no effect".into())
 }

@@ -10,7 +10,7 @@ use super::{
     MetaPolicy, Origin, Player, Policy, MASTER_PORT,
 };
 
-/// What the player would do.
+/// The decision of the player.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It connects.

@@ -1,13 +1,13 @@
-//! Why a value could not be understood. It finds nothing out itself.
+//! Why a value could not be understood. It parses nothing itself.
 
 use std::{error, fmt};
 
 /// Why a value could not be understood, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What is wrong, with the value in question; printable on one line.
+    /// The cause, with the value; printable on one line.
     pub cause: String,
-    /// What to do about it.
+    /// The cure.
     pub cure: String,
 }
 

@@ -11,7 +11,7 @@ use super::Player;
 /// whatever the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of thing it is; its severity follows from it.
+    /// The code; the severity follows from it.
     pub code: Code,
     /// The line, from 1.
     pub line: usize,
@@ -19,15 +19,15 @@ pub struct Finding {
     pub column: usize,
     /// How many characters of the line are concerned, at least 1.
     pub width: usize,
-    /// What is wrong.
+    /// The cause.
     pub cause: String,
-    /// What to do about it.
+    /// The cure.
     pub cure: String,
 }
 
 macro_rules! codes {
     ($($severity:ident { $($variant:ident $name:literal $explanation:literal)+ })+) => {
-        /// What kind of thing was found. The names are stable: scripts may
+        /// The codes of findings. The names are stable: scripts may
         /// rely on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {

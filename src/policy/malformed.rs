@@ -10,7 +10,7 @@ use roxmltree::{Document, Error, ParsingOptions};
 use super::{findings::Code, note::Note, source::SourceText};
 use crate::text::{printable, quote};
 
-/// What word processors make of `"` and `'`.
+/// The quotes that word processors write for `"` and `'`.
 const TYPOGRAPHIC: [char; 8] = [
     '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}',
 ];

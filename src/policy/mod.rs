@@ -48,7 +48,7 @@ pub use findings::{Code, Finding, Severity};
 pub use model::{Grant, MetaPolicy, Policy};
 pub use origin::{Host, Origin};
 pub use parse::{read, Reading, MAX_POLICY_BYTES};
-pub use player::{Player, Ranges, Rules};
+pub use player::{Player, Ranges, Rules, SECURITY_ERROR};
 pub use ports::{PortSet, Sample, FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED};
 pub use render::{for_every_player, render, render_grant, MAX_LISTED_BYTES};
 pub use words::{grant_in_words, ports_in_words, words};

@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{DomainPattern, Fault, PortSet};
-use crate::text::{nearest, quote};
+use crate::text::{did_you_mean, quote};
 
-/// What a host allows: the meaning of one policy file.
+/// The meaning of one policy file: what a host allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The `site-control` element. Without one, Flash Player applies
@@ -19,7 +19,7 @@ pub struct Policy {
 /// One `allow-access-from` element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose content may connect.
+    /// The domain whose content may connect.
     pub domain: DomainPattern,
     /// The ports of this host that it may connect to.
     pub ports: PortSet,
@@ -66,10 +66,8 @@ impl FromStr for MetaPolicy {
             let names = MetaPolicy::NAMES.map(|(name, _)| name);
             Fault::new(
                 format!("{} is no meta-policy", quote(text)),
-                match nearest(text, &names) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => "write `all`, `master-only` or `none`".into(),
-                },
+                did_you_mean(text, &names, "`")
+                    .unwrap_or_else(|| "write `all`, `master-only` or `none`".into()),
             )
         })
     }

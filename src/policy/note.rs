@@ -1,4 +1,4 @@
-//! Something noticed in a policy's text, before its line and column are known. It judges nothing.
+//! A finding in a policy's text while its place is still a range of bytes. It judges nothing.
 
 use std::ops::Range;
 

@@ -39,6 +39,14 @@ pub enum Host {
 }
 
 impl Origin {
+    /// The origin behind "a SWF from".
+    pub fn in_words(&self) -> String {
+        match self {
+            Origin::Anywhere => "anywhere".into(),
+            origin => origin.to_string(),
+        }
+    }
+
     /// Reads a host, an IP address, a URL, `file:`, or `*` for content from
     /// anywhere; without a scheme, `http` is meant. The port and the path of a URL do not count.
     ///

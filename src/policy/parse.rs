@@ -32,7 +32,7 @@ const VERY_LARGE: usize = 10_000;
 /// 64 KiB of them took 37 seconds. A policy needs one.
 const MAX_NAMESPACES: usize = 64;
 
-/// What [`read`] made of a policy file.
+/// The result of [`read`].
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// The policy, unless there is an error among the findings.

@@ -6,9 +6,12 @@
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use super::{domain::Pattern, DomainPattern, Fault, Host, Origin, PortSet};
-use crate::text::{nearest, quote};
+use crate::text::{did_you_mean, quote};
 
-/// Whose verdict is asked for.
+/// The error that Flash Player reports where no policy allows a connection.
+pub const SECURITY_ERROR: &str = "SecurityError #2048";
+
+/// The player whose verdict is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Player {
     /// Adobe Flash Player: the rules of the rule book.
@@ -18,6 +21,16 @@ pub enum Player {
     Lightspark,
     /// Unity Web Player (rule book 7 \[UN, UNDOC\]).
     Unity,
+}
+
+impl Player {
+    /// The clause for a connection that no policy allows.
+    pub fn refusal(self) -> String {
+        match self {
+            Player::Flash => format!("the player reports {SECURITY_ERROR}"),
+            player => format!("{player} refuses"),
+        }
+    }
 }
 
 /// In what a player differs; each field is a rule of Flash Player's that it may not have.
@@ -166,12 +179,9 @@ impl FromStr for Player {
             let names = Player::ALL.map(|(name, _)| name);
             Fault::new(
                 format!("{} is no player", quote(text)),
-                match nearest(text, &names) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => {
-                        "write `flash`, `lightspark` or `unity`; Ruffle asks for no policy".into()
-                    }
-                },
+                did_you_mean(text, &names, "`").unwrap_or_else(|| {
+                    "write `flash`, `lightspark` or `unity`; Ruffle asks for no policy".into()
+                }),
             )
         })
     }

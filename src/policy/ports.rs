@@ -19,7 +19,7 @@ pub const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 /// The most ports that are asked one by one; of more, a sample is asked.
 pub const MAX_ASKED: usize = 16;
 
-/// The ports that are asked of all that somebody named.
+/// The ports that are asked, of all that were named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// In the order in which they were named; of a sample, ascending. At most [`MAX_ASKED`].

@@ -1,4 +1,4 @@
-//! Made-up policies for the property tests of this room.
+//! Random policies for the property tests of `policy`. It checks nothing.
 
 use proptest::prelude::*;
 

@@ -33,7 +33,7 @@ fn meta_in_words(meta: MetaPolicy) -> String {
     format!("When served from port {MASTER_PORT}, {rule}.")
 }
 
-/// What one grant means.
+/// The meaning of one grant.
 pub fn grant_in_words(grant: &Grant) -> String {
     let domain = &grant.domain;
     let loaded = if grant.secure {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::policy::MAX_POLICY_BYTES;
 use crate::text::reason;
 
-/// What Flash Player sends. Source: rule book section 1.1 (DG).
+/// The request of Flash Player. Source: rule book section 1.1 (DG).
 pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
 
 /// The most that is kept of an answer: one byte more than the largest policy with its NUL.
@@ -27,11 +27,11 @@ const AFTER_THE_END: Duration = Duration::from_millis(10);
 /// Everything that was seen of one connection.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Who was asked.
+    /// The address that was asked.
     pub address: SocketAddr,
     /// After what time the connection stood, or why it does not.
     pub connected: Result<Duration, NoConnection>,
-    /// What came, at most [`MAX_BYTES`].
+    /// The received bytes, at most [`MAX_BYTES`].
     pub bytes: Vec<u8>,
     /// How many reads it took up to the NUL.
     pub pieces: usize,

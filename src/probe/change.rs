@@ -1,5 +1,5 @@
-//! What to change, each thing once, the first cure first. What a denied connection needs, `advice`
-//! says.
+//! What to change after a probe, each change once, the most important first. `advice` finds the
+//! changes for a denied connection. It connects to nothing.
 
 use super::classes::Class;
 use super::classify::Remark;
@@ -112,7 +112,7 @@ fn verdicts<'a>(addresses: &'a [&Address]) -> impl Iterator<Item = (&'a Address,
     each.flat_map(|address| address.verdicts.iter().map(|verdict| (*address, verdict)))
 }
 
-/// What the policies lack for the connections that are denied.
+/// The changes to policies that the denied connections need.
 fn missing(report: &Report, addresses: &[&Address], changes: &mut Changes) {
     let denied: Vec<_> = verdicts(addresses)
         .filter(|(_, verdict)| !verdict.is_allowed())

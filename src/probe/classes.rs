@@ -1,12 +1,11 @@
-//! The classes of what a probe meets: a stable name, how bad it is, what it means, what to do.
-//! `flashpolicyd help` shows them. It decides nothing: `classify` finds, `story`
-//! tells.
+//! The classes of findings of a probe: name, severity, meaning and cure. `flashpolicyd help` shows
+//! the same words. It classifies nothing: `classify` does.
 
 use crate::policy::Severity;
 
 macro_rules! classes {
     ($($severity:ident { $($variant:ident $name:literal $meaning:literal $cure:literal)+ })+) => {
-        /// What a probe can meet. The names are stable: scripts may rely on them.
+        /// The classes of findings. The names are stable: scripts may rely on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Class {
             $($(#[doc = $meaning] $variant,)+)+
@@ -28,7 +27,7 @@ macro_rules! classes {
                 match self { $($(Class::$variant => $meaning,)+)+ }
             }
 
-            /// What to do about it, in Markdown; `PORT` stands for the port in question.
+            /// The cure, in Markdown; `PORT` stands for the port.
             pub fn cure(self) -> &'static str {
                 match self { $($(Class::$variant => $cure,)+)+ }
             }

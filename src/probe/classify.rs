@@ -1,8 +1,6 @@
-//! What an exchange amounts to: the policy that the player would take from it, or why there is
-//! none. Pure: it sees what came and knows no sockets, and it knows no rule of policies either,
-//! those are `policy`'s.
-//!
-//! Whatever came, what goes into a message is printable ASCII or was made so by `policy`.
+//! Classifies one exchange: the policy that a player takes from the answer, or why there is none.
+//! Pure: it opens no socket, and leaves the rules of policies to `policy`. Text for messages is
+//! printable ASCII, or made printable by `policy`.
 
 use super::ask::{End, Exchange, NoConnection};
 use super::bytes::contains;
@@ -18,11 +16,11 @@ const ONE_PACKET: usize = 1_200;
 /// One thing found about an exchange.
 #[derive(Clone, Debug)]
 pub struct Remark {
-    /// What kind of thing.
+    /// The class.
     pub class: Class,
-    /// What was seen, with numbers; printable, on one line.
+    /// The observation, with numbers; printable, on one line.
     pub cause: String,
-    /// What to do about it; printable, on one line.
+    /// The cure; printable, on one line.
     pub cure: String,
 }
 
@@ -42,20 +40,20 @@ impl Remark {
     }
 }
 
-/// What an exchange amounts to.
+/// The classification of an exchange.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was found about the exchange itself.
+    /// The findings about the exchange itself.
     pub remarks: Vec<Remark>,
     /// What `policy` read, where what came is a policy at all, also when it does not count.
     pub reading: Option<Reading>,
     /// What the policy would say if nothing were wrong with how it came: a cure is looked for in it.
     pub(super) intended: Option<Policy>,
-    /// What that makes of it for the player.
+    /// The meaning for the player.
     pub state: AnswerState,
 }
 
-/// What an exchange is to the player.
+/// The meaning of an exchange for the player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerState {
     /// A policy that counts.
@@ -76,7 +74,7 @@ impl Answer {
         }
     }
 
-    /// What makes it no policy that counts.
+    /// The reason why it is no policy that counts.
     pub fn error(&self) -> Option<&Remark> {
         self.remarks.iter().find(|remark| remark.is_error())
     }
@@ -214,7 +212,7 @@ impl Classifier<'_> {
         Some(self.policy(served_from))
     }
 
-    /// What came looks like a policy.
+    /// The answer looks like a policy.
     fn policy(&mut self, served_from: u16) -> Reading {
         let Exchange { bytes, end, .. } = self.exchange;
         let nul = bytes.iter().position(|&byte| byte == 0);

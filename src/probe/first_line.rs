@@ -1,4 +1,4 @@
-//! The first line of a report, which is a monitoring plugin's. It finds out nothing.
+//! The first line of a report, which monitoring systems show. It connects to nothing.
 
 use super::classify::AnswerState;
 use super::level::Level;
@@ -89,7 +89,7 @@ fn warnings(address: &Address) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
 }
 
-/// What the player would say, and what is wrong with the answers.
+/// The player's error, and the faults of the answers.
 fn faults(report: &Report, address: &Address) -> Vec<String> {
     let mut faults = Vec::new();
     let player = report.plan.player;

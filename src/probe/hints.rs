@@ -1,5 +1,5 @@
-//! What is good to know beside the verdict: what costs some players time, and who asks for no
-//! policy at all. Nothing here is wrong, so nothing here changes how bad a report is.
+//! Notes beside the verdict: delays for some players, and players that ask for no policy. A note
+//! never changes the severity of a report.
 
 use super::classify::AnswerState;
 use super::level::Level;

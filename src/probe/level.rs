@@ -1,4 +1,4 @@
-//! How bad a report is, as a monitoring plugin says it. It finds out nothing.
+//! The severity of a report, in the levels of monitoring plugins. It connects to nothing.
 
 use super::classes::Class;
 use super::classify::{Answer, AnswerState};

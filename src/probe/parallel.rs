@@ -1,4 +1,4 @@
-//! Does several things at the same time, each on a thread of its own. It knows nothing of probes.
+//! Runs several closures at the same time, each on a thread. It knows nothing of probes.
 
 use std::panic;
 use std::thread;

@@ -59,7 +59,7 @@ pub struct Location {
     pub port: u16,
 }
 
-/// What a probe is to find out.
+/// The task of a probe.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The host that the SWF would connect to.
@@ -68,9 +68,9 @@ pub struct Plan {
     pub from: Option<Origin>,
     /// The ports that it would connect to; none without [`Plan::from`].
     pub to: Option<PortSet>,
-    /// What it names with `loadPolicyFile`, in its order.
+    /// The locations that the SWF names with `loadPolicyFile`, in its order.
     pub loads: Vec<Location>,
-    /// Whose verdict is asked for.
+    /// The player whose verdict is asked for.
     pub player: Player,
     /// Warnings that were accepted.
     pub ignored: Ignored,

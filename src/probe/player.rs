@@ -1,5 +1,5 @@
-//! How players take what comes, where they differ from Flash Player. What they make of a policy that
-//! they have, `policy` knows. Nothing is fetched here.
+//! The differences between players in how they take an answer. The rules of policies are in
+//! `policy`. Nothing is fetched here.
 //!
 //! Source: rule book section 7.
 

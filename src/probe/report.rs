@@ -1,4 +1,4 @@
-//! What a probe found out, as data. It finds out nothing itself and tells nothing.
+//! The findings of a probe, as data. It connects to nothing and prints nothing.
 
 use std::net::IpAddr;
 
@@ -15,9 +15,9 @@ pub(super) const MAX_FINDINGS: usize = 10;
 /// Everything that a probe found out.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was asked.
+    /// The question.
     pub plan: Plan,
-    /// What concerns no single address: the name, the locations, differences between addresses.
+    /// Findings about no single address: the name, the locations, differences between addresses.
     pub remarks: Vec<Remark>,
     /// Each address that was asked, in the system's order.
     pub addresses: Vec<Address>,
@@ -67,7 +67,7 @@ impl Report {
     }
 }
 
-/// What one address of the host did.
+/// The results for one address of the host.
 #[derive(Clone, Debug)]
 pub struct Address {
     /// The address.

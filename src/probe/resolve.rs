@@ -1,5 +1,5 @@
-//! The addresses of a host. It asks the system's resolver, waits for it no longer than it is told
-//! to, and connects to nothing.
+//! The addresses of a host, from the system's resolver, within a limited time. It connects to
+//! nothing.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};

@@ -1,6 +1,5 @@
-//! Second looks: where no policy came from a port that should have one, what is there instead? Other requests than the
-//! player's are sent, and what comes back explains the silence. Nothing here decides whether a
-//! player gets a policy.
+//! Further exchanges after a port that should have a policy gave none: other requests than the
+//! player's show which service answers there. The results never change the verdict.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -96,7 +95,7 @@ enum Shows {
     Crossdomain,
 }
 
-/// What is sent to the policy's own port.
+/// The requests for the policy's own port.
 fn other_requests(plan: &Plan, at: SocketAddr) -> [Look; 3] {
     let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
     let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);

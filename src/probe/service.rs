@@ -1,5 +1,5 @@
-//! Which other service answered in place of a policy server, by the bytes that it sent. It knows no
-//! sockets; what it says is printable ASCII.
+//! Recognises another service by the bytes that it sent in place of a policy. It opens no socket;
+//! its texts are printable ASCII.
 
 use super::ask::REQUEST;
 use super::bytes::{contains, excerpt};
@@ -14,7 +14,7 @@ const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"]
 const MYSQL_GREETING: u8 = 10;
 const MYSQL_ERROR: u8 = 0xff;
 
-/// What came, if it is no policy, not even a broken one: its class and a sentence.
+/// The class of an answer that is no policy, not even a broken one, and a sentence.
 pub(super) fn other_service(bytes: &[u8]) -> Option<(Class, String)> {
     let lower: Vec<u8> = bytes.iter().take(256).map(u8::to_ascii_lowercase).collect();
     let start = lower.trim_ascii_start();
@@ -101,7 +101,7 @@ fn mysql(bytes: &[u8]) -> Option<&[u8]> {
     (printable && !text.is_empty()).then_some(text)
 }
 
-/// What stands before the XML: its length, or anything else.
+/// The bytes before the XML: a length, or others.
 fn before_the_xml(before: &[u8], xml: &[u8]) -> (Class, String) {
     let shown = excerpt(before);
     let length = count(before.len(), "byte");

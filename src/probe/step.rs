@@ -11,9 +11,9 @@ use crate::policy::{Offer, Player, Policy, MASTER_PORT};
 pub struct Step {
     /// Why this port was asked.
     pub role: Role,
-    /// What was seen.
+    /// The exchange itself.
     pub exchange: Exchange,
-    /// What that is.
+    /// Its classification.
     pub answer: Answer,
 }
 

@@ -1,7 +1,5 @@
-//! A report as a story: a line for each step, the verdicts in the user's words, what to change, and
-//! what is good to know. It finds out nothing.
-//!
-//! Every text that goes in is printable already: `classify` and `policy` see to that.
+//! A report as text for people: a line for each exchange, the verdicts, the changes and the notes.
+//! It decides nothing. Its input is printable already: `classify` and `policy` make it so.
 
 use std::net::SocketAddr;
 
@@ -69,7 +67,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// Adds a line; where it is broken, the rest of it is indented by so many columns.
+    /// Adds a line. Its continuation lines are indented by this many columns.
     fn add(&mut self, before: &str, line: &str, indent: usize) {
         self.text.push_str(before);
         self.text.push_str(&self.style.wrap(line, indent));
@@ -102,7 +100,7 @@ impl Lines {
         );
     }
 
-    /// What is told before the first address.
+    /// The part before the first address.
     fn introduction(&mut self, report: &Report) {
         let plan = &report.plan;
         if !plan.asks_port_843() {
@@ -216,7 +214,7 @@ impl Lines {
     }
 }
 
-/// What was sent, what came, in what time.
+/// The request, the answer and the time.
 fn in_words(exchange: &Exchange) -> String {
     let after = time(exchange.time);
     let connected = match &exchange.connected {

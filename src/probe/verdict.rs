@@ -1,5 +1,5 @@
-//! The verdict for one destination port: `policy` decides; here it gets what was fetched, and its
-//! decision gets the user's words. Nothing is fetched here.
+//! The verdict for one destination port. `policy` decides by the policies that were fetched; this
+//! file adds the words. Nothing is fetched here.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,15 +11,17 @@ use super::plan::Plan;
 use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
-use crate::policy::{self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT};
+use crate::policy::{
+    self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT, SECURITY_ERROR,
+};
 use crate::text::{clip, time};
 
-/// What the player would do for one destination port.
+/// The verdict for one destination port.
 #[derive(Clone, Debug)]
 pub struct PortVerdict {
     /// The destination port.
     pub port: u16,
-    /// What `policy` says.
+    /// The decision of `policy`.
     pub decision: policy::Verdict,
     /// The grant that allows it.
     pub by: Option<AllowedBy>,
@@ -34,7 +36,7 @@ pub struct PortVerdict {
     pub silent: bool,
     /// The port on which this player waits without end, because nothing comes from it.
     pub waits_on: Option<u16>,
-    /// What would have to change.
+    /// The changes that would allow it.
     pub(super) wishes: Vec<Wish>,
 }
 
@@ -79,7 +81,7 @@ impl PortVerdict {
     /// The error that the SWF gets.
     pub fn error(&self) -> Option<&'static str> {
         match (self.is_allowed(), &self.reachable) {
-            (false, _) => Some("SecurityError #2048"),
+            (false, _) => Some(SECURITY_ERROR),
             (true, Some(Err(_))) => Some("IOError #2031"),
             (true, _) => None,
         }
@@ -201,10 +203,6 @@ fn reasons(
     let policy::Verdict::Denied(found) = decision else {
         return Vec::new();
     };
-    let because = |step: &Step| {
-        let error = step.answer.error().map(|error| error.cause.as_str());
-        error.unwrap_or("no policy").to_string()
-    };
     let mut lines = Vec::new();
     if passes_over_loads(plan.player, &master.exchange) && !plan.loads.is_empty() {
         lines.push(format!(
@@ -224,6 +222,19 @@ fn reasons(
             other => other.to_string(),
         });
     }
+    lines.extend(of_other_ports(plan, master, loads, own));
+    lines.iter().map(|line| clip(line)).collect()
+}
+
+/// Why a step gave no policy.
+fn because(step: &Step) -> String {
+    let error = step.answer.error().map(|error| error.cause.as_str());
+    error.unwrap_or("no policy").to_string()
+}
+
+/// The reasons that concern other ports than the master's.
+fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>) -> Vec<String> {
+    let mut lines = Vec::new();
     for load in loads
         .iter()
         .filter(|load| load.offer(plan.player).is_none())
@@ -266,20 +277,20 @@ fn reasons(
         }
         _ => {}
     }
-    lines.iter().map(|line| clip(line)).collect()
+    lines
 }
 
 /// A verdict in the user's words; printable, on one line.
 pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
-    let origin = plan.from.as_ref().map_or_else(String::new, place_of);
+    let origin = plan
+        .from
+        .as_ref()
+        .map_or_else(String::new, Origin::in_words);
     let doubt = verdict
         .doubt
         .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
     let Some(by) = &verdict.by else {
-        let refuses = match plan.player {
-            Player::Flash => "the player reports SecurityError #2048".into(),
-            player => format!("{player} refuses"),
-        };
+        let refuses = plan.player.refusal();
         return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
     };
     let grant = &by.grant;
@@ -310,15 +321,7 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
     }
 }
 
-/// An origin behind "from".
-pub(super) fn place_of(origin: &Origin) -> String {
-    match origin {
-        Origin::Anywhere => "anywhere".into(),
-        origin => origin.to_string(),
-    }
-}
-
-/// What has to come first so that the policy counts.
+/// The condition under which the policy counts.
 fn condition(plan: &Plan, by: &AllowedBy) -> String {
     let (host, port) = (&plan.host, by.port);
     match (by.role, plan.player) {

@@ -1,6 +1,6 @@
-//! One blocking accept loop for each listener. It takes connections from the kernel and hands them
-//! over; it never waits for a client or a worker, since a full backlog costs honest clients a second
-//! each.
+//! The accept loop, one thread for each listener. It takes connections from the kernel and hands
+//! them to [`Service`]. It never waits for a client or a worker: when the backlog is full, the
+//! kernel drops a client's SYN, and that client waits a second before it tries again.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -23,13 +23,13 @@ use crate::text::reason;
 /// does not know.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long handshakes that were under way when the server was stopped may take to end.
+/// How long a stop waits for handshakes that had begun.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
-/// The same where nobody has come for a while.
+/// The same where no connection came for [`IDLE`].
 const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(30);
 
-/// Nobody has come for this long.
+/// The time without a connection after which a listener counts as idle.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Counts connections through a balancer that has not named a client.
@@ -71,7 +71,7 @@ impl Acceptor {
             }
         }
         if self.listener.inherited {
-            // It stays open: who is in its queue, or comes now, is the next server's to serve.
+            // The socket stays open: the next server serves the clients in its backlog.
             return;
         }
         if let Err(error) = self.accept_the_rest() {
@@ -158,7 +158,7 @@ impl Acceptor {
     }
 }
 
-/// What an error of `accept` is about.
+/// The cause of an error of `accept`.
 #[derive(Debug, PartialEq, Eq)]
 enum Trouble {
     /// Nobody came for a while.
@@ -191,7 +191,7 @@ fn kind_of(error: &io::Error) -> Trouble {
     }
 }
 
-/// What a shortage means, for the log.
+/// The log's words for a shortage.
 fn shortage(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => {

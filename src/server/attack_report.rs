@@ -1,5 +1,5 @@
-//! Says in the log what an attack does: one line a minute each for evictions and for lines that
-//! were left out, however many there are. It only reports.
+//! Reports evictions and left-out log lines in the log, with one line of each kind a minute at the
+//! most. It only reports.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! One connection, from its first byte to its close. Its states are one type, [`State`], with a
-//! function for each. This is the only module that reads from and writes to clients, and it never
-//! waits for one: it says what to wait for.
+//! One connection, from the first byte to the close. [`State`] has its states, and there is one
+//! function for each. Only this file reads from clients and writes to them. It never blocks: where
+//! nothing can be done, it returns what to wait for.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -48,8 +48,8 @@ const MORE_FOLLOWS: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
 /// An accepted connection.
 pub(super) struct Connection {
     stream: TcpStream,
-    /// Who it is; an IPv4 client is an IPv4 address, whatever socket it came through. Behind a
-    /// load balancer it is the balancer, until its PROXY header has been read.
+    /// The client's address; an IPv4 client has an IPv4 address, also on an IPv6 socket. Behind a
+    /// load balancer it is the balancer's, until the PROXY header has been read.
     peer: SocketAddr,
     source: Source,
     accepted: Instant,
@@ -63,7 +63,7 @@ pub(super) struct Connection {
     has_waited: bool,
 }
 
-/// What is expected of the client.
+/// The client's next step.
 enum State {
     /// A balancer's PROXY header. These bytes of it are here.
     Introducing(Vec<u8>),
@@ -89,7 +89,7 @@ struct Linger {
     until: Instant,
 }
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// Bytes, or the end of the stream.
@@ -98,7 +98,7 @@ pub(super) enum Awaited {
     Room,
 }
 
-/// What is to be done with a connection.
+/// The next step for a connection.
 pub(super) enum Next {
     /// There is nothing to do until this comes, or this moment.
     Wait(Awaited, Phase, Instant),
@@ -131,7 +131,7 @@ impl Connection {
         self.accepted
     }
 
-    /// Whose share of the places it takes.
+    /// The source that it counts for.
     pub(super) fn source(&self) -> Source {
         self.source
     }
@@ -159,7 +159,7 @@ impl Connection {
     /// nothing that is ever done with this socket can block for longer.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(super) fn begin_to_wait(&mut self, context: &Context) -> io::Result<bool> {
         if self.has_waited {
             return Ok(false);
@@ -363,7 +363,7 @@ impl Connection {
     /// into a reset, and on Windows a reset throws away a policy that already arrived. The end is
     /// sent first, always, so that the policy is under way.
     fn linger(&mut self, rest: Rest, now: Instant, context: &Context) -> Next {
-        // A client that is gone needs no care.
+        // The client is gone: there is nobody left to send a reset to.
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
@@ -473,7 +473,7 @@ impl AsFd for Connection {
     }
 }
 
-/// What a look at a socket gave.
+/// The outcome of one read.
 #[derive(Clone, Copy)]
 enum Read {
     Bytes(usize),

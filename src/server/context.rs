@@ -1,4 +1,5 @@
-//! What every connection is served with: the counters, the deadline, the limits. It decides nothing.
+//! What all threads of a server share: counters, the deadline for a request, limits, and whether
+//! the server is stopping. It decides nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

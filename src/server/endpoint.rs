@@ -1,4 +1,4 @@
-//! Where clients come in, and what they are told there.
+//! A listener's address, and the policy that it serves at the moment. It touches no socket.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};

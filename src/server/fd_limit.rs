@@ -1,5 +1,5 @@
-//! The limit of open files: raised as far as the system allows, and the number of connections made
-//! to fit it, so that the server does not run out of descriptors by itself.
+//! The limit of open files. It is raised as far as the system allows, and the number of connections
+//! is made to fit it. It opens no file.
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 

@@ -1,5 +1,5 @@
-//! What a client sends, collected until it is a request or cannot become one any more. Pure: bytes
-//! come from the caller.
+//! Collects the bytes of a client until they are a request or cannot become one. Pure: the caller
+//! reads the socket.
 
 use super::places::Rest;
 use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
@@ -24,7 +24,7 @@ impl Intake {
         let piece = &bytes[..bytes.len().min(self.room())];
         let progress = self.matcher.feed(piece);
         if self.received.is_empty() && bytes == REQUEST {
-            // Nearly always so. Nobody will ask for these bytes: they are not kept.
+            // The usual case: the bytes are needed no more, and are not kept.
             self.exact = true;
         } else {
             self.received.extend_from_slice(piece);
@@ -33,12 +33,12 @@ impl Intake {
         progress
     }
 
-    /// What has been received, as far as it was looked at, where it is no request.
+    /// The received bytes that are no request, as far as they were checked.
     pub(super) fn take_received(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.received)
     }
 
-    /// What may still come after a complete request.
+    /// The bytes that may still come after a complete request.
     pub(super) fn rest(&self) -> Rest {
         if self.exact {
             Rest::Nothing

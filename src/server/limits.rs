@@ -1,5 +1,5 @@
-//! Limits on what is done in a span of time: how many connections begin to linger, how many lines
-//! the log gets about connections that asked for nothing, and how often a message is repeated.
+//! Limits per time: connections that begin to linger, log lines about connections without a
+//! request, and repeated messages. It logs nothing itself.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Listening sockets: how they are made, and how they are closed without losing anybody.
-//! It accepts nothing and knows no clients.
+//! Listening sockets: how they are bound, and how they are closed without losing a client that is
+//! in the backlog. It accepts nothing.
 
 use std::fmt;
 use std::io;
@@ -37,7 +37,7 @@ pub enum Sharing {
 pub struct BindError {
     /// The address that was asked for.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The system's error.
     pub cause: io::Error,
     /// The inherited socket that has this port already.
     pub inherited: Option<SocketAddr>,

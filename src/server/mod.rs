@@ -1,5 +1,5 @@
-//! The server: it binds its ports, serves, and stops. What it serves and when it stops is decided by
-//! the supervisor.
+//! The server: it binds its ports, serves, and stops. The supervisor decides when it stops, and
+//! `upkeep` gives it new policies.
 
 mod acceptor;
 mod attack_report;
@@ -48,7 +48,7 @@ pub use stop::Ended;
 /// line being formatted.
 const STACK: usize = 256 * 1024;
 
-/// What clients get, NUL included: a policy for each listener.
+/// The bytes that clients get, NUL included: a policy for each listener.
 pub type Policies = Vec<Arc<[u8]>>;
 
 /// Why the server could not start.
@@ -85,14 +85,14 @@ pub struct Server {
     handle: Handle,
     acceptors: Vec<JoinHandle<()>>,
     gate: Gate,
-    /// Some socket is somebody else's, and stays open.
+    /// Some socket was inherited, and stays open.
     inherited: bool,
 }
 
 /// The acceptors wait for it to be opened, which cannot fail.
 struct Gate(Vec<Sender<Open>>);
 
-/// The word that opens the gate.
+/// The message that opens the gate.
 struct Open;
 
 impl Server {
@@ -129,7 +129,7 @@ impl Server {
             let (opens, opened) = mpsc::channel();
             gate.0.push(opens);
             acceptors.push(spawn("acceptor", move || {
-                // Without the word, the start has failed.
+                // Without the message, the start has failed.
                 if let Ok(Open) = opened.recv() {
                     acceptor.run();
                 }
@@ -170,24 +170,24 @@ impl Server {
 pub struct OpenServer {
     handle: Handle,
     acceptors: Vec<JoinHandle<()>>,
-    /// Some socket is somebody else's, and stays open.
+    /// Some socket was inherited, and stays open.
     inherited: bool,
     attack_report: AttackReport,
 }
 
 impl OpenServer {
-    /// What others may do with it.
+    /// A handle for other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Says in the log what an attack does, if there is one. To be called about once a second.
+    /// Logs evictions and left-out lines, if there are any. To be called about once a second.
     pub fn report_attacks(&mut self) {
         self.attack_report.look(&self.handle.service);
     }
 
-    /// Stops: nothing more is accepted, and everybody who is here is served, or has its deadline.
-    /// `stop_at_once` waits for the time it is given, and says whether it has to end now.
+    /// Stops: nothing more is accepted, and every connection is served, or its deadline passes.
+    /// `stop_at_once` waits for the given time, and returns whether the stop has to end now.
     pub fn stop(self, stop_at_once: impl FnMut(Duration) -> bool) -> Ended {
         let service = &self.handle.service;
         let ended = stop::stop(service, &self.acceptors, self.inherited, stop_at_once);
@@ -196,7 +196,7 @@ impl OpenServer {
     }
 }
 
-/// What may be seen of a running server, and changed in it.
+/// A running server for other threads: its figures, and the change of its policies.
 #[derive(Clone)]
 pub struct Handle {
     service: Arc<Service>,

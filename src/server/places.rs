@@ -1,6 +1,6 @@
-//! The connections that are here, from accept to close: which one a worker serves next, which ones
-//! wait and until when, and which one has to go when all places are taken. It touches no socket and
-//! reads no clock: callers close what it gives back, and say what time it is.
+//! The open connections: the queue for the workers, the connections that wait and their deadlines,
+//! and the choice of the connection to evict when the limit is reached. It touches no socket and
+//! reads no clock: the caller closes evicted connections and passes the time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -9,22 +9,22 @@ use super::slots::{List, Number, Slots};
 use super::source::Source;
 use crate::stats::Gauges;
 
-/// A source may hold this many connections that have not completed a request before it has to give
-/// one up for others: several players behind one address are no attack.
+/// The number of connections without a completed request that a source may hold before one of them
+/// is evicted for other sources. Several players behind one address are no attack.
 pub(super) const FREE_FOR_A_SOURCE: usize = 16;
 
-/// What a connection is here for.
+/// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// It has not completed a request yet.
     Asking,
-    /// It has, and the answer is not yet sent as a whole.
+    /// The request is complete, and the answer is not yet sent as a whole.
     Answering,
     /// It is only being closed.
     Closing(Rest),
 }
 
-/// What may still come from a client whose connection is being closed.
+/// The bytes that may still come from a client whose connection is being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// All that Flash Player ever sends has been read.
@@ -33,7 +33,7 @@ pub(super) enum Rest {
     Possible,
 }
 
-/// The connections, of type `C`.
+/// The table of open connections, of type `C`.
 pub(super) struct Places<C> {
     limit: usize,
     slots: Slots<Place<C>, 3>,
@@ -55,7 +55,7 @@ pub(super) struct Places<C> {
 }
 
 struct Place<C> {
-    /// What its source has here.
+    /// The entry of its source.
     holder: Number,
     phase: Phase,
     stage: Stage,
@@ -78,7 +78,7 @@ const BY_AGE: usize = 0;
 const BY_SOURCE: usize = 1;
 const IN_THE_QUEUE: usize = 2;
 
-/// What one source has here.
+/// The connections of one source.
 struct Holder {
     source: Source,
     /// How many connections.
@@ -130,9 +130,11 @@ impl<C> Places<C> {
         self.deadlines.first().map(|&(at, _)| at)
     }
 
-    /// Takes in a new connection and puts it into the queue. Where all places are taken, it gets
-    /// the place of another one, which is given back; where none can be spared, it comes back
-    /// itself.
+    /// Adds a new connection and puts it into the queue. At the limit another connection is evicted
+    /// and returned.
+    ///
+    /// # Errors
+    /// The new connection itself, when the limit is reached and none can be evicted.
     pub(super) fn enter(&mut self, source: Source, connection: C) -> Result<Option<Evicted<C>>, C> {
         let mut evicted = None;
         if self.slots.len() >= self.limit {
@@ -154,10 +156,11 @@ impl<C> Places<C> {
         Ok(evicted)
     }
 
-    /// The next connection for a worker. Sources take turns, and within one it is first come, first
-    /// served: who floods the queue waits for itself.
+    /// The next connection for a worker. Sources take turns, and the connections of one source are
+    /// served in the order of arrival: a source that floods the queue delays only itself.
     pub(super) fn next(&mut self) -> Option<(Number, C)> {
         let at_turn = self.turns.first()?;
+        // A source goes to the end of the turns after each connection, and leaves them with its last.
         self.holders.unlink(&mut self.turns, at_turn);
         let holder = self.holders.get_mut(at_turn)?;
         let number = holder.ready.first()?;
@@ -170,8 +173,8 @@ impl<C> Places<C> {
         Some((number, place.connection.take()?))
     }
 
-    /// A worker has done what there was to do: the connection waits, until `until` at the most. Its
-    /// source may have become known meanwhile.
+    /// A worker gives a connection back that has to wait, until `until` at the most. Its source may
+    /// have changed: a PROXY header names it only after the connection was accepted.
     pub(super) fn wait(
         &mut self,
         number: Number,
@@ -190,6 +193,8 @@ impl<C> Places<C> {
             .holders
             .get(holder)
             .is_some_and(|holder| holder.source == source);
+        // Its age lists depend on phase and source, so it leaves the old lists before either changes.
+        // The new source is looked up after the old one is dropped: the entry may be used again.
         if !same_source || was != phase {
             self.unlist(number, holder, was);
             let new = if same_source {
@@ -204,12 +209,13 @@ impl<C> Places<C> {
             }
             self.list(number, new, phase);
         }
+        // Last, since the lists above must be right for a connection that can be evicted.
         self.deadlines.insert((until, number));
         self.count_waiting(phase, true);
     }
 
-    /// Something came for a connection that waits: it goes back into the queue. False where it does
-    /// not wait any more.
+    /// Puts a waiting connection back into the queue, since an event came for it. False where the
+    /// connection does not wait any more.
     pub(super) fn wake(&mut self, number: Number) -> bool {
         let Some(place) = self.slots.get_mut(number) else {
             return false;
@@ -225,21 +231,22 @@ impl<C> Places<C> {
         true
     }
 
-    /// Puts those that have waited long enough back into the queue, and says how many they are.
+    /// Puts the connections whose deadline has passed back into the queue, and returns their number.
     pub(super) fn wake_expired(&mut self, now: Instant) -> usize {
         let mut woken = 0;
         while let Some(&(_, number)) = self.deadlines.first().filter(|(until, _)| *until <= now) {
             if self.wake(number) {
                 woken += 1;
             } else {
-                // Never so; but a loop without end would be worse.
+                // Every deadline belongs to a waiting connection. Should that be wrong one day, the loop
+                // still ends.
                 self.deadlines.pop_first();
             }
         }
         woken
     }
 
-    /// Has those that are only being closed wait until `until` at the most.
+    /// Shortens the deadline of every connection that is only being closed to `until`.
     pub(super) fn hasten_closing(&mut self, until: Instant) {
         let slots = &mut self.slots;
         let later = self.deadlines.split_off(&(until, Number::SMALLEST));
@@ -266,12 +273,13 @@ impl<C> Places<C> {
         }
     }
 
-    /// Takes its place from the connection that can be spared first, and gives it back: the oldest
-    /// of those that are only being closed; else of the source that holds the most, where that is
-    /// more than [`FREE_FOR_A_SOURCE`], the oldest; else the oldest of all. Nobody who has completed
-    /// a request has to go, and nobody who is with a worker at the moment.
+    /// Evicts one connection and returns it. The first choice is the oldest connection that is only
+    /// being closed. The second is the oldest connection of the source with the most connections
+    /// without a request, if it has more than [`FREE_FOR_A_SOURCE`]. The last is the oldest
+    /// connection without a request. A connection whose request is complete is never evicted before
+    /// its answer is sent, and one that a worker has is passed over.
     pub(super) fn evict(&mut self) -> Option<Evicted<C>> {
-        // No more are passed over than there are workers.
+        // A worker has at most one connection, so the walk passes over few.
         let oldest = |list: &List| {
             let mut places = self.slots.walk(list);
             let spared = places.find(|(_, place)| place.stage != Stage::Working);
@@ -281,6 +289,7 @@ impl<C> Places<C> {
             let &(_, holder) = self.crowds.last()?;
             oldest(&self.holders.get(holder)?.asking)
         };
+        // Clients with nothing more to send come first: their close makes no reset.
         let [quiet, others] = &self.closing;
         let number = oldest(quiet)
             .or_else(|| oldest(others))
@@ -289,12 +298,14 @@ impl<C> Places<C> {
         self.take_out(number)
     }
 
+    /// Removes a connection that no worker has from the table and from every list.
     fn take_out(&mut self, number: Number) -> Option<Evicted<C>> {
         let place = self.slots.get(number)?;
         let (at, phase, stage) = (place.holder, place.phase, place.stage);
         let holder = self.holders.get_mut(at)?;
         let source = holder.source;
         match stage {
+            // A source without a ready connection has no turn.
             Stage::Ready => {
                 self.slots.unlink(&mut holder.ready, number);
                 if holder.ready.len() == 0 {
@@ -307,6 +318,7 @@ impl<C> Places<C> {
             }
             Stage::Working => {}
         }
+        // The lists first: they run through the slot and the source's entry, which go next.
         self.unlist(number, at, phase);
         self.drop_holder(at);
         let place = self.slots.remove(number)?;
@@ -319,7 +331,7 @@ impl<C> Places<C> {
         })
     }
 
-    /// What this source has here, with one connection more from now on.
+    /// The entry of this source, counted for one connection more.
     fn holder_of(&mut self, source: Source) -> Number {
         let number = *self.sources.entry(source).or_insert_with(|| {
             self.holders.insert(Holder {
@@ -335,7 +347,7 @@ impl<C> Places<C> {
         number
     }
 
-    /// A source has one connection less here; with the last one, nothing is kept of it.
+    /// Counts one connection less for a source, and removes the source's entry with the last one.
     fn drop_holder(&mut self, number: Number) {
         let Some(holder) = self.holders.get_mut(number) else {
             return;
@@ -360,7 +372,7 @@ impl<C> Places<C> {
     fn list(&mut self, number: Number, at: Number, phase: Phase) {
         match phase {
             Phase::Asking => {
-                // Mostly at the end; one whose source became known late is older than some.
+                // A connection whose source was named late is older than others in the list.
                 self.slots.insert_by_age(&mut self.asking, number);
                 if let Some(holder) = self.holders.get_mut(at) {
                     let held = holder.asking.len();

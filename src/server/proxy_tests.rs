@@ -3,8 +3,6 @@
 use super::*;
 use proptest::prelude::*;
 
-const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-
 fn found(bytes: &[u8], whose: Whose) {
     let header = Header {
         len: bytes.len(),
@@ -98,6 +96,10 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
         b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843\n",
         b"PROXY TCP4 2001:db8::7 198.51.100.1 41122 843\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 65536 843\r\n",
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 +41122 843\r\n",
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 041122 843\r\n",
+        b"PROXY TCP4 192.0.2.7  198.51.100.1 41122 843\r\n",
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 41122 843 1\r\n",
         b"PROXY UNKNOWNS\r\n",
         b"PROXY \r\n",
         b"PROXY TCP4 \xff\r\n",

@@ -1,7 +1,7 @@
 //! The request matcher: is this a policy request, can it still become one, or never?
 //! Pure: it reads no socket and keeps no bytes.
 
-/// What every request starts with; then blanks, then `/>`.
+/// The beginning of every request; blanks and `/>` follow.
 const HEAD: &[u8] = b"<policy-file-request";
 const TAIL: &[u8] = b"/>";
 
@@ -12,7 +12,7 @@ pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
 /// At most this many bytes of a client are looked at.
 pub const MAX_REQUEST_BYTES: usize = 128;
 
-/// What the bytes so far amount to.
+/// The state after the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// They may still become a request.
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(whole(&bytes), Progress::Complete);
     }
 
-    /// What a request is, said once more in another way.
+    /// A second definition of a request, for comparison.
     fn is_request(bytes: &[u8]) -> bool {
         let looked_at = &bytes[..bytes.len().min(MAX_REQUEST_BYTES)];
         let Some(rest) = looked_at.strip_prefix(HEAD) else {

@@ -1,6 +1,6 @@
-//! Who works for the connections: acceptors bring them in, a job of the thread pool looks at each
-//! one that is ready, and the poller holds those for which there is nothing to do at the moment. No
-//! thread ever waits for a client.
+//! Moves connections between acceptors, workers and the poller. An acceptor adds a connection to
+//! the queue; a job of the thread pool serves the next one as far as it goes without waiting; the
+//! poller holds the others until an event or a deadline. No thread ever waits for a single client.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -30,7 +30,7 @@ const WAKE: u64 = 0;
 pub(super) struct Service {
     pub(super) context: Context,
     state: Mutex<State>,
-    /// A connection was closed; only signalled where [`State::short`] says that somebody waits.
+    /// Signals that a connection was closed, while [`State::short`] is not 0.
     closed: Condvar,
     pool: ThreadPool,
     epoll: Epoll,
@@ -53,7 +53,7 @@ impl Service {
     /// For at most `limit` connections, served by the threads of `pool`.
     ///
     /// # Errors
-    /// What the system says where it has no `epoll` for this process.
+    /// The system's error where it gives this process no `epoll`.
     pub(super) fn new(context: Context, limit: usize, pool: ThreadPool) -> io::Result<Service> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
@@ -88,7 +88,8 @@ impl Service {
         }
         drop(state);
         match entered {
-            // Each job belongs to an entry of the queue: this entry has the evicted one's.
+            // There is one job for each entry of the queue. The evicted entry's job is still in the
+            // pool, and serves the new entry.
             Ok(Some(evicted)) => {
                 if !evicted.was_ready {
                     self.job();
@@ -124,8 +125,8 @@ impl Service {
         }
     }
 
-    /// Has the poller come back to this connection. Where the system does not let it wait, it is
-    /// closed, and this is false.
+    /// Registers a connection with the poller, for an event or until a deadline. False where the
+    /// system refuses that: the connection is closed then.
     fn wait(
         &self,
         number: Number,
@@ -134,7 +135,8 @@ impl Service {
         phase: Phase,
         until: Instant,
     ) -> bool {
-        // One event, and then none until the next registration: a worker is to see it first.
+        // One event, and then none until the next registration: two workers must never have the same
+        // connection.
         let flags = EpollFlags::EPOLLONESHOT
             | match what {
                 Awaited::Input => EpollFlags::EPOLLIN,
@@ -142,8 +144,9 @@ impl Service {
             };
         let mut event = EpollEvent::new(flags, number.get());
         let prepared = connection.begin_to_wait(&self.context);
-        // The lock is held from the registration until the connection stands among those that wait:
-        // otherwise the poller could see an event of a connection that does not wait yet.
+        // The lock is held from the registration until the table says that the connection waits.
+        // Otherwise the poller could take the one event while the connection does not wait yet, and
+        // the event would be lost.
         let mut state = self.lock();
         let registered = prepared.and_then(|is_first| {
             let registered = if is_first {
@@ -161,12 +164,15 @@ impl Service {
         }
         let source = connection.source();
         state.places.wait(number, connection, source, phase, until);
+        // The poller sleeps until the first deadline that it knew of. It is woken only for an earlier
+        // one: with equal time-outs that is rare.
         let sleeps_too_long = state
             .poller_sleeps_until
             .is_none_or(|sleeps| until < sleeps);
         if sleeps_too_long {
             state.poller_sleeps_until = Some(until);
         }
+        // Woken after the lock is free, so that the poller does not block on it at once.
         drop(state);
         if sleeps_too_long {
             self.wake_poller();
@@ -189,29 +195,33 @@ impl Service {
         let _ = self.wake.write(1);
     }
 
-    /// The poller's thread. It sleeps until something comes for a connection that waits, or the
-    /// first of them has waited long enough, and puts these back into the queue.
+    /// The poller's thread. It sleeps until there are events for waiting connections or a deadline
+    /// has passed, and puts these connections back into the queue.
     pub(super) fn poll(self: &Arc<Self>) {
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut until = None;
         while !self.context.has_ended() {
             let came = match self.epoll.wait(&mut events, pause(until)) {
                 Ok(count) => &events[..count],
-                // A signal; the deadlines are looked at all the same.
+                // A signal interrupted it: the deadlines are checked all the same.
                 Err(_) => &[],
             };
             let mut jobs = 0;
             let mut state = self.lock();
             for event in came {
                 match Number::from(event.data()) {
+                    // An event of a connection that was evicted meanwhile wakes nothing.
                     Some(number) => jobs += usize::from(state.places.wake(number)),
                     None => drop(self.wake.read()),
                 }
             }
+            // After the events: a request that came in time is not taken for a time-out.
             jobs += state.places.wake_expired(Instant::now());
+            // Under the same lock as the deadlines, so that an earlier deadline wakes the poller.
             until = state.places.next_deadline();
             state.poller_sleeps_until = until;
             drop(state);
+            // Without the lock: a job may start at once and needs it.
             for _ in 0..jobs {
                 self.job();
             }
@@ -237,24 +247,24 @@ impl Service {
     /// Closes a connection that lost its place.
     fn close_evicted(&self, evicted: Evicted<Connection>) {
         match evicted.phase {
-            // Its client has had its answer, or asked for nothing.
+            // Its last log line has been written already.
             Phase::Closing(_) => drop(evicted.connection),
             Phase::Asking | Phase::Answering => evicted.connection.evicted(&self.context),
         }
         self.signal_close(self.lock());
     }
 
-    /// Closes one connection that can be spared, since the system has no descriptor for another.
-    /// Where none can be spared, it waits for a close, `most` at the most. `seen` is how many closes
-    /// the caller knows of.
+    /// Frees a descriptor: it evicts one connection, or waits for a close, `most` at the most. `seen`
+    /// is the number of closes at the caller's last call; a close since then ends the wait at once.
     pub(super) fn make_room(&self, seen: &mut u64, most: Duration) {
         let mut state = self.lock();
         if let Some(evicted) = state.places.evict() {
             state.count(&evicted);
             drop(state);
-            // A job that is left over finds an empty queue.
+            // The job of an evicted entry finds the queue shorter, and does nothing.
             return self.close_evicted(evicted);
         }
+        // Counted closes, and not only the signal: a close between two calls is not missed.
         if state.closes == *seen {
             state.short += 1;
             let waited = self.closed.wait_timeout(state, most);

@@ -1,6 +1,6 @@
-//! Entries with numbers that are never used twice, and lists that run through them. Every operation
-//! costs the same however many entries there are, and an entry that leaves makes its memory free
-//! for the next one. It knows no connections.
+//! A table of entries whose numbers are never used twice, and doubly linked lists through it. Every
+//! operation takes constant time, and a removed entry's memory is used again. It knows nothing of
+//! connections.
 
 use std::num::NonZeroU64;
 

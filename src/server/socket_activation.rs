@@ -1,6 +1,5 @@
-//! Listening sockets that somebody else has opened and keeps open: systemd, with a `.socket` unit.
-//! They outlive this process, so nothing is done to them that the next one would not want. It
-//! accepts nothing.
+//! Listening sockets that systemd opened and keeps open (a `.socket` unit). They outlive this
+//! process, so their options stay as they are. It accepts nothing.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +9,7 @@ use socket2::SockRef;
 
 use crate::text::reason;
 
-/// What is said where [`is_one_connection`].
+/// The message where [`is_one_connection`].
 pub const NOT_BY_INETD: &str =
     "standard input is a TCP socket, as inetd and 'systemd-socket-activate --inetd' give it; this \
      server opens its port itself and serves all clients in one process: remove it from inetd and \
@@ -23,7 +22,7 @@ pub fn is_one_connection() -> bool {
     address.is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
 }
 
-/// The inherited sockets that nobody has claimed yet.
+/// The inherited sockets that no listener has claimed yet.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
 

@@ -1,4 +1,5 @@
-//! Whose connection it is, as far as sharing out places and turns is concerned. It knows no sockets.
+//! The source of a connection: the unit in which places and turns are shared out. It opens no
+//! socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

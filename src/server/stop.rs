@@ -1,5 +1,4 @@
-//! The steps of a stop, in their order: nothing more is accepted, and who is here is served or has
-//! its deadline. It closes no listener and no connection itself.
+//! The steps of a stop, in their order. It closes no listener and no connection itself.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -7,24 +6,24 @@ use std::time::{Duration, Instant};
 use super::connection::LINGER_AT_THE_END;
 use super::service::Service;
 
-/// How often a stopping server looks whether it is done.
+/// How often the steps are checked for their end.
 const ROUND: Duration = Duration::from_millis(5);
 
-/// How long a stopping server waits for clients while newcomers stand in the queue of an inherited
-/// socket: nobody answers those before this process has ended, and Flash Player gives them 3
-/// seconds.
+/// How long a server with an inherited socket waits for its clients. New clients are in that
+/// socket's backlog meanwhile: the next process answers them, and Flash Player waits 3 seconds.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everybody who was here was served, or had its deadline.
+    /// Every connection was served, or its deadline passed.
     Complete,
     /// A second signal asked to end at once.
     AtOnce,
 }
 
-/// Stops a service. With an `inherited` socket nobody is waited for beyond [`LAST_WORDS`].
+/// Stops a service: it ends the acceptors, shortens the lingering, waits for the connections, and
+/// ends the poller. With an `inherited` socket the wait is [`LAST_WORDS`] at the most.
 pub(super) fn stop(
     service: &Service,
     acceptors: &[JoinHandle<()>],
@@ -32,16 +31,18 @@ pub(super) fn stop(
     mut stop_at_once: impl FnMut(Duration) -> bool,
 ) -> Ended {
     service.context.stop();
-    // The acceptors first: they take in what has been established until now.
+    // The acceptors end first: they still accept every connection that is established, and these
+    // have to be in the table before the table is waited for.
     while !acceptors.iter().all(JoinHandle::is_finished) {
         if stop_at_once(ROUND) {
             return Ended::AtOnce;
         }
     }
-    // Those that begin to linger from now on get the short time by themselves.
+    // After the acceptors, and once: a connection that begins to linger from now on sees that the
+    // server is stopping, and takes the short time itself.
     service.hasten_closing(LINGER_AT_THE_END);
     let begun = Instant::now();
-    // Places, and not the threads of the pool: a connection that waits is with none of them.
+    // The table is waited for, and not the pool: a waiting connection is with no thread.
     while service.gauges().here.now > 0 {
         if stop_at_once(ROUND) {
             return Ended::AtOnce;
@@ -50,6 +51,7 @@ pub(super) fn stop(
             service.evict_all();
         }
     }
+    // The poller last: it wakes the connections whose deadline passes during the stop.
     service.end();
     Ended::Complete
 }

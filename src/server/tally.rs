@@ -1,4 +1,5 @@
-//! Counts events by source, in bounded memory, and names the sources with the most of them.
+//! Counts events by source, in bounded memory, and names the sources with the most events. It logs
+//! nothing.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! What would let the denied connections through, and what the verdicts do not say.
+//! What would allow the denied connections, and notes on what the verdicts do not cover. It prints
+//! nothing.
 
 use super::told::{Asked, Location, Told};
 use crate::advice;
@@ -9,7 +10,7 @@ use crate::policies::PolicyOrigin;
 use crate::policy::{self, others_count, Host, Origin, Player, PortSet, Sample, MASTER_PORT};
 use crate::text::quote;
 
-/// What would let the denied connections through, with the line that it takes the place of.
+/// The changes that allow the denied connections, each with the line that it replaces.
 pub(super) fn changes(
     config: &Config,
     all: &[Location],
@@ -73,7 +74,7 @@ pub(super) fn changes(
     changes
 }
 
-/// What the verdicts do not say.
+/// Notes on what the verdicts do not cover.
 pub(super) fn notes(
     config: &Config,
     all: &[Location],

@@ -1,7 +1,7 @@
-//! `flashpolicyd explain`: would a player let a SWF from here connect to there? It asks the
-//! configuration, not a server.
+//! `flashpolicyd explain`: may a SWF from this origin connect to these ports? The answer comes from
+//! the configuration; no server is asked.
 //!
-//! The verdicts are [`told`]'s, what to change [`change`]'s, the text for people [`mod@story`]'s.
+//! [`told`] has the verdicts, [`change`] what to change, [`story()`] the text for people.
 
 mod change;
 mod story;
@@ -22,7 +22,7 @@ use change::{changes, notes};
 use story::{painted, story};
 use told::{judge, Asked, Location, OneVerdict, Told};
 
-/// What was found, as JSON.
+/// The result as JSON.
 #[derive(Serialize)]
 struct ExplainReport {
     exit: u8,

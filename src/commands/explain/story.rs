@@ -1,4 +1,5 @@
-//! The verdicts of `explain` as text for people.
+//! The text that `explain` prints for people: verdicts, reasons, changes and notes. It decides
+//! nothing.
 
 use super::told::{Asked, Location, Told};
 use crate::json::Change;
@@ -80,7 +81,7 @@ fn for_all(reason: &str, port: u16, ports: &str) -> String {
     told + rest
 }
 
-/// What the SWF has to call so that the policy on this port is asked at all.
+/// The call that makes the SWF's player ask for the policy on this port.
 fn asking(player: Player, port: u16, destination: u16) -> Option<String> {
     if port == MASTER_PORT || (port == destination && player.rules().asks_destination) {
         return None;

@@ -1,4 +1,5 @@
-//! The verdicts of `explain`, each in words and as JSON. It asks `policy`, and nothing else.
+//! The verdicts of `explain`, as sentences and as JSON. `policy` decides; this module prints
+//! nothing.
 
 use serde::Serialize;
 
@@ -6,11 +7,11 @@ use crate::json;
 use crate::policies::ConfiguredPolicy;
 use crate::policy::{
     self, render_grant, Denial, Offer, Origin, Player, PortSet, Reason, Sample, Verdict,
-    MASTER_PORT,
+    MASTER_PORT, SECURITY_ERROR,
 };
 use crate::text::clip;
 
-/// What is asked, understood.
+/// The parsed question.
 pub(super) struct Asked {
     pub(super) origin: Origin,
     pub(super) ports: PortSet,
@@ -24,11 +25,9 @@ pub(super) struct Location<'a> {
     pub(super) served: &'a ConfiguredPolicy,
 }
 
-/// The error that a player reports where no policy allows a connection.
-const DENIED: &str = "SecurityError #2048";
 /// The most grants of one policy whose refusal is told.
 const MAX_REFUSALS: usize = 10;
-/// What one master and the other locations say of one port.
+/// The verdict of one master and the other locations on one port.
 pub(super) struct Told<'a> {
     pub master: Option<&'a Location<'a>>,
     pub port: u16,
@@ -84,13 +83,10 @@ impl Told<'_> {
 
     /// The sentence on `ports`, for which the verdict is the same.
     pub fn headline(&self, all: &[Location], asked: &Asked, ports: &str) -> String {
-        let swf = swf(&asked.origin);
+        let swf = format!("a SWF from {}", asked.origin.in_words());
         let Verdict::Allowed { port, grant } = self.verdict else {
-            let who = match asked.player {
-                Player::Flash => format!("the player reports {DENIED}"),
-                player => format!("{player} refuses"),
-            };
-            return format!("DENIED: {swf} may not connect to {ports}; {who}.");
+            let refusal = asked.player.refusal();
+            return format!("DENIED: {swf} may not connect to {ports}; {refusal}.");
         };
         let by = self.location(all, port).and_then(|location| {
             if location.served.line_of(grant).is_some() {
@@ -106,7 +102,7 @@ impl Told<'_> {
         )
     }
 
-    /// What a grant is called, by the port that serves its policy.
+    /// The name of a grant, by the port that serves its policy.
     fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
         match self.location(all, port) {
             Some(location) => location.served.grant_name(grant),
@@ -185,17 +181,11 @@ impl Told<'_> {
                 uncertain: false,
                 answers: None,
                 no_answer: None,
-                error: (!self.is_allowed()).then_some(DENIED),
+                error: (!self.is_allowed()).then_some(SECURITY_ERROR),
                 by,
                 text: self.headline(all, asked, &format!("port {}", self.port)),
                 reasons: self.reasons(all),
             },
         }
-    }
-}
-fn swf(origin: &Origin) -> String {
-    match origin {
-        Origin::Anywhere => "a SWF from anywhere".into(),
-        origin => format!("a SWF from {origin}"),
     }
 }
