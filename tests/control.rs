@@ -639,7 +639,7 @@ fn stop_waits_for_the_last_client() {
     service.config("timeout = 1.5");
     service.start();
     let mut silent = Client::connect(service.address);
-    // Whoever connects later is accepted later: the silent client has arrived.
+    // Clients are accepted in the order of their connections: the silent client has arrived.
     assert_eq!(service.ask(), BUILT_IN);
     let begun = Instant::now();
     let said = service.call("stop");
