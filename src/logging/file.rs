@@ -25,6 +25,8 @@ pub(super) struct LogFile<D> {
     disk: D,
     name: String,
     file: File,
+    /// The file became another one since the last write, even one that failed.
+    another: bool,
     rotation: Rotation,
     /// Off while another server that writes the same file does it.
     rotates: Arc<AtomicBool>,
@@ -39,8 +41,6 @@ pub(super) struct LogFile<D> {
 /// How the open file stands to the log's name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Followed {
-    /// It is another one than before.
-    another: bool,
     /// The name leads to it, and nobody else rotates it now.
     is_log: bool,
     /// Others rotate faster than they can be followed. Their files are not to be touched.
@@ -49,8 +49,6 @@ struct Followed {
 
 /// What the open file has room for.
 struct Room {
-    /// It is another one than before.
-    another: bool,
     /// Its bytes.
     length: u64,
     /// How many it may have.
@@ -91,6 +89,7 @@ impl<D: Disk> LogFile<D> {
             disk,
             name: name.into(),
             file,
+            another: false,
             rotation,
             rotates,
             news: News::default(),
@@ -114,6 +113,7 @@ impl<D: Disk> LogFile<D> {
         match self.disk.open() {
             Ok(file) => {
                 self.file = file;
+                self.another = true;
                 (self.follow_failed, self.drop_failed) = (false, false);
                 Ok(true)
             }
@@ -136,11 +136,10 @@ impl<D: Disk> LogFile<D> {
     /// Follows the file, and holds its lock; another server may rotate it in between.
     fn follow_and_lock(&mut self) -> io::Result<Followed> {
         lock(&self.file);
-        for round in 0..FOLLOWED {
+        for _ in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
                 return Ok(Followed {
-                    another: round > 0,
                     is_log: !self.follow_failed,
                     ..Followed::default()
                 });
@@ -148,7 +147,6 @@ impl<D: Disk> LogFile<D> {
             lock(&self.file);
         }
         Ok(Followed {
-            another: true,
             is_behind: true,
             ..Followed::default()
         })
@@ -159,11 +157,7 @@ impl<D: Disk> LogFile<D> {
         let room = self
             .follow_and_lock()
             .and_then(|followed| self.make_room(followed, first));
-        let Room {
-            another,
-            length,
-            limit,
-        } = match room {
+        let Room { length, limit } = match room {
             Ok(room) => room,
             Err(error) => {
                 return Written {
@@ -172,7 +166,7 @@ impl<D: Disk> LogFile<D> {
                 }
             }
         };
-        if another {
+        if std::mem::take(&mut self.another) {
             // A line that was cut short stands in the old file; the new one gets it whole.
             from = start_of_line(batch, from);
         }
@@ -183,11 +177,7 @@ impl<D: Disk> LogFile<D> {
     /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
     fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
-        let room = |length, limit| Room {
-            another: followed.another,
-            length,
-            limit,
-        };
+        let room = |length, limit| Room { length, limit };
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
             return Ok(room(0, u64::MAX));
         };
@@ -209,11 +199,7 @@ impl<D: Disk> LogFile<D> {
         let Err(error) = rotated else {
             (self.rotation_failed, self.drop_failed) = (false, false);
             let FileState { length, .. } = self.disk.state(&self.file)?;
-            return Ok(Room {
-                another: true,
-                length: length.unwrap_or(0),
-                limit: most,
-            });
+            return Ok(room(length.unwrap_or(0), most));
         };
         // There may be no end to what is in the way, but there is one to the disk.
         let limit = if is_forbidden(&error) { most } else { 2 * most };
@@ -267,8 +253,11 @@ impl<D: Disk> LogFile<D> {
             return Err(error);
         }
         self.file = next;
-        // Another server that does not know of this rotation may have put its own file there.
-        self.follow_and_lock().map(drop)
+        self.another = true;
+        // Another server that does not know of this rotation may have put its own file there. The
+        // log was rotated even where this look fails; the next write looks again.
+        let _ = self.follow_and_lock();
+        Ok(())
     }
 
     /// Moves old files one further, so that none has the number 1. The oldest goes only where no

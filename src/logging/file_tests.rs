@@ -388,6 +388,46 @@ fn servers_that_share_a_log_lose_nothing_while_all_of_them_rotate() {
     }
 }
 
+/// The file may be followed by a look, or by a write that then fails.
+#[test]
+fn a_line_cut_short_before_the_log_was_moved_is_whole_in_the_new_one() {
+    const LINE: &[u8] = b"the line\n";
+    for by_a_look in [true, false] {
+        let bench = Bench::new();
+        let moved = Arc::new(AtomicBool::new(false));
+        let is_moved = Arc::clone(&moved);
+        let states = Mutex::new(0);
+        let plan = move |_: usize, step: Step| {
+            let mut states = states.lock().unwrap();
+            let fails = match step {
+                // Half of the line is taken, and cannot be taken back.
+                Step::Append | Step::Cut => !is_moved.load(Relaxed),
+                // The first look at the new file.
+                Step::State if is_moved.load(Relaxed) => {
+                    *states += 1;
+                    *states == 2
+                }
+                _ => false,
+            };
+            fails.then_some(Errno::EIO)
+        };
+        let mut log = bench.log(4, Box::new(plan));
+        let half = log.write(LINE, 0);
+        assert!(half.error.is_some() && half.next == 5, "{}", half.next);
+        let path = bench.folder.path().join("x.log");
+        fs::rename(&path, path.with_extension("log.1")).unwrap();
+        moved.store(true, Relaxed);
+        if by_a_look {
+            log.look();
+        }
+        let failed = log.write(LINE, half.next);
+        assert!(by_a_look || failed.error.is_some());
+        let rest = log.write(LINE, failed.next);
+        assert_eq!((rest.next, rest.error.is_some()), (LINE.len(), false));
+        assert_eq!(fs::read(&path).unwrap(), LINE, "{by_a_look}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
