@@ -1,7 +1,9 @@
 #!/bin/sh
-# Measures flashpolicyd beside other policy servers: cargo bench --bench speed.
+# Measures flashpolicyd: beside other policy servers (cargo bench --bench speed), and under attack
+# (cargo bench --bench attack).
 #
-# usage: scripts/bench.sh [options for the measurement]
+# usage: scripts/bench.sh [PART...] [OPTION...]
+#        scripts/bench.sh attack [PART...] [OPTION...]
 #        scripts/bench.sh --install
 set -eu
 
@@ -10,15 +12,21 @@ skip() { printf 'bench.sh: skipped: %s\n' "$*" >&2; }
 
 usage() {
     cat <<'end'
-usage: scripts/bench.sh [options for the measurement]
+usage: scripts/bench.sh [PART...] [OPTION...]
+       scripts/bench.sh attack [PART...] [OPTION...]
        scripts/bench.sh --install
 
-options: --rounds N, --seconds S for each run, --only SERVER,SERVER (floor ours gevent nginx
-nginx-log haproxy node go ruby), --dry to store nothing, and the parts to measure: summary clients
-latency workers pending silent sizes start. None: everything, about 17 minutes.
+Without any word it builds the server and the measurements and runs all of them, which takes about
+20 minutes, and stores the results in tests/bench/results and in the tables of the READMEs.
 
-Without --install it builds the server and the measurement and runs it, which is
-'cargo bench --bench speed -- OPTIONS'. What is not installed is not measured.
+With parts or options, it measures these beside the other servers: 'cargo bench --bench speed'. The
+parts are summary clients latency late silent sizes start. Options: --rounds N, --seconds S for each
+run, --only SERVER,SERVER (floor ours gevent nginx nginx-log haproxy node go ruby pool), --dry to
+store nothing. What is not installed is not measured.
+
+'attack' measures flashpolicyd alone under attack: 'cargo bench --bench attack', about 6 minutes.
+The parts are late held flat-out crowds few ten million operate. Options: --check to fail where a
+promise is broken, --seconds S for each run, --requests N for the million, --dry to store nothing.
 
 --install installs the other servers, where they are not there yet: nginx with its stream module,
 HAProxy, gevent, Go and Ruby as packages of Debian (or of what has apt-get), Node as well, and the
@@ -109,5 +117,13 @@ bench=${CARGO_TARGET_DIR:-target}/bench
 case ${1-} in
     -h | --help) usage ;;
     --install) install_peers ;;
+    attack)
+        shift
+        exec "$cargo" bench --locked --bench attack -- "$@"
+        ;;
+    '')
+        "$cargo" bench --locked --bench speed
+        exec "$cargo" bench --locked --bench attack
+        ;;
     *) exec "$cargo" bench --locked --bench speed -- "$@" ;;
 esac

@@ -10,6 +10,12 @@ complain() {
     exit 1
 }
 
+case ${1-} in
+    -h | --help)
+        sed -n '2,5s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+esac
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-target}/static

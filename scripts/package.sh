@@ -20,6 +20,10 @@ deb=yes
 case $* in
     '') ;;
     --tarball-only) deb=no ;;
+    -h | --help)
+        sed -n '2,8s/^# \{0,1\}//p' scripts/package.sh
+        exit
+        ;;
     *) complain "usage: scripts/package.sh [--tarball-only]" ;;
 esac
 if [ "$deb" = yes ] && ! "$cargo" deb --version >/dev/null 2>&1; then
@@ -42,12 +46,15 @@ mkdir -p "$out/$folder/scripts" "$out/files" "$out/image"
 
 # ---- the tarball: as in the sources, with the binary beside the configuration --------------------
 
-cp "$target/static/flashpolicyd" flashpolicy.conf README.md "$out/$folder/"
+cp "$target/static/flashpolicyd" flashpolicy.conf LICENSE "$out/$folder/"
+# The pictures and the chapter for developers need the sources.
+sed -e '/^!\[/d' -e 's/\[\([^]]*\)\](tests[^)]*)/"\1" in the sources/g' -e '/^## How to develop/,$d' \
+    README.md >"$out/$folder/README.md"
 for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
-    flashpolicyd.logrotate flashpolicyd.8 check_flashpolicy.cfg; do
+    flashpolicyd.logrotate flashpolicyd.8 flashpolicy.conf.5 check_flashpolicy.cfg Dockerfile; do
     cp "scripts/$file" "$out/$folder/scripts/"
 done
-cp -R scripts/haproxy "$out/$folder/scripts/"
+cp -R scripts/haproxy scripts/completions "$out/$folder/scripts/"
 # Nobody's name in it, and the time of the last change instead of now.
 changed=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 # Only GNU tar can do that. No pipe: the exit code of its first program would be lost.
@@ -74,6 +81,15 @@ sed "$set_lines" flashpolicy.conf >"$out/files/flashpolicy.conf"
 sed 's|/var/log/flashpolicy.log|/var/log/flashpolicyd/flashpolicy.log|' \
     scripts/flashpolicyd.logrotate >"$out/files/flashpolicyd.logrotate"
 gzip -9nc scripts/flashpolicyd.8 >"$out/files/flashpolicyd.8.gz"
+gzip -9nc scripts/flashpolicy.conf.5 >"$out/files/flashpolicy.conf.5.gz"
+# What the README calls scripts/ are examples here.
+mkdir -p "$out/files/examples"
+sed 's|scripts/\([a-zA-Z_]\)|examples/\1|g' "$out/$folder/README.md" >"$out/files/README.md"
+for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
+    check_flashpolicy.cfg Dockerfile haproxy; do
+    cp -R "scripts/$file" "$out/files/examples/"
+done
+mv "$out/files/flashpolicyd.logrotate" "$out/files/examples/"
 # cargo-deb takes the units of every name from one folder.
 cp scripts/flashpolicyd.service scripts/flashpolicyd.socket "$out/files/"
 

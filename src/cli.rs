@@ -1,55 +1,17 @@
 //! The command line becomes a [`Command`]. This module prints nothing and opens no file.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use pico_args::Arguments;
 
 use crate::config::{Configured, Override};
+use crate::help;
 use crate::ignore::Ignored;
 use crate::probe::plan::ignored;
 use crate::probe::Arguments as ProbeArguments;
 use crate::text::{did_you_mean, shown};
-
-/// What `--help` prints; it fits one screen.
-pub const HELP: &str = "\
-flashpolicyd: answers Flash Player's <policy-file-request/> on port 843
-
-  flashpolicyd [serve] [options]          serve until SIGTERM or ctrl-c
-  flashpolicyd start|stop|restart|reload|status [--json] [options]
-                                          a server in the background
-  flashpolicyd check [POLICY…]            find mistakes, also in policy files
-  flashpolicyd policy                     what would be served, and its meaning
-  flashpolicyd explain ORIGIN PORTS       may a SWF from ORIGIN use PORTS?
-  flashpolicyd probe HOST [options]       ask a server what a player asks, and
-                                          why it is refused
-  flashpolicyd help COMMAND               the options of one of these
-
-  -c, --config FILE      else ./flashpolicy.conf, else /etc/flashpolicy.conf
-  --listen ADDR:PORT     address to listen on, such as 0.0.0.0:843; may repeat
-  --policy FILE          policy to serve
-  --workers N            threads that talk to clients (auto: as the processors)
-  --timeout SECONDS      time that a client has for its request (3)
-  --log-file FILE        the log, or 'none' (flashpolicy.log)
-  --log-level LEVEL      error, warn, info or debug (info)
-  --pid-file FILE        where to write the process id
-  -h, --help; -V, --version
-
-  flashpolicyd --listen 127.0.0.1:8843       try it without root
-  printf '<policy-file-request/>\\0' | nc 127.0.0.1 8843     and ask it
-";
-
-/// What `probe --help` and `help probe` print.
-pub const PROBE_HELP: &str = include_str!("commands/probe_help.txt");
-
-/// What `check --help` and `help check` print.
-pub const CHECK_HELP: &str = include_str!("commands/check_help.txt");
-
-/// What `policy --help` and `help policy` print.
-pub const POLICY_HELP: &str = include_str!("commands/policy_help.txt");
-
-/// What `explain --help` and `help explain` print.
-pub const EXPLAIN_HELP: &str = include_str!("commands/explain_help.txt");
 
 /// The commands, for "did you mean".
 const COMMANDS: [&str; 11] = [
@@ -108,12 +70,8 @@ pub enum Command {
     /// Ask a server, or what is wrong with the arguments: a monitoring plugin has an exit code of
     /// its own for that.
     Probe(Result<Probe, String>),
-    /// Print the help of the probe.
-    ProbeHelp,
-    /// Print the help of another command.
-    HelpOf(&'static str),
-    /// Print the help.
-    Help,
+    /// Print a page of the help.
+    Help(Cow<'static, str>),
     /// Print the version.
     Version,
 }
@@ -176,7 +134,7 @@ const OVERRIDES: [(&str, &str); 7] = [
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut arguments = Arguments::from_vec(arguments);
     if arguments.contains(["-h", "--help"]) {
-        return Ok(help_of(arguments.subcommand().ok().flatten().as_deref()));
+        return help(arguments);
     }
     if arguments.contains(["-V", "--version"]) {
         return Ok(Command::Version);
@@ -214,7 +172,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         }
         Some("explain") => explain(arguments),
         Some("probe") => Ok(Command::Probe(probe(arguments))),
-        Some("help") => Ok(help_of(arguments.subcommand().ok().flatten().as_deref())),
+        Some("help") => match arguments.subcommand() {
+            Ok(Some(topic)) => help::page(&topic).map(Command::Help),
+            _ => Ok(Command::Help(help::OVERVIEW.into())),
+        },
         Some(file) if std::path::Path::new(file).exists() => Err(format!(
             "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
              flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
@@ -237,14 +198,17 @@ fn service(mut arguments: Arguments, action: Action) -> Result<Command, String> 
     Ok(Command::Service { action, configured })
 }
 
-fn help_of(command: Option<&str>) -> Command {
-    match command {
-        Some("probe") => Command::ProbeHelp,
-        Some("check") => Command::HelpOf(CHECK_HELP),
-        Some("policy") => Command::HelpOf(POLICY_HELP),
-        Some("explain") => Command::HelpOf(EXPLAIN_HELP),
-        _ => Command::Help,
+/// `--help` behind a command is that command's page; behind something else it is an overview.
+fn help(mut arguments: Arguments) -> Result<Command, String> {
+    let command = arguments.subcommand().ok().flatten();
+    // `help CODE --help` asks for the code.
+    if command.as_deref() == Some("help") {
+        if let Ok(Some(topic)) = arguments.subcommand() {
+            return help::page(&topic).map(Command::Help);
+        }
     }
+    let page = command.as_deref().and_then(help::of_command);
+    Ok(Command::Help(page.unwrap_or(help::OVERVIEW).into()))
 }
 
 fn check(mut arguments: Arguments) -> Result<Command, String> {
@@ -521,32 +485,29 @@ mod tests {
 
     #[test]
     fn each_command_has_its_help() {
-        for command in ["check", "policy", "explain"] {
-            for line in [format!("help {command}"), format!("{command} --help")] {
-                let Ok(Command::HelpOf(help)) = parsed(&line) else {
+        for command in COMMANDS {
+            for line in [
+                format!("help {command}"),
+                format!("{command} --help"),
+                format!("{command} x -h"),
+            ] {
+                let Ok(Command::Help(help)) = parsed(&line) else {
                     panic!("{line}");
                 };
-                assert!(help.starts_with(&format!("flashpolicyd {command}: ")));
+                assert!(
+                    help.starts_with(&format!("flashpolicyd {command}: ")),
+                    "{line}"
+                );
             }
         }
-    }
-
-    #[test]
-    fn the_help_fits_one_screen() {
-        for help in [HELP, CHECK_HELP, POLICY_HELP, EXPLAIN_HELP] {
-            assert!(help.lines().count() <= 24);
-            assert!(help.lines().all(|line| line.chars().count() < 80));
+        for line in ["help", "--help", "-h", "x --help"] {
+            let Ok(Command::Help(help)) = parsed(line) else {
+                panic!("{line}");
+            };
+            assert_eq!(help, help::OVERVIEW, "{line}");
         }
-    }
-
-    #[test]
-    fn the_help_of_the_probe_fits_a_terminal_but_for_what_is_to_be_pasted() {
-        let is_code = |line: &&str| line.starts_with("  $c=") || line.starts_with("  python3 -c");
-        assert_eq!(PROBE_HELP.lines().filter(is_code).count(), 2);
-        let mut text = PROBE_HELP.lines().filter(|line| !is_code(line));
-        assert!(text.all(|line| line.chars().count() < 80));
-        for line in ["help probe", "probe --help", "probe a -h", "help probe x"] {
-            assert!(matches!(parsed(line), Ok(Command::ProbeHelp)), "{line}");
-        }
+        assert!(parsed("help sevre")
+            .unwrap_err()
+            .ends_with("did you mean 'serve'?"));
     }
 }

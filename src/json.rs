@@ -1,6 +1,6 @@
 //! What `check`, `policy`, `explain` and `probe` show as JSON: one set of types, so that the same
 //! thing has the same keys in all of them. Keys are added, never renamed or given another meaning;
-//! the README documents them. It finds out nothing.
+//! `flashpolicyd help json` documents them. It finds out nothing.
 //!
 //! A finding is a [`Diagnostic`](crate::diagnostic::Diagnostic).
 

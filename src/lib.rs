@@ -35,6 +35,8 @@
 //! Only `server/connection.rs` reads from clients and writes to them, only [`signals`] handles
 //! signals, only [`logging`] writes log files, and only [`files`] opens files by name where other
 //! users may write.
+//!
+//! [`help`] has the pages of the reference, which the program prints.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -49,6 +51,7 @@ pub mod control_socket;
 pub mod diagnostic;
 pub mod exit;
 pub mod files;
+pub mod help;
 pub mod ignore;
 pub mod inspect;
 pub mod json;

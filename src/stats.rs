@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
@@ -97,6 +98,15 @@ pub struct Stats {
     pub answer_time: Histogram,
 }
 
+/// What one listener counts for itself, since the start.
+#[derive(Debug, Default)]
+pub struct ListenerStats {
+    /// Connections that the kernel handed over.
+    pub accepted: Counter,
+    /// Clients that got the whole policy.
+    pub served: Counter,
+}
+
 /// How many there are now, and how many there have been at the most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauge {
@@ -133,6 +143,19 @@ pub struct Snapshot<'a> {
     pub gauges: Gauges,
     /// Log lines that were dropped since the start.
     pub log_lines_lost: u64,
+    /// The listeners, by the addresses that are bound.
+    pub listeners: Vec<(SocketAddr, &'a ListenerStats)>,
+}
+
+/// What the file for Prometheus says of the process itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// When it began to serve.
+    pub started: SystemTime,
+    /// When the configuration was read for the last time.
+    pub last_reload: SystemTime,
+    /// Whether that took effect.
+    pub took_effect: bool,
 }
 
 /// The counters that end a connection, with the word for it.
@@ -150,26 +173,31 @@ fn ends(stats: &Stats) -> [(&'static str, u64); 9] {
     ]
 }
 
-/// One line for the log.
+/// One line for the log: what did not happen is left out.
 impl fmt::Display for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Snapshot { stats, gauges, .. } = self;
         write!(f, "{} accepted", stats.accepted.get())?;
-        for (end, count) in ends(stats) {
-            write!(f, ", {count} {end}")?;
+        let others = [
+            ("accept errors", stats.accept_errors.get()),
+            ("log lines lost", self.log_lines_lost),
+        ];
+        for (name, count) in ends(stats).into_iter().chain(others) {
+            // Whether players were served is the first question, also where none was.
+            if count > 0 || name == "served" {
+                write!(f, ", {count} {name}")?;
+            }
         }
-        write!(
-            f,
-            ", {} accept errors, {} log lines lost",
-            stats.accept_errors.get(),
-            self.log_lines_lost
-        )?;
         for (name, gauge) in [
             ("here", gauges.here),
             ("waiting to speak", gauges.waiting),
             ("being closed", gauges.closing),
         ] {
-            write!(f, "; {} {name} (at most {})", gauge.now, gauge.most)?;
+            match (gauge.now, gauge.most) {
+                (_, 0) => {}
+                (0, most) => write!(f, "; at most {most} {name}")?,
+                (now, most) => write!(f, "; {now} {name} (at most {most})")?,
+            }
         }
         if stats.served.get() > 0 {
             f.write_str("; answered within")?;
@@ -205,9 +233,10 @@ impl Snapshot<'_> {
     }
 
     /// The figures in Prometheus' text format.
-    pub fn prometheus(&self) -> String {
+    pub fn prometheus(&self, process: Process) -> String {
         let mut text = Metrics::default();
         let Snapshot { stats, gauges, .. } = self;
+        text.process(process);
         text.metric(
             "connections_accepted_total",
             "counter",
@@ -234,6 +263,12 @@ impl Snapshot<'_> {
             "Log lines that were dropped because the log did not take them in time.",
             &[("", self.log_lines_lost)],
         );
+        text.metric(
+            "connections_here",
+            "gauge",
+            "Connections that were accepted and are not closed yet.",
+            &[("", gauges.here.now as u64)],
+        );
         for (name, help, gauge) in [
             (
                 "connections_here",
@@ -251,21 +286,54 @@ impl Snapshot<'_> {
                 gauges.closing,
             ),
         ] {
-            text.metric(
-                name,
-                "gauge",
-                &format!("{help}."),
-                &[("", gauge.now as u64)],
+            let most = (
+                format!("{name}_most"),
+                format!("{help}, at the most since the start."),
             );
-            text.metric(
-                &format!("{name}_most"),
-                "gauge",
-                &format!("{help}, at the most since the start."),
-                &[("", gauge.most as u64)],
-            );
+            text.metric(&most.0, "gauge", &most.1, &[("", gauge.most as u64)]);
         }
+        let (here, waiting, closing) = (gauges.here.now, gauges.waiting.now, gauges.closing.now);
+        let active = here.saturating_sub(waiting + closing);
+        text.metric(
+            "connections",
+            "gauge",
+            "Connections that are here now, by what they do: active is being asked and answered.",
+            &[
+                ("{state=\"active\"}", active as u64),
+                ("{state=\"waiting\"}", waiting as u64),
+                ("{state=\"closing\"}", closing as u64),
+            ],
+        );
+        self.of_listeners(&mut text);
         text.histogram(&stats.answer_time);
         text.0
+    }
+
+    fn of_listeners(&self, text: &mut Metrics) {
+        type Count = fn(&ListenerStats) -> u64;
+        let counters: [(&str, &str, Count); 2] = [
+            (
+                "listener_connections_accepted_total",
+                "Connections that the kernel handed over, by listener.",
+                |listener| listener.accepted.get(),
+            ),
+            (
+                "listener_policies_served_total",
+                "Clients that got the whole policy, by listener.",
+                |listener| listener.served.get(),
+            ),
+        ];
+        for (name, help, count) in counters {
+            let listeners = self.listeners.iter();
+            let values: Vec<_> = listeners
+                .map(|(address, listener)| (format!("{{listener=\"{address}\"}}"), count(listener)))
+                .collect();
+            let values: Vec<_> = values
+                .iter()
+                .map(|(l, count)| (l.as_str(), *count))
+                .collect();
+            text.metric(name, "counter", help, &values);
+        }
     }
 
     /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
@@ -273,13 +341,13 @@ impl Snapshot<'_> {
     /// # Errors
     /// What the system says; also when something else than a regular file is in its place, or in
     /// that of the new one beside it.
-    pub fn write_file(&self, path: &Path) -> io::Result<()> {
+    pub fn write_file(&self, path: &Path, process: Process) -> io::Result<()> {
         let place = FilePlace::of(path)?;
         place.require_replaceable()?;
         // node_exporter takes files that end in .prom; this one does not.
         let new = place.beside(".new");
         let mut file = place.create_over(&new, OFlag::O_WRONLY)?;
-        let written = file.write_all(self.prometheus().as_bytes());
+        let written = file.write_all(self.prometheus(process).as_bytes());
         let replaced = written.and_then(|()| place.rename(&new, place.name()));
         if replaced.is_err() {
             place.remove(&new);
@@ -324,6 +392,38 @@ impl Metrics {
         for (labels, value) in values {
             self.line(format_args!("{name}{labels} {value}"));
         }
+    }
+
+    fn process(&mut self, process: Process) {
+        let seconds = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH);
+            since.map_or(0, |since| since.as_secs())
+        };
+        let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
+        self.metric(
+            "build_info",
+            "gauge",
+            "The version of the program; always 1.",
+            &[(version, 1)],
+        );
+        self.metric(
+            "start_time_seconds",
+            "gauge",
+            "When the server began, in seconds since 1970.",
+            &[("", seconds(process.started))],
+        );
+        self.metric(
+            "config_last_reload_successful",
+            "gauge",
+            "Whether the last reload of the configuration or of a policy took effect; the start is one.",
+            &[("", u64::from(process.took_effect))],
+        );
+        self.metric(
+            "config_last_reload_timestamp_seconds",
+            "gauge",
+            "When that was, in seconds since 1970.",
+            &[("", seconds(process.last_reload))],
+        );
     }
 
     fn histogram(&mut self, histogram: &Histogram) {
@@ -382,28 +482,61 @@ mod tests {
         let mut gauges = Gauges::default();
         gauges.here.set(7);
         gauges.here.set(3);
+        gauges.closing.set(2);
+        gauges.closing.set(0);
+        let listener = ListenerStats::default();
+        listener.accepted.add_one();
+        listener.accepted.add_one();
         let snapshot = Snapshot {
             stats: &stats,
             gauges,
             log_lines_lost: 5,
+            listeners: vec![(SocketAddr::from(([127, 0, 0, 1], 843)), &listener)],
         };
         assert_eq!(
             snapshot.to_string(),
-            "1 accepted, 1 served, 0 not a request, 0 timed out, 0 evicted, \
-             0 gone before the request, 0 write failed, 0 refused, 0 could not wait, 0 panicked, \
-             0 accept errors, 5 log lines lost; 3 here (at most 7); 0 waiting to speak (at most 0); \
-             0 being closed (at most 0); answered within 0.1 ms (half) 0.1 ms (99 %)"
+            "1 accepted, 1 served, 5 log lines lost; 3 here (at most 7); at most 2 being closed; \
+             answered within 0.1 ms \
+             (half) 0.1 ms (99 %)"
         );
-        let file = snapshot.prometheus();
+        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let file = snapshot.prometheus(Process {
+            started: began,
+            last_reload: began + Duration::from_secs(5),
+            took_effect: false,
+        });
+        let build = format!(
+            "flashpolicyd_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        );
         for line in [
+            build.as_str(),
+            "flashpolicyd_start_time_seconds 1000",
+            "flashpolicyd_config_last_reload_successful 0",
+            "flashpolicyd_config_last_reload_timestamp_seconds 1005",
+            "flashpolicyd_connections{state=\"active\"} 3",
+            "flashpolicyd_connections{state=\"closing\"} 0",
+            "flashpolicyd_listener_connections_accepted_total{listener=\"127.0.0.1:843\"} 2",
+            "flashpolicyd_listener_policies_served_total{listener=\"127.0.0.1:843\"} 0",
             "flashpolicyd_connections_ended_total{end=\"served\"} 1",
             "flashpolicyd_log_lines_lost_total 5",
-            "flashpolicyd_connections_here 3",
             "flashpolicyd_connections_here_most 7",
             "flashpolicyd_answer_seconds_bucket{le=\"0.0001\"} 1",
             "flashpolicyd_answer_seconds_count 1",
         ] {
             assert!(file.lines().any(|found| found == line), "{line} in {file}");
         }
+    }
+
+    #[test]
+    fn what_did_not_happen_is_left_out_of_the_line() {
+        let stats = Stats::default();
+        let snapshot = Snapshot {
+            stats: &stats,
+            gauges: Gauges::default(),
+            log_lines_lost: 0,
+            listeners: Vec::new(),
+        };
+        assert_eq!(snapshot.to_string(), "0 accepted, 0 served");
     }
 }

@@ -84,13 +84,18 @@ pub struct Reload {
     pub took_effect: bool,
     /// The log's lines about it, at most [`MOST_LINES`] and one line more.
     pub said: Vec<String>,
+    /// The same as `at`, for the statistics.
+    #[serde(skip)]
+    pub ended: Option<SystemTime>,
 }
 
 impl Reload {
     /// A reload that ends now.
     pub fn now(took_effect: bool, said: Vec<String>) -> Reload {
+        let now = SystemTime::now();
         Reload {
-            at: stamp(SystemTime::now()),
+            at: stamp(now),
+            ended: Some(now),
             took_effect,
             said: at_most(said),
         }
@@ -101,6 +106,7 @@ impl Reload {
 #[derive(Clone, Debug)]
 pub struct Running {
     begun: Instant,
+    started: SystemTime,
     since: String,
     listeners: Vec<ListenerStatus>,
     configuration: Option<String>,
@@ -120,11 +126,17 @@ impl Running {
             });
         Running {
             begun: Instant::now(),
+            started: SystemTime::now(),
             since: stamp(SystemTime::now()),
             listeners: listeners.collect(),
             configuration: file.map(absolute),
             log: config.startup.log_file.as_deref().map(absolute),
         }
+    }
+
+    /// When it began.
+    pub fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// The status that the starting process gets: process and addresses, without figures.

@@ -12,7 +12,7 @@ use crate::logging::Logging;
 use crate::pid_file::PidFile;
 use crate::reload::{Reloaded, Reloader};
 use crate::server::Handle;
-use crate::stats::Snapshot;
+use crate::stats::{Process, Snapshot};
 use crate::status::Running;
 use crate::systemd;
 use crate::text::reason;
@@ -189,12 +189,23 @@ impl Keeper {
         self.server.snapshot(self.logging.lost_lines())
     }
 
+    /// The process itself, for the file with the statistics: the start is the first reload.
+    fn process(&self) -> Process {
+        let started = self.running.started();
+        let last = self.reloader.last_reload();
+        Process {
+            started,
+            last_reload: last.and_then(|reload| reload.ended).unwrap_or(started),
+            took_effect: last.is_none_or(|reload| reload.took_effect),
+        }
+    }
+
     fn write_file(&mut self) {
         let Some(path) = self.reloader.config().startup.stats_file.clone() else {
             return;
         };
         self.file_written = Some(Instant::now());
-        match self.snapshot().write_file(&path) {
+        match self.snapshot().write_file(&path, self.process()) {
             Ok(()) => self.file_failed = false,
             // Once, and not every time.
             Err(error) if !self.file_failed => {

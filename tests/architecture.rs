@@ -25,6 +25,7 @@ const ORDER: &[(&str, &str)] = &[
         "how `status` and `reload` ask a running server",
     ),
     ("cli", "the command line"),
+    ("help", "the pages of `flashpolicyd help`"),
     (
         "probe",
         "the player's side: asks a server and says what is wrong",

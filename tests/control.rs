@@ -684,7 +684,7 @@ fn another_process_whose_number_is_in_the_pid_file_is_left_alone() {
 }
 
 #[test]
-fn what_is_no_pid_file_or_no_socket_is_refused_by_name_and_left_as_it_is() {
+fn a_file_that_is_no_pid_file_or_no_socket_is_refused_by_name_and_left_as_it_is() {
     let service = Service::new();
     let victim = service.path("victim");
     fs::write(&victim, "1\n").unwrap();
@@ -730,7 +730,7 @@ fn what_is_no_pid_file_or_no_socket_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[test]
-fn what_listens_without_a_pid_file_is_not_called_stopped() {
+fn a_listener_without_a_pid_file_is_not_called_stopped() {
     let service = Service::new();
     let _listener = TcpListener::bind(service.address).unwrap();
     let said = service.call("status");
@@ -826,7 +826,7 @@ fn the_default_server_of_root_is_named_to_another_user_who_asks_for_none_in_part
 }
 
 #[test]
-fn who_is_not_root_has_a_pid_file_at_home_and_needs_a_home() {
+fn a_user_who_is_not_root_has_a_pid_file_at_home_and_needs_a_home() {
     if !support::is_root() {
         return;
     }

@@ -195,7 +195,7 @@ fn unusual_origins_say_what_they_mean() {
 }
 
 #[test]
-fn what_only_this_host_can_reach_is_said() {
+fn a_listener_that_only_this_host_can_reach_is_named() {
     let config = "listen = 127.0.0.1:843\nallow = * 80\n";
     let (code, said) = explain(config, &["a.example", "80"]);
     assert_eq!(code, Some(0));

@@ -340,12 +340,20 @@ fn the_tarball_holds_one_folder_with_a_server_that_runs() {
         "scripts/flashpolicyd.service",
         "scripts/flashpolicyd.socket",
         "scripts/flashpolicyd.logrotate",
+        "LICENSE",
         "scripts/flashpolicyd.8",
+        "scripts/flashpolicy.conf.5",
+        "scripts/completions/flashpolicyd.bash",
+        "scripts/Dockerfile",
         "scripts/check_flashpolicy.cfg",
         "scripts/haproxy/tcp.cfg",
     ] {
         assert!(top.join(file).is_file(), "{file}");
     }
+    let readme = fs::read_to_string(top.join("README.md")).unwrap();
+    named_scripts(&readme, "scripts/").for_each(|name| {
+        assert!(top.join("scripts").join(&name).exists(), "{name}");
+    });
     let version = succeeds(Command::new(top.join("flashpolicyd")).arg("--version"));
     assert_eq!(
         version,
@@ -353,31 +361,146 @@ fn the_tarball_holds_one_folder_with_a_server_that_runs() {
     );
 }
 
+/// What the README of a package names below this folder, apart from what builds from the sources.
+fn named_scripts<'a>(readme: &'a str, folder: &'a str) -> impl Iterator<Item = String> + 'a {
+    assert!(
+        !readme.contains("![") && !readme.contains("](tests"),
+        "links into the sources"
+    );
+    let named = readme.split(folder).skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_alphanumeric() && !"._-/".contains(c));
+        let name = &rest[..end.unwrap_or(rest.len())];
+        name.trim_end_matches(['.', '/']).to_string()
+    });
+    named.filter(|name| !["build-static.sh", "package.sh", "bench.sh"].contains(&name.as_str()))
+}
+
 #[test]
-fn the_manual_is_free_of_mistakes_and_names_every_option() {
-    let manual = root().join("scripts/flashpolicyd.8");
-    if support::have("mandoc") {
+fn the_debian_package_holds_what_its_readme_names() {
+    let Some(packages) = packages() else {
+        return;
+    };
+    if !support::have("dpkg-deb") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    succeeds(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(the(packages, ".deb"))
+            .arg(folder.path()),
+    );
+    let doc = folder.path().join("usr/share/doc/flashpolicyd");
+    let readme = fs::read_to_string(doc.join("README.md")).unwrap();
+    let mut named = 0;
+    for name in named_scripts(&readme, "examples/") {
+        assert!(doc.join("examples").join(&name).exists(), "{name}");
+        named += 1;
+    }
+    assert!(named >= 6, "{named}");
+    for file in [
+        "usr/sbin/flashpolicyd",
+        "etc/flashpolicy.conf",
+        "etc/init.d/flashpolicyd",
+        "usr/share/man/man8/flashpolicyd.8.gz",
+        "usr/share/man/man5/flashpolicy.conf.5.gz",
+        "usr/share/bash-completion/completions/flashpolicyd",
+        "usr/share/doc/flashpolicyd/copyright",
+        "usr/share/doc/flashpolicyd/changelog.Debian.gz",
+        "usr/share/doc/flashpolicyd/examples/flashpolicyd.logrotate",
+        "usr/share/doc/flashpolicyd/examples/haproxy/tcp.cfg",
+    ] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+    let copyright = fs::read_to_string(doc.join("copyright")).unwrap();
+    assert!(
+        copyright.contains("The flashpolicyd authors"),
+        "{copyright}"
+    );
+    assert!(
+        copyright.contains("Permission is hereby granted"),
+        "{copyright}"
+    );
+}
+
+#[test]
+fn lintian_finds_no_errors_in_the_debian_package() {
+    if !support::have("lintian") {
+        return;
+    }
+    let Some(packages) = packages() else {
+        return;
+    };
+    let said = succeeds(
+        Command::new("lintian")
+            .args(["--allow-root", "--fail-on", "error"])
+            .arg(the(packages, ".deb")),
+    );
+    println!("{said}");
+    assert!(
+        !said.contains("\nE: ") && !said.starts_with("E: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_version_is_the_same_in_the_packages() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = include_str!("../scripts/debian/changelog");
+    assert!(changelog.starts_with(&format!("flashpolicyd ({version}-1) ")));
+    let image = include_str!("../scripts/Dockerfile");
+    assert!(image.contains(&format!("image.version=\"{version}\"")));
+}
+
+/// A policy that is served with warnings is served: the image is healthy.
+#[test]
+fn the_images_health_check_accepts_every_warning_about_a_policy() {
+    let image = include_str!("../scripts/Dockerfile");
+    let (_, check) = image.split_once("HEALTHCHECK ").unwrap();
+    let check = check.split("ENTRYPOINT").next().unwrap();
+    let words: Vec<_> = check.split('"').skip(1).step_by(2).collect();
+    assert_eq!(
+        words[..4],
+        ["/flashpolicyd", "probe", "127.0.0.1", "--quiet"]
+    );
+    let warnings = flashpolicyd::policy::Code::all()
+        .iter()
+        .filter(|code| code.severity() == flashpolicyd::policy::Severity::Warning);
+    let warnings: Vec<_> = warnings.map(|code| code.as_str()).collect();
+    assert_eq!(words[4..], ["--ignore", &warnings.join(",")]);
+    let server = support::Setup::new().line("allow = * *").start();
+    let port = server.address().port().to_string();
+    let mut probe = support::binary();
+    probe.args(&words[1..]).args(["--port", &port]);
+    succeeds(&mut probe);
+}
+
+#[test]
+fn each_script_answers_help() {
+    for script in [
+        "package.sh",
+        "build-static.sh",
+        "bench.sh",
+        "flashpolicyd.sh",
+        "make-man.sh",
+    ] {
+        let path = root().join("scripts").join(script);
+        let said = succeeds(Command::new("sh").arg(path).arg("--help"));
+        assert!(said.contains("usage: "), "{script}: {said}");
+    }
+}
+
+#[test]
+fn the_manual_pages_are_free_of_mistakes() {
+    if !support::have("mandoc") {
+        return;
+    }
+    for page in ["flashpolicyd.8", "flashpolicy.conf.5"] {
         let lint = succeeds(
             Command::new("mandoc")
                 .args(["-Tlint", "-Wwarning"])
-                .arg(&manual),
+                .arg(root().join("scripts").join(page)),
         );
-        assert_eq!(lint, "");
-    }
-    let manual = fs::read_to_string(manual).unwrap();
-    let help = succeeds(support::binary().arg("--help"));
-    let options = help
-        .split(|c: char| c.is_whitespace() || "[];,".contains(c))
-        .filter_map(|word| word.strip_prefix("--"));
-    for option in options {
-        assert!(manual.contains(&format!("Fl -{option}")), "--{option}");
-    }
-    let commands = help
-        .lines()
-        .filter_map(|line| line.strip_prefix("  flashpolicyd "))
-        .filter_map(|rest| rest.split(' ').next())
-        .filter(|word| word.chars().all(char::is_alphabetic));
-    for command in commands {
-        assert!(manual.contains(&format!(".It Cm {command}")), "{command}");
+        assert_eq!(lint, "", "{page}");
     }
 }

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flashpolicyd::probe::Class;
 use probing::{
     answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul, Probe, ALERT, POLICY,
 };
@@ -653,7 +652,7 @@ fn keys(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_readme_documents_every_key_of_the_json() {
+fn help_json_documents_every_key() {
     let port = fault(|s| {
         answer(
             s,
@@ -668,13 +667,13 @@ fn the_readme_documents_every_key_of_the_json() {
     found.sort_unstable();
     found.dedup();
     assert!(found.len() > 40, "{found:?}");
-    let readme = include_str!("../README.md");
+    let page = include_str!("../src/help/json.txt");
+    let words: Vec<_> = page
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
     for path in found {
         let key = path.rsplit('.').next().unwrap();
-        assert!(
-            readme.contains(&format!("`{key}`")),
-            "{path} is not in the README"
-        );
+        assert!(words.contains(&key), "{path} is not in `help json`");
     }
 }
 
@@ -806,11 +805,9 @@ fn one_liner(start: &str) -> String {
 }
 
 #[test]
-fn the_one_liners_stand_in_the_help_and_in_the_readme() {
-    let readme = include_str!("../README.md");
+fn the_one_liners_stand_in_the_help() {
     for start in ["$c=New-Object System.Net.Sockets.TcpClient(", "python3 -c "] {
         let line = one_liner(start);
-        assert!(readme.contains(&format!("\n{line}\n")), "{line}");
         assert!(line.contains("('HOST',843)"), "{line}");
     }
 }
@@ -958,20 +955,6 @@ fn the_built_in_policy_is_served_well_by_our_own_server() {
     let server = Setup::new().line("allow = *.example.com 2001").start();
     let told = Probe::port(server.address().port()).run().exits(0);
     told.says("; then closed.");
-}
-
-#[test]
-fn the_readme_lists_every_class_in_the_probes_words() {
-    let readme = include_str!("../README.md");
-    for class in Class::all() {
-        let row = format!(
-            "| `{}` | {} | {} |",
-            class.as_str(),
-            class.meaning(),
-            class.cure()
-        );
-        assert!(readme.contains(&row), "missing in the README: {row}");
-    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 
-use support::{free_port, have, have_it, is_root, run_in, wait_for, Ends, Setup};
+use support::{free_port, have, have_it, is_root, run_in, signal, wait_for, Ends, Setup};
 use tempfile::TempDir;
 
 const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
@@ -31,7 +32,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 
 /// A real program, once it listens on its port; it ends with the test.
 struct Peer {
-    _process: Ends,
+    process: Ends,
     _folder: TempDir,
     port: u16,
 }
@@ -52,7 +53,7 @@ impl Peer {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
         Peer {
-            _process: process,
+            process,
             _folder: folder,
             port,
         }
@@ -86,6 +87,18 @@ fn nginx(modules: &str, main: &str, port: u16) -> Peer {
         port,
         Command::new(path_of("nginx")).arg("-c").arg(file),
     )
+}
+
+/// Whether a connection to this port has bytes that the server has not read, by the kernel's table.
+fn has_unread_bytes(port: u16) -> bool {
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    table.lines().skip(1).any(|line| {
+        // The local address, the state (01: established), and both queues: "sent:unread".
+        let words: Vec<_> = line.split_whitespace().collect();
+        words[1].ends_with(&format!(":{port:04X}"))
+            && words[3] == "01"
+            && !words[4].ends_with(":00000000")
+    })
 }
 
 #[test]
@@ -136,13 +149,16 @@ fn nginx_answering_with_return_is_named_for_its_resets() {
     let module = format!("load_module {STREAM_MODULE};");
     let main = format!("stream {{ server {{ listen 127.0.0.1:{port}; return '{POLICY}\0'; }} }}");
     let peer = nginx(&module, &main, port);
-    // Whether the request is there when nginx closes is a matter of luck.
-    let said = wait_for("a reset", || {
-        let (code, said) = probe(peer.port);
-        let named = said.contains("warning[reset-after]") || said.contains("error[reset-before]");
-        assert!(named || code == Some(0), "{said}");
-        named.then_some(said)
-    });
+    // nginx resets a connection if the request is there when it closes. So it stands still until
+    // the request is there.
+    let nginx = peer.process.0.id();
+    signal(nginx, "STOP");
+    let asking = thread::spawn(move || probe(port));
+    wait_for("the request", || has_unread_bytes(port).then_some(()));
+    signal(nginx, "CONT");
+    let (_, said) = asking.join().unwrap();
+    let named = said.contains("warning[reset-after]") || said.contains("error[reset-before]");
+    assert!(named, "{said}");
     assert!(said.contains("read the whole request"), "{said}");
 }
 

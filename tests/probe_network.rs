@@ -164,8 +164,9 @@ fn the_readmes_story_is_what_really_happens() {
     }
     let readme = include_str!("../README.md");
     let story = readme
-        .split("```console\n")
+        .split("\n## Why does my player say 2048?\n")
         .nth(1)
+        .and_then(|rest| rest.split("```console\n").nth(1))
         .and_then(|rest| rest.split("```").next());
     let story = story.expect("the story in the README");
     let mut server = None;
@@ -200,6 +201,6 @@ fn the_readmes_story_is_what_really_happens() {
             _ => panic!("what is {command}?"),
         }
     }
-    assert!(commands >= 4);
-    assert!(story.contains("DENIED") && story.contains("ALLOWED"));
+    assert!(commands >= 1);
+    assert!(story.contains("DENIED") && story.contains("What to change:"));
 }

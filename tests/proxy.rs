@@ -70,6 +70,8 @@ fn header_and_request_may_be_cut_anywhere() {
         for (client, cut) in clients.iter_mut().zip(1..) {
             client.send(&bytes[..cut]);
         }
+        // Time for the server to look at the first parts alone. On a slow host some parts are
+        // looked at together, which is right for it, too.
         std::thread::sleep(Duration::from_millis(100));
         for (client, cut) in clients.iter_mut().zip(1..) {
             client.send(&bytes[cut..]);

@@ -428,7 +428,8 @@ fn sources(place: &Place) -> PathBuf {
     let sources = place.at("sources");
     let mut copy = Command::new("cp");
     copy.arg("-R")
-        .args(["Cargo.toml", "README.md", "flashpolicy.conf", "scripts"])
+        .args(["Cargo.toml", "LICENSE", "README.md"])
+        .args(["flashpolicy.conf", "scripts"])
         .arg(&sources)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir(&sources).unwrap();

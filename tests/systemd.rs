@@ -97,7 +97,7 @@ fn a_reload_keeps_inherited_sockets_and_changes_their_policies() {
 }
 
 #[test]
-fn what_is_no_listening_tcp_socket_is_refused_with_the_cure() {
+fn an_inherited_socket_that_is_no_tcp_listener_is_refused_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let (socket, address) = listener();
     let connection = TcpStream::connect(address).unwrap();

@@ -1,4 +1,4 @@
-//! What a client gets for what it sends: a test for each row of the README's table.
+//! What a client gets for what it sends: a test for each promise of the manual.
 
 mod support;
 
@@ -123,7 +123,7 @@ fn a_client_that_closes_its_side_after_the_request_is_answered() {
 }
 
 #[test]
-fn what_cannot_become_a_request_is_closed_at_once_and_gets_nothing() {
+fn bytes_that_cannot_become_a_request_are_closed_at_once_and_get_nothing() {
     let server = Server::start();
     let http = b"GET /crossdomain.xml HTTP/1.1\r\nHost: game.example.com\r\n\r\n";
     let tls_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
@@ -269,6 +269,7 @@ fn a_large_policy_arrives_whole_even_when_the_client_reads_late() {
     let mut client = server.connect();
     client.send(REQUEST);
     server.logged("Connection accepted.");
+    // The client is late: the policy does not fit the buffers meanwhile.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(client.rest(), [policy.as_bytes(), b"\0"].concat());
 }

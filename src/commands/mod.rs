@@ -3,6 +3,7 @@
 
 mod check;
 mod explain;
+mod first_run;
 mod input;
 mod output;
 mod policy;
@@ -19,7 +20,7 @@ mod stop;
 
 use std::process::ExitCode;
 
-use crate::cli::{Action, Command, HELP, PROBE_HELP};
+use crate::cli::{Action, Command};
 use crate::config::Configured;
 use crate::exit::ServiceExit;
 use output::print;
@@ -50,9 +51,7 @@ pub fn run(command: Command) -> ExitCode {
         } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
         Command::Probe(probe) => return probe::run(&probe).into(),
-        Command::ProbeHelp => print(PROBE_HELP),
-        Command::HelpOf(help) => print(help),
-        Command::Help => print(HELP),
+        Command::Help(page) => print(page.as_bytes()),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
     exit.into()

@@ -10,7 +10,7 @@ use crate::text::Colour;
 
 /// Says what is wrong with the command line.
 pub fn usage(error: &str) -> Exit {
-    complain(&format!("{error}\ntry: flashpolicyd --help"));
+    complain(&format!("{error}\ntry: flashpolicyd help"));
     Exit::Usage
 }
 

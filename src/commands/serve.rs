@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
+use super::first_run;
 use super::input::{load, unfit_for_user};
 use super::output::{complain, complain_of};
 use super::starter::Starter;
@@ -15,12 +16,12 @@ use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
 use crate::pid_file::{PidFile, PidFileError};
-use crate::policies::ConfiguredPolicy;
+use crate::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
-use crate::server::{Ended, Inherited, Server, Sharing, StartError};
+use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
 use crate::signals::{self, Control};
-use crate::status::Running;
+use crate::status::{self, Running};
 use crate::supervisor;
 use crate::systemd;
 use crate::takeover::Predecessor;
@@ -44,6 +45,9 @@ impl Failure {
 
 /// Serves until it is told to stop.
 pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
+    if server::is_one_connection() {
+        return fail(&Failure::new(Exit::Usage, server::NOT_BY_INETD));
+    }
     start(configured, takeover, detached).unwrap_or_else(|exit| exit)
 }
 
@@ -74,7 +78,10 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
     let predecessor = predecessor.map_err(|failure| fail(&failure))?;
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
-    let logging = start_logging(config, &identity, starter.as_ref(), rotates);
+    let mut policies = all.iter();
+    let nothing_configured = policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn);
+    let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
+    let logging = start_logging(config, &identity, starter.as_ref(), rotates, introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
     let start = Start {
@@ -188,10 +195,13 @@ impl Start<'_> {
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
+        let served = status::describe(self.all);
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
+        self.logging
+            .introduce(&first_run::introduction(&introduction, &served));
         let server = server.open();
         let upkeep = Upkeep::start(
             self.reloader,
@@ -291,6 +301,7 @@ fn start_logging(
     identity: &Identity,
     starter: Option<&Starter>,
     rotates: bool,
+    introduces: bool,
 ) -> Result<Logging, Failure> {
     let console = match config.startup.log_console {
         LogConsole::Auto => io::stdout().is_terminal(),
@@ -303,6 +314,7 @@ fn start_logging(
         rotates,
         owner: identity.owner(),
         console,
+        holds_console: introduces && config.startup.log_console == LogConsole::Auto,
         level: config.live.log_level,
         echo: starter.map(Starter::echo),
     })

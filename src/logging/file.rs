@@ -43,13 +43,13 @@ pub(super) struct LogFile<D> {
     rotation_failed: bool,
     /// The oldest lines could not be dropped, and some of them may be gone.
     drop_failed: bool,
+    /// The beginning of a line that was cut short is not in this file, or is not any more.
+    lacks_beginning: bool,
 }
 
 /// How the open file stands to the log's name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Followed {
-    /// It is another one than before.
-    another: bool,
     /// The name leads to it, and nobody else rotates it now.
     is_log: bool,
     /// Others rotate faster than they can be followed. Their files are not to be touched.
@@ -58,8 +58,6 @@ struct Followed {
 
 /// The space in the open file.
 struct Room {
-    /// It is another one than before.
-    another: bool,
     /// Its bytes.
     length: u64,
     /// How many it may have.
@@ -106,6 +104,7 @@ impl<D: Disk> LogFile<D> {
             follow_failed: false,
             rotation_failed: false,
             drop_failed: false,
+            lacks_beginning: false,
         }
     }
 
@@ -123,6 +122,7 @@ impl<D: Disk> LogFile<D> {
         match self.disk.open() {
             Ok(file) => {
                 self.file = file;
+                self.lacks_beginning = true;
                 (self.follow_failed, self.drop_failed) = (false, false);
                 Ok(true)
             }
@@ -146,11 +146,10 @@ impl<D: Disk> LogFile<D> {
     /// the name is checked again under the lock.
     fn follow_and_lock(&mut self) -> io::Result<Followed> {
         lock(&self.file);
-        for round in 0..FOLLOWED {
+        for _ in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
                 return Ok(Followed {
-                    another: round > 0,
                     is_log: !self.follow_failed,
                     ..Followed::default()
                 });
@@ -158,7 +157,6 @@ impl<D: Disk> LogFile<D> {
             lock(&self.file);
         }
         Ok(Followed {
-            another: true,
             is_behind: true,
             ..Followed::default()
         })
@@ -169,11 +167,7 @@ impl<D: Disk> LogFile<D> {
         let room = self
             .follow_and_lock()
             .and_then(|followed| self.make_room(followed, first));
-        let Room {
-            another,
-            length,
-            limit,
-        } = match room {
+        let Room { length, limit } = match room {
             Ok(room) => room,
             Err(error) => {
                 return WriteOutcome {
@@ -182,7 +176,8 @@ impl<D: Disk> LogFile<D> {
                 }
             }
         };
-        if another {
+        // Only now, since all of the above may fail after the file has changed.
+        if std::mem::take(&mut self.lacks_beginning) {
             // The old file may end in the middle of this line: the new file gets the whole line.
             from = start_of_line(batch, from);
         }
@@ -193,11 +188,7 @@ impl<D: Disk> LogFile<D> {
     /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
     fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
-        let room = |length, limit| Room {
-            another: followed.another,
-            length,
-            limit,
-        };
+        let room = |length, limit| Room { length, limit };
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
             return Ok(room(0, u64::MAX));
         };
@@ -219,11 +210,7 @@ impl<D: Disk> LogFile<D> {
         let Err(error) = rotated else {
             (self.rotation_failed, self.drop_failed) = (false, false);
             let FileState { length, .. } = self.disk.state(&self.file)?;
-            return Ok(Room {
-                another: true,
-                length: length.unwrap_or(0),
-                limit: most,
-            });
+            return Ok(room(length.unwrap_or(0), most));
         };
         // A missing right will stay missing, so the limit holds at once. Another obstacle may go
         // away: twice the size is a bound until then.
@@ -278,8 +265,11 @@ impl<D: Disk> LogFile<D> {
             return Err(error);
         }
         self.file = next;
-        // Another server that does not know of this rotation may have put its own file there.
-        self.follow_and_lock().map(drop)
+        self.lacks_beginning = true;
+        // Another server that does not know of this rotation may have put its own file there. Where
+        // that cannot be seen now, the next line finds it.
+        let _ = self.follow_and_lock();
+        Ok(())
     }
 
     /// Moves old files one further, so that none has the number 1. The oldest goes only where no
@@ -308,6 +298,8 @@ impl<D: Disk> LogFile<D> {
         }
         self.drop_failed = moved.is_err();
         moved?;
+        // With all lines went the beginning of one that was cut short.
+        self.lacks_beginning |= from == length;
         Ok((dropped, length - from))
     }
 

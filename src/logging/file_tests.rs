@@ -405,3 +405,21 @@ proptest! {
         prop_assert!(found + bench.dropped >= LINES as u64, "{} and {}", found, bench.dropped);
     }
 }
+
+// Found by the test above: a line was cut short, could not be taken back, and the file was rotated,
+// but its state not read afterwards.
+#[test]
+fn a_line_cut_short_before_a_rotation_is_whole_in_the_next_file() {
+    let failing = [60, 61, 67];
+    let mut bench = Bench::new();
+    let plan: Plan = Box::new(move |n, _| failing.contains(&(n + 18)).then_some(Errno::EMFILE));
+    let mut log = bench.log(100, plan);
+    bench.write_lines(&mut log);
+    let there: HashSet<_> = bench.lines().into_iter().collect();
+    for number in 0..LINES {
+        assert!(
+            there.contains(line(number).trim_end_matches('\n')),
+            "{number}"
+        );
+    }
+}

@@ -32,6 +32,9 @@ use writer::Writer;
 /// file system costs this much and no more.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 
+/// How long the totals wait for the lines before them, which may be lost and counted.
+const LAST_COUNT: Duration = Duration::from_secs(1);
+
 /// Where the log goes and how much of it.
 pub struct Settings<'a> {
     /// The shared log file, appended to; none: no file. `/dev/stdout` and `/dev/stderr` are the
@@ -45,6 +48,8 @@ pub struct Settings<'a> {
     pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
     pub console: bool,
+    /// Whether standard output gets nothing until [`Logging::introduce`].
+    pub holds_console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
     /// Another receiver of each warning, without time and level.
@@ -105,7 +110,14 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
 pub struct Logging {
     queues: Arc<[Arc<Queue>]>,
     rotates: Arc<AtomicBool>,
-    console: bool,
+    console: Option<Terminal>,
+}
+
+/// The queue of standard output, and whether it gets nothing yet.
+#[derive(Clone)]
+struct Terminal {
+    queue: usize,
+    held: Arc<AtomicBool>,
 }
 
 impl Logging {
@@ -130,7 +142,14 @@ impl Logging {
         if settings.console && !streams.contains(&Stream::Output) {
             streams.push(Stream::Output);
         }
+        let mut console = None;
         for &stream in &streams {
+            if stream == Stream::Output {
+                console = Some(Terminal {
+                    queue: queues.len(),
+                    held: Arc::new(AtomicBool::new(settings.holds_console)),
+                });
+            }
             queues.push(Writer::start(Box::new(Console::open(stream)?))?);
         }
         let queues: Arc<[Arc<Queue>]> = queues.into();
@@ -147,6 +166,7 @@ impl Logging {
             clock: Clock::default(),
             line: Vec::new(),
             queues: Arc::clone(&queues),
+            console: console.clone(),
         };
         // simplelog formats every level; `log`'s own maximum, which can be changed while the
         // process runs, decides which ones get that far.
@@ -160,13 +180,26 @@ impl Logging {
         Ok(Logging {
             queues,
             rotates,
-            console: streams.contains(&Stream::Output),
+            console,
         })
     }
 
-    /// Whether lines also go to standard output.
+    /// Whether lines also go to standard output by now.
     pub fn on_console(&self) -> bool {
-        self.console
+        let held = |console: &Terminal| console.held.load(Relaxed);
+        self.console.as_ref().is_some_and(|console| !held(console))
+    }
+
+    /// Shows this text on standard output, and from now on every line. It does nothing where
+    /// standard output was not held back.
+    pub fn introduce(&self, text: &str) {
+        let Some(console) = &self.console else { return };
+        if console.held.swap(false, Relaxed) {
+            if let Some(queue) = self.queues.get(console.queue) {
+                queue.push(text.as_bytes());
+                queue.hurry();
+            }
+        }
     }
 
     /// Says whether this process rotates the log file from now on. Where two servers write the same
@@ -185,6 +218,15 @@ impl Logging {
     pub fn look(&self) {
         for queue in self.queues.iter() {
             queue.look();
+        }
+    }
+
+    /// Has the lines so far written, waiting one second at most: what is lost of them is counted
+    /// then.
+    pub fn wait_until_written(&self) {
+        let deadline = Instant::now() + LAST_COUNT;
+        for queue in self.queues.iter() {
+            queue.wait_until_written(deadline);
         }
     }
 
@@ -242,6 +284,15 @@ struct LineSink {
     clock: Clock,
     line: Vec<u8>,
     queues: Arc<[Arc<Queue>]>,
+    console: Option<Terminal>,
+}
+
+impl LineSink {
+    /// Whether the queue with this index gets nothing yet.
+    fn is_held(&self, queue: usize) -> bool {
+        let console = self.console.as_ref();
+        console.is_some_and(|console| console.queue == queue && console.held.load(Relaxed))
+    }
 }
 
 impl Write for LineSink {
@@ -251,8 +302,10 @@ impl Write for LineSink {
         }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
-            for queue in self.queues.iter() {
-                queue.push(&self.line);
+            for (index, queue) in self.queues.iter().enumerate() {
+                if !self.is_held(index) {
+                    queue.push(&self.line);
+                }
             }
             self.line.clear();
         }

@@ -27,6 +27,8 @@ struct Buffer {
     look: bool,
     closing: bool,
     closed: bool,
+    /// The writer has a batch that it has not dealt with yet.
+    writing: bool,
 }
 
 /// The next step of the writer.
@@ -113,6 +115,19 @@ impl Queue {
         }
     }
 
+    /// Has what is buffered written now, and waits for that, but not past `deadline`.
+    pub(super) fn wait_until_written(&self, deadline: Instant) {
+        self.hurry();
+        let mut buffer = self.lock();
+        while !buffer.closed && (buffer.writing || !buffer.lines.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            buffer = self.wait(buffer, left);
+        }
+    }
+
     /// Counts lines that are in no log.
     pub(super) fn count_lost(&self, lines: u64) {
         self.lost.fetch_add(lines, Relaxed);
@@ -126,6 +141,10 @@ impl Queue {
     /// Waits for something to do; swaps the next batch into `batch`, which is empty.
     pub(super) fn next_task(&self, batch: &mut Vec<u8>) -> WriterTask {
         let mut buffer = self.lock();
+        if std::mem::take(&mut buffer.writing) {
+            // Somebody may wait for it.
+            self.changed.notify_all();
+        }
         while buffer.lines.is_empty() && !buffer.closing {
             buffer.hurry = false;
             if std::mem::take(&mut buffer.look) {
@@ -145,6 +164,7 @@ impl Queue {
             buffer = self.wait(buffer, left);
         }
         buffer.hurry = false;
+        buffer.writing = true;
         std::mem::swap(&mut buffer.lines, batch);
         if batch.is_empty() {
             WriterTask::End

@@ -85,6 +85,7 @@ impl Acceptor {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.service.context.stats.accepted.add_one();
+        self.endpoint.stats.accepted.add_one();
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let mut connection = Connection::new(stream, peer, Arc::clone(&self.endpoint));

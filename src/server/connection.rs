@@ -326,6 +326,7 @@ impl Connection {
         if answer.sent == policy.len() {
             let rest = answer.rest;
             context.stats.served.add_one();
+            self.endpoint.stats.served.add_one();
             let time = now.saturating_duration_since(self.accepted);
             context.stats.answer_time.record(time);
             log::log!(

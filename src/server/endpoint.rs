@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::stats::ListenerStats;
+
 /// One listener's side of the policy.
 pub(super) struct Endpoint {
     /// The address that is bound.
     pub(super) address: SocketAddr,
     /// Whether every connection has to begin with a PROXY header.
     pub(super) proxy: bool,
+    /// What came in here.
+    pub(super) stats: ListenerStats,
     policy: RwLock<Arc<[u8]>>,
 }
 
@@ -17,6 +21,7 @@ impl Endpoint {
         Endpoint {
             address,
             proxy,
+            stats: ListenerStats::default(),
             policy: RwLock::new(policy),
         }
     }

@@ -41,7 +41,7 @@ use endpoint::Endpoint;
 pub use limits::{QUIET_LINES_AT_ONCE, QUIET_LINES_A_SECOND};
 pub use listener::{BindError, Sharing};
 use service::Service;
-pub use socket_activation::Inherited;
+pub use socket_activation::{is_one_connection, Inherited, NOT_BY_INETD};
 pub use stop::Ended;
 
 /// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log
@@ -217,6 +217,11 @@ impl Handle {
             stats: &self.service.context.stats,
             gauges: self.service.gauges(),
             log_lines_lost,
+            listeners: self
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.address, &endpoint.stats))
+                .collect(),
         }
     }
 

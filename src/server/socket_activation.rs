@@ -1,12 +1,26 @@
 //! Listening sockets that systemd opened and keeps open (a `.socket` unit). They outlive this
 //! process, so their options stay as they are. It accepts nothing.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
 use socket2::SockRef;
 
 use crate::text::reason;
+
+/// The error where [`is_one_connection`].
+pub const NOT_BY_INETD: &str =
+    "standard input is a TCP socket, as inetd and 'systemd-socket-activate --inetd' give it; this \
+     server opens its port itself and serves all clients in one process: remove it from inetd and \
+     write 'flashpolicyd start', or use scripts/flashpolicyd.socket (without --inetd)";
+
+/// Whether inetd started this process for a client or a port, on standard input. Sockets of other
+/// kinds are left alone: ssh gives such to commands.
+pub fn is_one_connection() -> bool {
+    let address = SockRef::from(&io::stdin()).local_addr();
+    address.is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
+}
 
 /// The inherited sockets that no listener has claimed yet.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -396,10 +397,21 @@ pub fn have_it(found: bool, program: &str) -> bool {
     found
 }
 
-/// A port that nobody listens on.
+/// A port of 127.0.0.1 that refuses connections until the test or its program listens there.
+///
+/// It is held by a socket that is bound and does not listen. The kernel then gives the port to no
+/// other socket that asks for any port, and a program that names the port may have it, since both
+/// set SO_REUSEADDR.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static HELD: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.push(socket);
+    address.port()
 }
 
 /// Runs the test of this name once more, alone in a network of its own, where the kernel's counters

@@ -2,39 +2,49 @@
 //! the runs of all servers take turns, so that a slow moment of the machine is everybody's.
 //!
 //! ```sh
-//! scripts/bench.sh                             # everything, about 17 minutes
-//! scripts/bench.sh summary clients             # these parts; their names: see `PARTS`
-//! scripts/bench.sh --only floor,ours,go sizes  # these servers; stores nothing
-//! scripts/bench.sh --rounds 9 --seconds 1      # more rounds, longer runs
-//! scripts/bench.sh --dry clients               # prints, and leaves the stored results alone
+//! cargo bench --bench speed                                # all parts, about 14 minutes
+//! cargo bench --bench speed -- summary clients             # these parts; names: see `PARTS`
+//! cargo bench --bench speed -- --only floor,ours,go sizes  # these servers; stores nothing
+//! cargo bench --bench speed -- --rounds 9 --seconds 1      # more rounds, longer runs
+//! cargo bench --bench speed -- --dry clients               # stores nothing
 //! ```
 //!
 //! What is measured is printed, stored in `tests/bench/results`, drawn there, and put into the
-//! tables of the README. All traffic is loopback's.
+//! READMEs. All traffic is loopback's.
 
 #[path = "../../support/attack.rs"]
 mod attack;
-mod experiments;
+mod bench;
+#[path = "../load.rs"]
 mod load;
 mod measure;
+#[path = "../outcome.rs"]
+mod outcome;
+mod parts;
+mod peers;
 mod plot;
+#[path = "../results.rs"]
 mod results;
 mod servers;
+#[path = "../store.rs"]
+mod store;
 #[path = "../../support/mod.rs"]
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use experiments::{Bench, PARTS};
+use bench::Bench;
+use parts::PARTS;
 use results::Results;
-use servers::Server;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [first, policy_file] = &arguments[..] {
-        if first == "floor" {
-            servers::be_the_floor(Path::new(policy_file));
+        match first.as_str() {
+            "floor" => peers::be_the_floor(Path::new(policy_file)),
+            "pool" => peers::be_the_pool(Path::new(policy_file)),
+            _ => {}
         }
     }
     // `cargo test --benches` runs this too.
@@ -80,12 +90,14 @@ fn main() {
         run(&mut bench);
     }
     let failures = bench.failures();
-    println!("\n{}", failures.markdown());
+    if !failures.rows.is_empty() {
+        println!("\n{}", failures.markdown());
+    }
     if everything {
         bench.results.put_table(failures);
     }
     if !dry {
-        store(bench.results);
+        keep(bench.results);
     }
 }
 
@@ -105,7 +117,8 @@ fn number(option: &str, value: &str, least: f64) -> f64 {
 }
 
 fn servers_of(list: &str) -> Vec<String> {
-    let all: Vec<_> = Server::all().into_iter().map(|server| server.key).collect();
+    let mut all: Vec<_> = peers::all().iter().map(|server| server.key).collect();
+    all.push(peers::plain_pool().key);
     let names: Vec<String> = list.split(',').map(str::to_owned).collect();
     if let Some(unknown) = names.iter().find(|name| !all.contains(&name.as_str())) {
         refuse(&format!(
@@ -116,52 +129,13 @@ fn servers_of(list: &str) -> Vec<String> {
     names
 }
 
-/// Puts what was measured now in the place of what was measured before.
-fn store(new: Results) {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = here.join("tests/bench/results");
-    let file = folder.join("results.json");
-    let mut all = Results::load(&file).expect("the stored results");
-    all.machine = machine();
-    all.command = "scripts/bench.sh".into();
+/// Draws what was measured now, and puts it in the place of what was measured before.
+fn keep(new: Results) {
+    let folder = store::folder();
+    fs::create_dir_all(&folder).expect("a folder");
     for chart in &new.charts {
         let svg = plot::svg(chart).expect("a chart");
-        fs::create_dir_all(&folder).expect("a folder");
         fs::write(folder.join(format!("{}.svg", chart.id)), svg).expect("a picture");
-        all.put_chart(chart.clone());
     }
-    for table in new.tables {
-        put_into_documents(here, &table.id, &table.markdown());
-        all.put_table(table);
-    }
-    put_into_documents(here, "machine", &format!("{}\n", all.machine));
-    all.save(&file).expect("the results");
-    println!("\nstored in tests/bench/results");
-}
-
-/// Replaces a table wherever a document has a place for it.
-fn put_into_documents(here: &Path, id: &str, markdown: &str) {
-    for document in ["README.md", "tests/bench/README.md"] {
-        let path: PathBuf = here.join(document);
-        let text = fs::read_to_string(&path).expect("a document");
-        if text.contains(&format!("<!-- bench:{id} -->")) {
-            let text = results::put_into(&text, id, markdown).expect("two markers");
-            fs::write(&path, text).expect("a document");
-        }
-    }
-}
-
-/// What the figures were measured on, without a name.
-fn machine() -> String {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let model = model.map_or("unknown processor", |model| {
-        model.trim_start_matches([' ', '\t', ':'])
-    });
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel = kernel.split('-').next().unwrap_or_default().trim();
-    format!("{cores} cores ({model}), shared with the clients; Linux {kernel}")
+    store::store(new);
 }

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use nix::time::clock_getcpuclockid;
-use nix::unistd::Pid;
-
-use crate::attack::memory_kib;
-use crate::load::{Load, Outcome};
+use crate::attack::{memory_kib, processor_time};
+use crate::load::Load;
+use crate::outcome::Outcome;
 use crate::servers::Running;
 
 /// What a load met with, and what it cost.
@@ -20,11 +18,11 @@ pub struct Measured {
 impl Measured {
     /// Runs the load.
     pub fn of(server: &Running, load: &Load<'_>) -> Measured {
-        let before = processor_time(server);
+        let before = processor_time_of(server);
         let outcome = load.run();
         Measured {
             outcome,
-            cpu: processor_time(server).saturating_sub(before),
+            cpu: processor_time_of(server).saturating_sub(before),
         }
     }
 
@@ -34,17 +32,8 @@ impl Measured {
     }
 }
 
-/// By the clocks of its processes, which count to the nanosecond and know threads that are gone;
-/// the ticks of `/proc` are 10 ms long.
-fn processor_time(server: &Running) -> Duration {
-    let clocks = server
-        .pids()
-        .into_iter()
-        .filter_map(|pid| clock_getcpuclockid(Pid::from_raw(pid as i32)).ok());
-    clocks
-        .filter_map(|clock| clock.now().ok())
-        .map(Duration::from)
-        .sum()
+fn processor_time_of(server: &Running) -> Duration {
+    server.pids().into_iter().map(processor_time).sum()
 }
 
 /// The resident memory of all its processes, in MB (of a million bytes).

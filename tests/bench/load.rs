@@ -1,19 +1,21 @@
 //! The load: clients that ask as Flash Player does, from many addresses, and check every byte of
 //! what they get. It runs in this process; it never starts or stops a server, and knows none.
+#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use socket2::Socket;
 
 use crate::attack::{connect, Sources};
+use crate::outcome::Outcome;
 use crate::support::REQUEST;
 
 /// When the next client comes.
@@ -21,8 +23,6 @@ use crate::support::REQUEST;
 pub enum Pace {
     /// Always so many at a time: each is followed by the next as soon as its connection has ended.
     Clients(usize),
-    /// So many at once, and then nobody more.
-    Once(usize),
     /// So many a second, whether the server keeps up or not.
     PerSecond(f64),
 }
@@ -35,7 +35,11 @@ pub struct Load<'a> {
     pub pace: Pace,
     /// How long after it has connected a client sends its request: the way to far-away players.
     pub speaks_after: Duration,
+    /// How long clients come; less where `stop` is set before.
     pub lasts: Duration,
+    pub stop: Option<&'a AtomicBool>,
+    /// A client that has not got its whole answer so long after it was meant to speak is lost.
+    pub patience: Duration,
     /// The whole answer, with its NUL where the server sends one.
     pub answer: &'a [u8],
 }
@@ -44,69 +48,28 @@ pub struct Load<'a> {
 /// on, so that no server has to wait for its clients.
 const THREADS: usize = 2;
 
-/// A client that has not got its whole answer by then is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Flash Player waits for its policy.
+pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The patience of clients where only speed is looked for.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many clients of a fixed rate may be under way in one thread; further ones come late, and
 /// their lateness counts as latency.
-const MOST_AT_ONCE: usize = 4096;
+const MOST_AT_ONCE: usize = 8192;
 
-/// The longest latency that is told apart, in nanoseconds.
-const LONGEST: u64 = 60_000_000_000;
-
-/// What became of the clients.
-pub struct Outcome {
-    /// They got every byte.
-    pub answered: u64,
-    /// They could not connect, or the end or their patience's end came before the last byte.
-    pub lost: u64,
-    /// Their connection was reset, before the last byte (those are lost as well) or after it.
-    pub reset: u64,
-    /// They got something else, or more.
-    pub wrong: u64,
-    /// From the first client's start to the last answer's end.
-    took: Duration,
-    /// Nanoseconds from when a client was meant to speak to its last byte. At a fixed rate that
-    /// follows from its place in the schedule, so a server that stalls is charged for all who had
-    /// to wait.
-    latency: Histogram<u64>,
-}
-
-impl Default for Outcome {
-    fn default() -> Outcome {
-        Outcome {
-            answered: 0,
-            lost: 0,
-            reset: 0,
-            wrong: 0,
-            took: Duration::ZERO,
-            latency: Histogram::new_with_bounds(1, LONGEST, 3).expect("sensible bounds"),
-        }
-    }
-}
-
-impl Outcome {
-    /// Puts together what became of different clients, at the same time or at others.
-    pub fn add(&mut self, other: &Outcome) {
-        self.answered += other.answered;
-        self.lost += other.lost;
-        self.reset += other.reset;
-        self.wrong += other.wrong;
-        self.took = self.took.max(other.took);
-        self.latency.add(&other.latency).expect("the same bounds");
-    }
-
-    /// Whole answers per second.
-    pub fn rate(&self) -> f64 {
-        self.answered as f64 / self.took.as_secs_f64()
-    }
-
-    /// The latency that this part of the clients did not exceed, in microseconds; none where
-    /// nobody was answered.
-    pub fn micros(&self, part: f64) -> Option<f64> {
-        let nanos = self.latency.value_at_quantile(part) as f64;
-        (!self.latency.is_empty()).then_some(nanos / 1e3)
-    }
+/// Runs all of them at the same time, each to its end; what became of each one's clients.
+pub fn run_together(loads: &[Load<'_>]) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let running: Vec<_> = loads
+            .iter()
+            .map(|load| scope.spawn(|| load.run()))
+            .collect();
+        let outcomes = running.into_iter().map(|load| load.join());
+        outcomes
+            .map(|outcome| outcome.expect("a load ends by itself"))
+            .collect()
+    })
 }
 
 impl Load<'_> {
@@ -126,7 +89,7 @@ impl Load<'_> {
 
     fn most_clients(&self) -> usize {
         match self.pace {
-            Pace::Clients(clients) | Pace::Once(clients) => clients,
+            Pace::Clients(clients) => clients,
             Pace::PerSecond(_) => usize::MAX,
         }
     }
@@ -169,9 +132,7 @@ impl<'a> Clients<'a> {
     fn new(load: &'a Load<'a>, thread: usize) -> Clients<'a> {
         let slots = match load.pace {
             // The first thread takes what does not divide.
-            Pace::Clients(clients) | Pace::Once(clients) => {
-                clients / THREADS + usize::from(thread < clients % THREADS)
-            }
+            Pace::Clients(clients) => clients / THREADS + usize::from(thread < clients % THREADS),
             Pace::PerSecond(_) => MOST_AT_ONCE,
         };
         Clients {
@@ -189,7 +150,7 @@ impl<'a> Clients<'a> {
 
     fn run(mut self) -> Outcome {
         let start = Instant::now();
-        let end = start + self.load.lasts;
+        let mut end = start + self.load.lasts;
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK).expect("a timer");
         let timers_event = EpollEvent::new(EpollFlags::EPOLLIN, u64::MAX);
@@ -198,10 +159,12 @@ impl<'a> Clients<'a> {
         let mut last_look = start;
         loop {
             let now = Instant::now();
-            let next = self.start_those_due(start, now.min(end));
-            let next = [next.filter(|&next| next < end), self.have_speak(now)];
-            let over = now >= end || self.is_over();
-            if over && self.free.len() == self.slots.len() {
+            if self.load.stop.is_some_and(|stop| stop.load(Relaxed)) {
+                end = end.min(now);
+            }
+            let next = self.start_those_due(start, end, now.min(end));
+            let next = [next, self.have_speak(now)];
+            if now >= end && self.free.len() == self.slots.len() {
                 return self.outcome;
             }
             if let Some(next) = next.into_iter().flatten().min() {
@@ -225,11 +188,6 @@ impl<'a> Clients<'a> {
         }
     }
 
-    /// Whether nobody comes any more, whatever the time.
-    fn is_over(&self) -> bool {
-        matches!(self.load.pace, Pace::Once(_)) && self.begun == self.slots.len()
-    }
-
     /// Has everybody speak whose time has come; when that of the next one comes.
     fn have_speak(&mut self, now: Instant) -> Option<Instant> {
         while let Some(&(when, index)) = self.to_speak.front() {
@@ -248,12 +206,12 @@ impl<'a> Clients<'a> {
     }
 
     /// Starts everybody who is due at `now`; the time of the next one, where there is a schedule.
-    fn start_those_due(&mut self, start: Instant, now: Instant) -> Option<Instant> {
+    fn start_those_due(&mut self, start: Instant, end: Instant, now: Instant) -> Option<Instant> {
         match self.load.pace {
-            Pace::Once(_) if self.is_over() => None,
-            Pace::Clients(_) | Pace::Once(_) => {
-                // Once in the beginning; from then on one takes the place of another.
-                while now < start + self.load.lasts {
+            Pace::Clients(_) => {
+                // One takes the place of another, also of one that could not connect.
+                let free = if now < end { self.free.len() } else { 0 };
+                for _ in 0..free {
                     let index = self.free.pop()?;
                     self.begin(index, Instant::now());
                 }
@@ -263,6 +221,9 @@ impl<'a> Clients<'a> {
                 // The threads take turns.
                 let number = self.begun * THREADS + self.thread;
                 let due = start + Duration::from_secs_f64(number as f64 / rate);
+                if due >= end {
+                    return None;
+                }
                 if due > now {
                     return Some(due);
                 }
@@ -275,6 +236,7 @@ impl<'a> Clients<'a> {
     fn begin(&mut self, index: usize, start: Instant) {
         let from = self.load.from.address(self.begun * THREADS + self.thread);
         self.begun += 1;
+        self.outcome.asked += 1;
         let speaks_after = self.load.speaks_after;
         let due = start + speaks_after;
         self.slots[index] = Slot {
@@ -343,10 +305,7 @@ impl<'a> Clients<'a> {
                     if slot.got == answer.len() {
                         let now = Instant::now();
                         let latency = slot.due.map_or(Duration::ZERO, |due| now - due);
-                        let nanos = (latency.as_nanos() as u64).clamp(1, LONGEST);
-                        self.outcome.latency.record(nanos).expect("in bounds");
-                        self.outcome.answered += 1;
-                        self.outcome.took = now - start;
+                        self.outcome.record(latency, now - start);
                         // Its end had come before the last read, which found nothing behind the
                         // answer: one system call less for each client.
                         if events.contains(EpollFlags::EPOLLRDHUP) && count < self.bytes.len() {
@@ -364,6 +323,10 @@ impl<'a> Clients<'a> {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 self.ended(index, End::Reset)
+            }
+            io::ErrorKind::ConnectionRefused => {
+                self.outcome.refused += 1;
+                self.ended(index, End::Lost)
             }
             _ => self.ended(index, End::Lost),
         }
@@ -384,7 +347,7 @@ impl<'a> Clients<'a> {
     fn give_up_the_late(&mut self) {
         for index in 0..self.slots.len() {
             let due = self.slots[index].due;
-            if due.is_some_and(|due| due.elapsed() > PATIENCE) {
+            if due.is_some_and(|due| due.elapsed() > self.load.patience) {
                 self.ended(index, End::Lost);
             }
         }

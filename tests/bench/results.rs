@@ -3,6 +3,7 @@
 //! Experiments take long, so a part of them can be measured again: a chart or table replaces the
 //! one with the same id and leaves the others, bit for bit. Nothing here measures or draws, and
 //! no number is rounded before it is shown.
+#![allow(dead_code)]
 
 use std::fmt;
 use std::fs;
@@ -10,7 +11,6 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 /// What was measured several times over: the runs, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,9 +145,14 @@ impl Results {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let mut json = Vec::new();
-        self.serialize(&mut Serializer::with_formatter(&mut json, Lines::default()))?;
-        json.push(b'\n');
+        // A chart or a table that was not measured again stays the same line.
+        let json = format!(
+            "{{\n\"machine\": {},\n\"command\": {},\n\"charts\": [\n{}\n],\n\"tables\": [\n{}\n]\n}}\n",
+            serde_json::to_string(&self.machine)?,
+            serde_json::to_string(&self.command)?,
+            lines(&self.charts)?,
+            lines(&self.tables)?,
+        );
         fs::write(path, json)
     }
 
@@ -231,77 +236,8 @@ pub fn put_into(document: &str, id: &str, markdown: &str) -> Result<String, Stri
     Ok(format!("{before}{open}\n\n{markdown}\n\n{close}{after}"))
 }
 
-/// JSON on many lines, but a point or a row on one: an array within an array is not broken.
-#[derive(Default)]
-struct Lines {
-    pretty: PrettyFormatter<'static>,
-    /// What is open; true is an array.
-    open: Vec<bool>,
-    /// How many arrays within an array are open.
-    inner: usize,
-}
-
-impl Formatter for Lines {
-    fn begin_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        if self.inner > 0 || self.open.last() == Some(&true) {
-            self.inner += 1;
-            return to.write_all(b"[");
-        }
-        self.open.push(true);
-        self.pretty.begin_array(to)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        if self.inner > 0 {
-            self.inner -= 1;
-            return to.write_all(b"]");
-        }
-        self.open.pop();
-        self.pretty.end_array(to)
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        to: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        match (self.inner, first) {
-            (0, _) => self.pretty.begin_array_value(to, first),
-            (_, true) => Ok(()),
-            (_, false) => to.write_all(b", "),
-        }
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        match self.inner {
-            0 => self.pretty.end_array_value(to),
-            _ => Ok(()),
-        }
-    }
-
-    fn begin_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.open.push(false);
-        self.pretty.begin_object(to)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.open.pop();
-        self.pretty.end_object(to)
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        to: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        self.pretty.begin_object_key(to, first)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.pretty.begin_object_value(to)
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.pretty.end_object_value(to)
-    }
+/// Each on a line of its own.
+fn lines<T: Serialize>(items: &[T]) -> io::Result<String> {
+    let lines: Result<Vec<String>, _> = items.iter().map(serde_json::to_string).collect();
+    Ok(lines?.join(",\n"))
 }

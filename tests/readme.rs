@@ -1,0 +1,188 @@
+//! What the README promises and shows: its size, its links, the outputs, the defaults, the commands.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::{run_in, stderr, Setup};
+
+const README: &str = include_str!("../README.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The blocks of a text and the words behind their fences.
+fn blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let blocks = text.split("\n```").skip(1).step_by(2);
+    blocks.map(|block| block.split_once('\n').unwrap())
+}
+
+/// The text from this heading to the next one of its kind.
+fn section(title: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("\n## {title}\n")).unwrap();
+    rest.split("\n## ").next().unwrap()
+}
+
+#[test]
+fn it_has_at_most_300_lines_and_18_kilobytes() {
+    assert!(README.lines().count() <= 300, "{}", README.lines().count());
+    assert!(README.len() <= 18_000, "{}", README.len());
+}
+
+#[test]
+fn its_links_lead_somewhere() {
+    let headings: Vec<String> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| {
+            let kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-';
+            title
+                .chars()
+                .filter(kept)
+                .collect::<String>()
+                .to_lowercase()
+                .replace(' ', "-")
+        })
+        .collect();
+    let mut followed = 0;
+    for link in README.split("](").skip(1) {
+        let link = link.split(')').next().unwrap();
+        if link.starts_with("https://") {
+            continue;
+        }
+        match link.strip_prefix('#') {
+            Some(heading) => assert!(headings.iter().any(|h| h == heading), "{link}"),
+            None => assert!(root().join(link).exists(), "{link}"),
+        }
+        followed += 1;
+    }
+    assert!(followed >= 5, "{followed}");
+}
+
+/// Each block of "Write your policy": a configuration, or commands and what they print.
+#[test]
+fn it_shows_what_policy_and_explain_really_print() {
+    let (mut config, mut replayed) = (String::new(), 0);
+    for (_, block) in blocks(section("Write your policy")) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut configurations = 0;
+        for command in format!("\n{block}").split("\n$ ").skip(1) {
+            let (command, expected) = command.split_once('\n').unwrap();
+            if command == "cat flashpolicy.conf" {
+                config = expected.into();
+                configurations += 1;
+                continue;
+            }
+            fs::write(folder.path().join("flashpolicy.conf"), &config).unwrap();
+            let arguments: Vec<_> = command.split_whitespace().skip(1).collect();
+            let output = run_in(folder.path(), &arguments);
+            let line_end = if command.ends_with(" policy") {
+                "\n"
+            } else {
+                ""
+            };
+            let printed =
+                String::from_utf8_lossy(&output.stdout).into_owned() + line_end + &stderr(&output);
+            assert_eq!(printed.trim_end(), expected.trim_end(), "{config}{command}");
+            replayed += 1;
+        }
+        if configurations == 0 && !block.starts_with('$') {
+            config = block.into();
+            fs::write(folder.path().join("flashpolicy.conf"), &config).unwrap();
+            let output = run_in(folder.path(), &["check"]);
+            assert_eq!(output.status.code(), Some(0), "{config}{}", stderr(&output));
+        }
+    }
+    assert!(replayed >= 2, "{replayed}");
+}
+
+#[test]
+fn its_table_has_every_key_with_its_default() {
+    let table = section("Configuration");
+    let mut shown = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let quoted = |cell: &str| -> Vec<String> {
+            cell.split('`').skip(1).step_by(2).map(Into::into).collect()
+        };
+        let (keys, defaults) = (quoted(cells[0]), quoted(cells[1]));
+        assert_eq!(keys.len(), defaults.len(), "{row}");
+        shown.extend(keys.into_iter().zip(defaults));
+    }
+    let conf = include_str!("../flashpolicy.conf");
+    let keys = conf
+        .lines()
+        .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
+        .filter(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .map(|(key, default)| (key.to_string(), default.to_string()));
+    shown.sort();
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort();
+    assert_eq!(shown, keys);
+}
+
+/// The commands by which a newcomer asks the server for the first time.
+#[test]
+fn the_first_questions_get_their_answers() {
+    let server = Setup::new().line("allow = * *").start();
+    let port = server.address().port().to_string();
+    let (_, block) = blocks(section("Start here"))
+        .find(|(_, block)| block.contains("probe"))
+        .unwrap();
+    let block = block
+        .replace("target/release/flashpolicyd", support::binary_path())
+        .replace("8843", &port);
+    let mut asked = 0;
+    for line in block.lines().filter(|line| !line.is_empty()) {
+        if line.contains("| nc ") && !support::have("nc") {
+            continue;
+        }
+        let command = Command::new("sh")
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .output();
+        let text = String::from_utf8_lossy(&command.unwrap().stdout).into_owned();
+        let expected = match line.contains("probe") {
+            true => "POLICY ",
+            false => "<allow-access-from domain=\"*\" to-ports=\"*\" />",
+        };
+        assert!(text.contains(expected), "{line}: {text}");
+        asked += 1;
+    }
+    assert!(asked >= 1);
+    assert!(section("Start here")
+        .contains(&*String::from_utf8_lossy(support::BUILT_IN).replace('\0', "")));
+}
+
+#[test]
+fn its_shell_blocks_name_files_that_exist_and_options_that_are_understood() {
+    let mut files = 0;
+    for (language, block) in blocks(README) {
+        if language != "sh" {
+            continue;
+        }
+        let checked = Command::new("sh").args(["-n", "-c", block]).status();
+        assert!(checked.unwrap().success(), "{block}");
+        for word in block.split_whitespace() {
+            if word.starts_with("scripts/") || word == "flashpolicy.conf" {
+                assert!(root().join(word).exists(), "{word}");
+                files += 1;
+            }
+        }
+    }
+    assert!(files >= 6, "{files}");
+    for topic in README
+        .split("`flashpolicyd help ")
+        .skip(1)
+        .chain(README.split("`help ").skip(1))
+    {
+        let topic = topic.split('`').next().unwrap();
+        if topic != "CODE" {
+            let output = run_in(root(), &["help", topic]);
+            assert_eq!(output.status.code(), Some(0), "{topic}");
+        }
+    }
+}
