@@ -25,7 +25,7 @@
 //! and fails where a `use` breaks it.
 //! 1. `main`, [`commands`]: a command for each file
 //! 2. [`supervisor`], [`upkeep`], [`reload`], [`control_socket`]: a running server besides serving
-//! 3. [`cli`], [`probe`]: the command line, and the player's side
+//! 3. [`cli`], [`help`], [`probe`]: the command line, its reference, and the player's side
 //! 4. [`inspect`], [`status`], [`server`], [`policies`]: the configuration checked, shown and served
 //! 5. [`privileges`], [`takeover`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
 //! 6. [`config`], [`advice`], [`json`], `allow`, [`ignore`]: settings, and what to change
@@ -35,8 +35,6 @@
 //! Only `server/connection.rs` reads from clients and writes to them, only [`signals`] handles
 //! signals, only [`logging`] writes log files, and only [`files`] opens files by name where other
 //! users may write.
-//!
-//! [`help`] has the pages of the reference, which the program prints.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
