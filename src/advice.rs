@@ -152,8 +152,7 @@ fn of_the_master<'a>(master: &Offer<'a>, denial: &dyn Fn(&Offer) -> Option<Denia
 }
 
 /// The parts that the policies of other ports lack. A policy that only lacks the grant is nearer to
-/// the cure than
-/// one that is missing.
+/// the cure than a policy that is missing.
 fn of_the_others<'a>(
     offers: &[Offer<'a>],
     denial: &dyn Fn(&Offer) -> Option<Denial>,

@@ -387,7 +387,7 @@ fn first_line(lines: &[u8]) -> usize {
     end.map_or(lines.len(), |end| end + 1)
 }
 
-/// How many bytes are whole lines that fit into `room`; at least the first line.
+/// The bytes of the whole lines that fit into `room` bytes; at least the first line.
 fn whole_lines(lines: &[u8], room: u64) -> usize {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     match lines.get(..room) {
