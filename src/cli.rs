@@ -489,7 +489,7 @@ mod tests {
             for line in [
                 format!("help {command}"),
                 format!("{command} --help"),
-                format!("{command} x -h"),
+                format!("{command} -h"),
             ] {
                 let Ok(Command::Help(help)) = parsed(&line) else {
                     panic!("{line}");
@@ -500,6 +500,7 @@ mod tests {
                 );
             }
         }
+        assert!(matches!(parsed("probe a -h"), Ok(Command::Help(_))));
         for line in ["help", "--help", "-h", "x --help"] {
             let Ok(Command::Help(help)) = parsed(line) else {
                 panic!("{line}");

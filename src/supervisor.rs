@@ -49,7 +49,7 @@ pub fn run(
     upkeep.stopping();
     systemd::stopping();
     let ended = server.stop(|time| stop_at_once(control, time));
-    // After the last connection, so that the totals are complete: lines that are lost on their way
+    // After the last connection, so that the totals are complete. Lines that are lost on their way
     // to the file count as well.
     logging.wait_until_written();
     log::info!("Totals: {}.", figures());

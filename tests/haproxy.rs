@@ -195,7 +195,7 @@ impl Load {
         }
     }
 
-    /// Waits until so many more clients have been answered.
+    /// Waits until this number of further clients has been answered.
     fn more(&self, count: u64) {
         let goal = self.asked.load(Relaxed) + count;
         wait_for("clients to be answered", || {
@@ -517,7 +517,7 @@ fn on_the_games_own_port_the_server_may_speak_first_after_the_delay() {
     assert!(delay.contains(&elapsed), "{elapsed:?}");
     silent.send(b"HELLO\n");
     expect(&mut silent, b"HELLO\n");
-    // Whoever says something else than a request does not wait for it.
+    // A client that says something else than a request does not wait for it.
     let mut client = haproxy.connect_from(5);
     client.send(b"LOGIN\n");
     expect(&mut client, b"WELCOME\nLOGIN\n");

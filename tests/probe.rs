@@ -525,7 +525,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     let cured = probe(only, game);
     cured.clone().run().exits(0).says_nothing_of(advice);
     cured.with("--player", "lightspark").run().exits(0);
-    // Denied: the game is as silent for who is allowed later.
+    // Denied: the game stays as silent for a client that is allowed later.
     probe(localhost, game).run().exits(2).says(advice);
     // A policy from elsewhere that is needed is not to be cut off.
     let load = format!("127.0.0.1:{}", fault(open_to_a_example));

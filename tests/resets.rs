@@ -47,7 +47,7 @@ fn three_hundred_requests_at_once_cause_no_reset() {
 
 #[test]
 fn bytes_besides_the_request_cause_no_reset() {
-    if in_a_network_of_its_own("what_a_client_sends_besides_the_request_causes_no_reset") {
+    if in_a_network_of_its_own("bytes_besides_the_request_cause_no_reset") {
         let resets = resets_during(|server| {
             let kilobytes = [b'x'; 5 * 1024];
             let megabytes = vec![b'x'; 4 * 1024 * 1024];

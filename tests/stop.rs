@@ -1,4 +1,4 @@
-//! How the server stops: nobody who was accepted goes without an answer.
+//! How the server stops: each client that it accepted gets an answer.
 
 mod support;
 
@@ -133,7 +133,8 @@ fn under_full_load_no_accepted_client_goes_without_its_answer() {
     println!("{answered} clients answered over {STOPS} stops, none lost");
 }
 
-/// One request; false when the connection was refused. Whoever is connected must be answered.
+/// One request; false when the connection was refused. A client that is connected must be
+/// answered.
 fn ask_unless_refused(address: SocketAddr) -> bool {
     let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
         Ok(stream) => stream,

@@ -188,7 +188,7 @@ fn without_a_failed_client(address: SocketAddr, restarts: impl FnOnce(&AtomicUsi
     println!("{} clients, none failed", asked.into_inner());
 }
 
-/// Waits for so many more answers.
+/// Waits for this number of further answers.
 fn wait_for_more(asked: &AtomicUsize, count: usize) {
     let target = asked.load(Relaxed) + count;
     wait_for("more clients", || {

@@ -165,7 +165,7 @@ impl Probe {
         serde_json::from_str(&told.said).unwrap_or_else(|error| panic!("{error}: {}", told.said))
     }
 
-    /// In a terminal of so many columns, by `script` of util-linux; with variables of its
+    /// In a terminal of this number of columns, by `script` of util-linux; with variables of its
     /// environment.
     pub fn in_a_terminal(&self, columns: usize, environment: &[(&str, &str)]) -> Told {
         let words = self.arguments.iter().map(|word| format!("'{word}'"));
