@@ -78,8 +78,9 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
     let predecessor = predecessor.map_err(|failure| fail(&failure))?;
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
-    let mut policies = all.iter();
-    let nothing_configured = policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn);
+    let nothing_configured = all
+        .iter()
+        .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
     let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
     let logging = start_logging(config, &identity, starter.as_ref(), rotates, introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;

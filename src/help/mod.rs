@@ -5,7 +5,7 @@ mod codes;
 
 use std::borrow::Cow;
 
-use crate::text::{nearest, shown};
+use crate::text::{did_you_mean, shown};
 
 /// What `flashpolicyd --help` and `flashpolicyd help` print; it fits one screen.
 pub const OVERVIEW: &str = include_str!("overview.txt");
@@ -65,14 +65,11 @@ fn find(pages: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
 fn unknown(topic: &str) -> String {
     let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
     let all: Vec<_> = texts.chain([CODES]).chain(codes::names()).collect();
-    let meant = nearest(topic, &all).map_or_else(
-        || {
-            "expected a command, a code ('flashpolicyd help codes' lists them), config, json, man \
-             or man-conf"
-                .to_string()
-        },
-        |topic| format!("did you mean '{topic}'?"),
-    );
+    let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
+        "expected a command, a code ('flashpolicyd help codes' lists them), config, json, man or \
+         man-conf"
+            .into()
+    });
     format!("there is no help for '{}'; {meant}", shown(topic))
 }
 

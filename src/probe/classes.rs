@@ -1,5 +1,5 @@
-//! The classes of findings of a probe: name, severity, meaning and cure. `flashpolicyd help`
-//! shows them. It classifies nothing: `classify` does.
+//! The classes of findings of a probe: name, severity, meaning and cure. `flashpolicyd help` shows
+//! the same words. It classifies nothing: `classify` does.
 
 use crate::policy::Severity;
 

@@ -1,4 +1,4 @@
-//! A report as one JSON object, as `flashpolicyd help json` describes it. It connects to nothing.
+//! A report as one JSON object; `flashpolicyd help json` documents it. It connects to nothing.
 
 use std::net::SocketAddr;
 

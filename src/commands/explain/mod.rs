@@ -1,7 +1,7 @@
 //! `flashpolicyd explain`: may a SWF from this origin connect to these ports? The answer comes from
 //! the configuration; no server is asked.
 //!
-//! [`told`] has the verdicts, [`change`] what to change, [`mod@story`] the text for people.
+//! [`told`] has the verdicts, [`change`] what to change, [`story()`] the text for people.
 
 mod change;
 mod story;
