@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::logging::Logging;
 use crate::server::{Ended, OpenServer};
@@ -16,6 +16,9 @@ use crate::upkeep::Upkeep;
 /// How often attacks are reported and the predecessor is checked.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// A server that has had no client for this long after its start says how to look for the reason.
+const FIRST_MINUTE: Duration = Duration::from_secs(60);
+
 /// Serves until a control message says to stop, then until every connection is served.
 pub fn run(
     mut server: OpenServer,
@@ -26,6 +29,7 @@ pub fn run(
 ) -> Ended {
     let handle = server.handle();
     let figures = || handle.snapshot(logging.lost_lines());
+    let mut hint_at = Some(Instant::now() + FIRST_MINUTE);
     loop {
         match control.recv_timeout(ROUND) {
             Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
@@ -37,6 +41,15 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => {}
         }
         server.report_attacks();
+        if hint_at.is_some_and(|at| Instant::now() >= at) {
+            hint_at = None;
+            if figures().stats.accepted.get() == 0 {
+                log::info!(
+                    "No client has connected in the first minute. 'flashpolicyd probe HOST', run \
+                     where the player is, shows whether requests can arrive here."
+                );
+            }
+        }
         if let Some(process) = &mut predecessor {
             if process.look() {
                 predecessor = None;
