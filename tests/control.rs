@@ -135,7 +135,9 @@ impl Service {
     fn ask(&self) -> Vec<u8> {
         let mut client = Client::connect(self.address);
         client.send(REQUEST);
-        client.rest()
+        client
+            .try_rest()
+            .unwrap_or_else(|error| panic!("{error}; the log: {}", self.log()))
     }
 
     fn serves(&self, port: &str) -> bool {

@@ -23,13 +23,16 @@ use crate::text::reason;
 /// does not know.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a stop waits for handshakes that had begun.
-const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
+/// How long a stop waits for handshakes that had begun: longer than a packet's way to a distant
+/// client and back. A client whose SYN is ignored meanwhile sends it again after a second, and has
+/// to find this listener closed by then.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(500);
 
-/// The same where no connection came for [`IDLE`].
-const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(30);
+/// The same where no connection came for [`IDLE`]: an idle server stops within 0.1 seconds.
+const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(50);
 
-/// The time without a connection after which a listener counts as idle.
+/// The time without a connection after which a listener counts as idle. A listener that has just
+/// been opened is not idle: its first clients may be under way.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Counts connections through a balancer that has not named a client.
@@ -40,7 +43,7 @@ pub(super) struct Acceptor {
     listener: Listener,
     endpoint: Arc<Endpoint>,
     service: Arc<Service>,
-    last_accepted: Option<Instant>,
+    last_accepted: Instant,
     complaints: OnceASecond,
     /// How many closes it knew of when descriptors were short the last time.
     closes_seen: u64,
@@ -56,7 +59,7 @@ impl Acceptor {
             listener,
             endpoint,
             service,
-            last_accepted: None,
+            last_accepted: Instant::now(),
             complaints: OnceASecond::default(),
             closes_seen: 0,
         }
@@ -89,7 +92,7 @@ impl Acceptor {
         // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let mut connection = Connection::new(stream, peer, Arc::clone(&self.endpoint));
-        self.last_accepted = Some(connection.accepted());
+        self.last_accepted = connection.accepted();
         if self.endpoint.proxy {
             // The balancer's header is usually here by now. Where it is not, the connection counts
             // for itself until it comes.
@@ -129,9 +132,10 @@ impl Acceptor {
     }
 
     fn accept_the_rest(&mut self) -> io::Result<()> {
+        // Some kernels permit it only to root.
         let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
         self.listener.socket.set_nonblocking(true)?;
-        let idle = self.last_accepted.is_none_or(|at| at.elapsed() > IDLE);
+        let idle = self.last_accepted.elapsed() > IDLE;
         let handshakes = if idle {
             LAST_HANDSHAKES_WHEN_IDLE
         } else {
@@ -139,15 +143,16 @@ impl Acceptor {
         };
         let end = Instant::now() + handshakes;
         loop {
+            // Before `accept`: where this thread is held up between the two, a handshake may have
+            // been completed meanwhile.
+            let over = !newcomers_are_ignored || Instant::now() >= end;
             match self.listener.socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(false)?;
                     self.admit(stream, peer);
                 }
                 Err(error) => match kind_of(&error) {
-                    Trouble::None if !newcomers_are_ignored || Instant::now() >= end => {
-                        return Ok(());
-                    }
+                    Trouble::None if over => return Ok(()),
                     Trouble::None => thread::sleep(Duration::from_millis(5)),
                     Trouble::OneClient => {}
                     Trouble::Descriptors => self.meet(&error),
