@@ -170,6 +170,11 @@ impl Connection {
         Ok(true)
     }
 
+    /// Whether the poller knows it.
+    pub(super) fn has_waited(&self) -> bool {
+        self.has_waited
+    }
+
     /// Does what there is to do, without waiting.
     pub(super) fn proceed(&mut self, context: &Context) -> Next {
         match &self.state {

@@ -41,6 +41,8 @@ pub(super) struct Places<C> {
     holders: Slots<Holder, 1>,
     /// The holders that have connections in the queue, in the order of their turns.
     turns: List,
+    /// How many connections are in the queue.
+    queued: usize,
     /// The connections that have not completed a request, the oldest first.
     asking: List,
     /// The connections that are only being closed, the oldest first: those with nothing more to
@@ -95,8 +97,6 @@ pub(super) struct Evicted<C> {
     pub(super) connection: C,
     pub(super) source: Source,
     pub(super) phase: Phase,
-    /// It stood in the queue: its job is left over.
-    pub(super) was_ready: bool,
 }
 
 impl<C> Places<C> {
@@ -108,6 +108,7 @@ impl<C> Places<C> {
             sources: HashMap::new(),
             holders: Slots::new(),
             turns: List::new(0),
+            queued: 0,
             asking: List::new(BY_AGE),
             closing: [List::new(BY_AGE); 2],
             crowds: BTreeSet::new(),
@@ -123,6 +124,11 @@ impl<C> Places<C> {
     /// How many connections there may be.
     pub(super) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// How many connections are in the queue.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
     }
 
     /// When the first of those that wait has waited long enough.
@@ -165,6 +171,7 @@ impl<C> Places<C> {
         let holder = self.holders.get_mut(at_turn)?;
         let number = holder.ready.first()?;
         self.slots.unlink(&mut holder.ready, number);
+        self.queued -= 1;
         if holder.ready.len() > 0 {
             self.holders.append(&mut self.turns, at_turn);
         }
@@ -214,36 +221,30 @@ impl<C> Places<C> {
         self.count_waiting(phase, true);
     }
 
-    /// Puts a waiting connection back into the queue, since an event came for it. False where the
-    /// connection does not wait any more.
-    pub(super) fn wake(&mut self, number: Number) -> bool {
+    /// Puts a waiting connection back into the queue, since an event came for it. Nothing happens
+    /// where the connection does not wait any more.
+    pub(super) fn wake(&mut self, number: Number) {
         let Some(place) = self.slots.get_mut(number) else {
-            return false;
+            return;
         };
         let Stage::Waiting(until) = place.stage else {
-            return false;
+            return;
         };
         place.stage = Stage::Ready;
         let (holder, phase) = (place.holder, place.phase);
         self.deadlines.remove(&(until, number));
         self.count_waiting(phase, false);
         self.queue(number, holder);
-        true
     }
 
-    /// Puts the connections whose deadline has passed back into the queue, and returns their number.
-    pub(super) fn wake_expired(&mut self, now: Instant) -> usize {
-        let mut woken = 0;
-        while let Some(&(_, number)) = self.deadlines.first().filter(|(until, _)| *until <= now) {
-            if self.wake(number) {
-                woken += 1;
-            } else {
-                // Every deadline belongs to a waiting connection. Should that be wrong one day, the loop
-                // still ends.
-                self.deadlines.pop_first();
-            }
+    /// Puts the connections whose deadline has passed back into the queue.
+    pub(super) fn wake_expired(&mut self, now: Instant) {
+        while let Some(&first) = self.deadlines.first().filter(|(until, _)| *until <= now) {
+            self.wake(first.1);
+            // Every deadline belongs to a waiting connection. Should that be wrong one day, the loop
+            // still ends.
+            self.deadlines.remove(&first);
         }
-        woken
     }
 
     /// Shortens the deadline of every connection that is only being closed to `until`.
@@ -308,6 +309,7 @@ impl<C> Places<C> {
             // A source without a ready connection has no turn.
             Stage::Ready => {
                 self.slots.unlink(&mut holder.ready, number);
+                self.queued -= 1;
                 if holder.ready.len() == 0 {
                     self.holders.unlink(&mut self.turns, at);
                 }
@@ -327,7 +329,6 @@ impl<C> Places<C> {
             connection: place.connection?,
             source,
             phase,
-            was_ready: stage == Stage::Ready,
         })
     }
 
@@ -362,6 +363,7 @@ impl<C> Places<C> {
     fn queue(&mut self, number: Number, holder: Number) {
         if let Some(entry) = self.holders.get_mut(holder) {
             self.slots.append(&mut entry.ready, number);
+            self.queued += 1;
             if entry.ready.len() == 1 {
                 self.holders.append(&mut self.turns, holder);
             }

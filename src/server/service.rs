@@ -1,10 +1,12 @@
 //! Moves connections between acceptors, workers and the poller. An acceptor adds a connection to
-//! the queue; a job of the thread pool serves the next one as far as it goes without waiting; the
-//! poller holds the others until an event or a deadline. No thread ever waits for a single client.
+//! the queue; a job of the thread pool serves the connections of the queue, each as far as it goes
+//! without waiting, until the queue is empty; the poller holds the others until an event or a
+//! deadline. No thread ever waits for a single client.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -26,6 +28,10 @@ const EVENTS: usize = 256;
 /// The data of the event that wakes the poller. No connection has this number.
 const WAKE: u64 = 0;
 
+/// How many connections of the queue are left to each worker that is already at work. Waking
+/// another one costs about as much as serving two or three connections.
+const LEFT_TO_A_WORKER: usize = 16;
+
 /// The connections, and what is needed to serve them.
 pub(super) struct Service {
     pub(super) context: Context,
@@ -40,6 +46,8 @@ pub(super) struct Service {
 
 struct State {
     places: Places<Connection>,
+    /// How many jobs the pool has.
+    jobs: usize,
     /// How many connections were closed.
     closes: u64,
     /// How many acceptors wait for a close.
@@ -62,6 +70,7 @@ impl Service {
             context,
             state: Mutex::new(State {
                 places: Places::new(limit),
+                jobs: 0,
                 closes: 0,
                 short: 0,
                 poller_sleeps_until: None,
@@ -86,43 +95,51 @@ impl Service {
         if let Ok(Some(evicted)) = &entered {
             state.count(evicted);
         }
-        drop(state);
+        self.call_workers(state);
         match entered {
-            // There is one job for each entry of the queue. The evicted entry's job is still in the
-            // pool, and serves the new entry.
-            Ok(Some(evicted)) => {
-                if !evicted.was_ready {
-                    self.job();
-                }
-                self.close_evicted(evicted);
-            }
-            Ok(None) => self.job(),
+            Ok(Some(evicted)) => self.close_evicted(evicted),
+            Ok(None) => {}
             Err(connection) => connection.refused(&self.context),
         }
     }
 
-    /// Has a worker look at the next connection.
-    fn job(self: &Arc<Self>) {
-        let service = Arc::clone(self);
-        self.pool
-            .execute(move || service.serve_next(Connection::proceed));
+    /// Gives the pool as many jobs as the queue needs. Without the lock: a job may start at once
+    /// and needs it.
+    fn call_workers(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let needed = state.places.queued().div_ceil(LEFT_TO_A_WORKER);
+        let more = needed.min(self.pool.max_count()).saturating_sub(state.jobs);
+        state.jobs += more;
+        drop(state);
+        for _ in 0..more {
+            let service = Arc::clone(self);
+            self.pool.execute(move || service.work(Connection::proceed));
+        }
     }
 
-    /// A worker's job: the next connection, as far as it goes without waiting. A panic costs this
-    /// connection and no thread; the panic hook has logged it.
-    fn serve_next(&self, proceed: impl FnOnce(&mut Connection, &Context) -> Next) {
-        let next = self.lock().places.next();
-        let Some((number, connection)) = next else {
-            return;
-        };
-        let place = HeldPlace {
-            service: self,
-            number,
-        };
-        let serve = move || place.serve(connection, proceed);
-        if panic::catch_unwind(AssertUnwindSafe(serve)).is_err() {
-            self.context.stats.panicked.add_one();
+    /// A worker's job: it serves connections until the queue is empty. A panic costs one connection
+    /// and no thread; the panic hook has logged it.
+    fn work(&self, proceed: impl Fn(&mut Connection, &Context) -> Next) {
+        while let Some((number, connection)) = self.next() {
+            let place = HeldPlace {
+                service: self,
+                number,
+            };
+            let serve = || place.serve(connection, &proceed);
+            if panic::catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                self.context.stats.panicked.add_one();
+            }
         }
+    }
+
+    /// The next connection of the queue. With none the job is over, and counted as such under the
+    /// same lock: a connection that comes later calls a worker.
+    fn next(&self) -> Option<(Number, Connection)> {
+        let mut state = self.lock();
+        let next = state.places.next();
+        if next.is_none() {
+            state.jobs -= 1;
+        }
+        next
     }
 
     /// Registers a connection with the poller, for an event or until a deadline. False where the
@@ -206,25 +223,20 @@ impl Service {
                 // A signal interrupted it: the deadlines are checked all the same.
                 Err(_) => &[],
             };
-            let mut jobs = 0;
             let mut state = self.lock();
             for event in came {
                 match Number::from(event.data()) {
                     // An event of a connection that was evicted meanwhile wakes nothing.
-                    Some(number) => jobs += usize::from(state.places.wake(number)),
+                    Some(number) => state.places.wake(number),
                     None => drop(self.wake.read()),
                 }
             }
             // After the events: a request that came in time is not taken for a time-out.
-            jobs += state.places.wake_expired(Instant::now());
+            state.places.wake_expired(Instant::now());
             // Under the same lock as the deadlines, so that an earlier deadline wakes the poller.
             until = state.places.next_deadline();
             state.poller_sleeps_until = until;
-            drop(state);
-            // Without the lock: a job may start at once and needs it.
-            for _ in 0..jobs {
-                self.job();
-            }
+            self.call_workers(state);
         }
     }
 
@@ -261,7 +273,6 @@ impl Service {
         if let Some(evicted) = state.places.evict() {
             state.count(&evicted);
             drop(state);
-            // The job of an evicted entry finds the queue shorter, and does nothing.
             return self.close_evicted(evicted);
         }
         // Counted closes, and not only the signal: a close between two calls is not missed.
@@ -343,10 +354,17 @@ impl HeldPlace<'_> {
     fn serve(
         self,
         mut connection: Connection,
-        proceed: impl FnOnce(&mut Connection, &Context) -> Next,
+        proceed: impl Fn(&mut Connection, &Context) -> Next,
     ) {
         let service = self.service;
-        match proceed(&mut connection, &service.context) {
+        let mut next = proceed(&mut connection, &service.context);
+        // A request usually follows its connection at once. The worker gives way to the threads that
+        // wait for a processor and looks again: this costs less than the poller.
+        if !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _)) {
+            thread::yield_now();
+            next = proceed(&mut connection, &service.context);
+        }
+        match next {
             // First the descriptor, then the place that stands for it.
             Next::Close => drop(connection),
             Next::Wait(what, phase, until) => {
@@ -370,6 +388,7 @@ mod tests {
     use super::*;
     use crate::server::endpoint::Endpoint;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     #[test]
     fn a_panic_costs_one_connection_and_gives_its_place_back() {
@@ -391,9 +410,12 @@ mod tests {
             let (stream, peer) = listener.accept().unwrap();
             service.enter(Connection::new(stream, peer, Arc::clone(&endpoint)));
         }
-        service.serve_next(|_, _| Next::Close);
-        service.serve_next(|_, _| panic!("one connection"));
-        service.serve_next(|_, _| Next::Close);
+        let served = AtomicU32::new(0);
+        service.work(|_, _| match served.fetch_add(1, Relaxed) {
+            1 => panic!("one connection"),
+            _ => Next::Close,
+        });
+        assert_eq!(served.into_inner(), 3);
         assert_eq!(service.context.stats.panicked.get(), 1);
         assert_eq!(service.gauges().here.now, 0);
         drop(release);
