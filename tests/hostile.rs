@@ -127,7 +127,15 @@ fn with_places(places: usize) -> Setup {
 fn clients_that_ask_at_once_are_served_even_from_the_attackers_address() {
     let _alone = alone();
     let mut server = with_places(100).start();
-    let attack = attack(&server, one_attacker(), 200, Kind::Silent);
+    let plan = Plan {
+        to: server.address(),
+        from: one_attacker(),
+        connections: 200,
+        kind: Kind::Silent,
+        at_most: 5 * PATIENCE,
+    };
+    // A place is kept for 50 ms, which is enough to speak in.
+    let attack = plan.start_paced(2_000.0);
     wait_until_opened(&attack, 400);
     // From the attacker's own address: whoever is evicted, it is one of these.
     let at_once = Honest {

@@ -32,6 +32,9 @@ const WAKE: u64 = 0;
 /// another one costs about as much as serving two or three connections.
 const LEFT_TO_A_WORKER: usize = 16;
 
+/// With more connections than this in the queue, a worker does not give way to other threads.
+const CROWD: usize = 64;
+
 /// The connections, and what is needed to serve them.
 pub(super) struct Service {
     pub(super) context: Context,
@@ -359,8 +362,11 @@ impl HeldPlace<'_> {
         let service = self.service;
         let mut next = proceed(&mut connection, &service.context);
         // A request usually follows its connection at once. The worker gives way to the threads that
-        // wait for a processor and looks again: this costs less than the poller.
-        if !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _)) {
+        // wait for a processor and looks again: this costs less than the poller. In a crowd it would
+        // keep the others waiting.
+        let has_just_come =
+            !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _));
+        if has_just_come && service.lock().places.queued() <= CROWD {
             thread::yield_now();
             next = proceed(&mut connection, &service.context);
         }
