@@ -136,12 +136,17 @@ fn of_two_takeovers_at_once_one_succeeds_and_one_leaves_everything_as_it_is() {
     let mut server = running();
     let mut both = [successor(&server), successor(&server)];
     assert!(server.ended().success());
-    let holder = wait_for("a new holder", || holder(&server));
-    let at = both.iter().position(|next| next.id() == holder).unwrap();
-    let [first, second] = &mut both;
-    let other = if at == 0 { second } else { first };
-    let failed = wait_for("the other one to give up", || other.try_wait().unwrap());
-    assert_eq!(failed.code(), Some(1));
+    let ended = wait_for("one of them to end", || {
+        let mut both = both.iter_mut();
+        both.position(|next| next.try_wait().unwrap().is_some())
+    });
+    // It gave up, or the other one came a moment later and took over from it.
+    let code = both[ended].wait().unwrap().code();
+    assert!(matches!(code, Some(0 | 1)), "{code:?}");
+    let at = 1 - ended;
+    wait_for("the holder", || {
+        (holder(&server)? == both[at].id()).then_some(())
+    });
     assert_eq!(server.ask(), BUILT_IN);
     let left: Vec<_> = fs::read_dir(server.folder.path()).unwrap().collect();
     // Configuration, log, pid file and control socket.
