@@ -24,10 +24,10 @@
 //! A module imports only modules of later lines. `tests/architecture.rs` has the order of all modules
 //! and fails where a `use` breaks it.
 //! 1. `main`, [`commands`]: a command for each file
-//! 2. [`supervisor`], [`upkeep`], [`reload`], [`control_socket`]: a running server besides serving
+//! 2. [`supervisor`], [`upkeep`], [`reload`], [`takeover`], [`control_socket`]: a running server besides serving
 //! 3. [`cli`], [`help`], [`probe`]: the command line, its reference, and the player's side
 //! 4. [`inspect`], [`status`], [`server`], [`policies`]: the configuration checked, shown and served
-//! 5. [`privileges`], [`takeover`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
+//! 5. [`privileges`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
 //! 6. [`config`], [`advice`], [`json`], `allow`, [`ignore`]: settings, and what to change
 //! 7. [`policy`]: reading, checking, writing and deciding; pure
 //! 8. [`diagnostic`], `terminal`, [`files`], [`listening`], [`processes`], [`exit`], [`text`]

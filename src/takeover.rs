@@ -1,7 +1,9 @@
-//! A restart without a gap. The new server shares the ports of the running one, takes its pid file,
-//! and sends it SIGTERM once it accepts connections itself. After an error before that, the running
-//! server goes on unchanged.
+//! A restart without a gap. The running server hands its listening sockets to the new one, which
+//! takes its pid file, and sends it SIGTERM once it accepts connections itself. Where no sockets can
+//! be had, the new one shares the ports. After an error before the signal, the running server goes
+//! on unchanged.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,12 +11,16 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
+use crate::control_socket::{self, Unreachable};
 use crate::pid_file;
 use crate::processes::{self, Process};
 use crate::text::reason;
 
 /// How long a predecessor may take beyond its clients' deadline before the log complains of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it has for each step of the handover of its sockets.
+const HANDOVER: Duration = Duration::from_secs(2);
 
 /// The running server that is to be replaced.
 pub struct Predecessor {
@@ -69,6 +75,28 @@ impl Predecessor {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.pid
+    }
+
+    /// Duplicates of its listening sockets. Where there are none, the log says why.
+    pub fn listeners(&self, pid_file: &Path) -> Vec<OwnedFd> {
+        let path = control_socket::path_beside(pid_file);
+        let taken = match control_socket::connect(&path, HANDOVER) {
+            Ok(connection) => connection
+                .take_listeners(HANDOVER)
+                .map_err(|error| reason(&error)),
+            Err(Unreachable::Nobody) => Err("it has no control socket".into()),
+            Err(Unreachable::NotAllowed) => Err("its control socket is another user's".into()),
+            Err(Unreachable::Busy) => Err("it does not answer".into()),
+            Err(Unreachable::Wrong(why)) => Err(why),
+        };
+        taken.unwrap_or_else(|why| {
+            log::warn!(
+                "Process {} does not hand its sockets over: {why}. Its ports are shared; a client \
+                 that comes while it stops may have to connect again.",
+                self.pid()
+            );
+            Vec::new()
+        })
     }
 
     /// Asks it to stop. It serves those who are with it, `timeout` long at the most.

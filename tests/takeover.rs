@@ -3,16 +3,16 @@
 mod support;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
-    binary, copy_for_everybody, finish, is_root, stderr, wait_for, Client, Server, Setup, BUILT_IN,
-    REQUEST,
+    binary, copy_for_everybody, finish, free_port, is_root, stderr, wait_for, Client, Server,
+    Setup, BUILT_IN, REQUEST,
 };
 
 /// A server with a pid file, on a port that its configuration names from now on.
@@ -51,17 +51,20 @@ fn take_over(server: &mut Server) {
     assert_eq!(holder(server), Some(server.child.id()));
 }
 
-/// One request, of a client that speaks after a while. A client whose first packet meets a port that
-/// is about to close sends it again after a second.
+/// One request, of a client that speaks after a while. A client whose first packet is ignored sends
+/// it again after a second: none may be.
 fn ask(to: SocketAddr, late: Duration) {
+    let begun = Instant::now();
     let mut client = Client::connect(to);
     thread::sleep(late);
     client.send(REQUEST);
     assert_eq!(client.rest(), BUILT_IN);
+    let took = begun.elapsed();
+    assert!(took < late + Duration::from_millis(900), "{took:?}");
 }
 
 #[test]
-fn takeovers_under_load_lose_nobody() {
+fn takeovers_under_load_lose_nobody_and_let_nobody_connect_twice() {
     let mut server = running();
     let address = server.address();
     let stop = AtomicBool::new(false);
@@ -88,8 +91,42 @@ fn takeovers_under_load_lose_nobody() {
     });
     let log = server.log();
     assert_eq!(log.matches("Taking over from process").count(), 3, "{log}");
+    assert_eq!(log.matches("was handed over").count(), 3, "{log}");
     assert_eq!(log.matches("Listening on").count(), 4, "both use one log");
     assert_eq!(log.matches("Totals: ").count(), 3);
+}
+
+#[test]
+fn a_server_whose_control_socket_is_gone_is_taken_over_all_the_same() {
+    let mut server = running();
+    fs::remove_file(server.path("x.pid.sock")).unwrap();
+    take_over(&mut server);
+    assert_eq!(server.ask(), BUILT_IN);
+    server.logged("does not hand its sockets over: it has no control socket.");
+    // And once more in the usual way.
+    take_over(&mut server);
+    server.logged("was handed over");
+    assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn an_address_that_is_kept_is_handed_over_a_new_one_bound_and_another_one_given_up() {
+    let [removed, new] = [(), ()].map(|()| format!("127.0.0.1:{}", free_port()));
+    let mut server = running();
+    configure(&server, &format!("listen = {removed}"));
+    take_over(&mut server);
+    let [removed, new] = [removed, new].map(|address| address.parse().unwrap());
+    ask(removed, Duration::ZERO);
+    configure(&server, &format!("listen = {new}"));
+    take_over(&mut server);
+    ask(server.address(), Duration::ZERO);
+    ask(new, Duration::ZERO);
+    assert!(TcpStream::connect(removed).is_err());
+    let kept = server.address();
+    assert!(server.stop().success());
+    for closed in [kept, new] {
+        assert!(TcpStream::connect(closed).is_err(), "{closed}");
+    }
 }
 
 #[test]
@@ -109,7 +146,7 @@ fn a_client_of_the_old_server_keeps_its_deadline() {
 
 #[test]
 fn a_takeover_that_fails_leaves_the_old_server_as_it_is() {
-    let server = running();
+    let mut server = running();
     let pid = server.child.id();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other_port = format!("listen = {}", taken.local_addr().unwrap());
@@ -129,6 +166,8 @@ fn a_takeover_that_fails_leaves_the_old_server_as_it_is() {
         assert_eq!(server.ask(), BUILT_IN, "{more}");
     }
     assert!(!server.log().contains("Stopping server"));
+    assert!(server.stop().success());
+    assert!(TcpStream::connect(server.address()).is_err());
 }
 
 #[test]

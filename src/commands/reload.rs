@@ -55,7 +55,7 @@ fn reload(server: RunningServer) -> Result<ServiceExit, ServiceExit> {
             complain(&format!("{name} has not reloaded: {why}"));
             Err(ServiceExit::Failed)
         }
-        Ok(Reply::Status(_)) => {
+        Ok(Reply::Status(_) | Reply::Listeners(_)) => {
             complain(&format!("{name} answered something else than was asked"));
             Err(ServiceExit::Failed)
         }

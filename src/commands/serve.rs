@@ -169,7 +169,9 @@ impl Start<'_> {
         match &self.predecessor {
             Some(predecessor) => {
                 log::info!("Taking over from process {}.", predecessor.pid());
-                Sharing::Takeover
+                let pid_file = config.startup.pid_file.as_deref();
+                let sockets = pid_file.map(|file| predecessor.listeners(file));
+                Sharing::Takeover(Inherited::handed_over(sockets.unwrap_or_default()))
             }
             None => Sharing::Exclusive,
         }
@@ -204,6 +206,7 @@ impl Start<'_> {
         self.logging
             .introduce(&first_run::introduction(&introduction, &served));
         let server = server.open();
+        let handle = server.handle();
         let upkeep = Upkeep::start(
             self.reloader,
             running,
@@ -214,7 +217,10 @@ impl Start<'_> {
         .map_err(failed)?;
         let answers = upkeep.clone();
         let control_socket = control_socket
-            .map(|socket| socket.serve(move |request| answers.ask(request)))
+            .map(|socket| {
+                let answer = move |request| answers.ask(request);
+                socket.serve(answer, move || handle.hand_over())
+            })
             .transpose()
             .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
         if let Some(predecessor) = &mut self.predecessor {

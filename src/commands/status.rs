@@ -162,7 +162,9 @@ fn ask(server: RunningServer) -> Answer {
             }
         }
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),
-        Ok(Reply::Reload(_)) => unclear("it answered something else than was asked"),
+        Ok(Reply::Reload(_) | Reply::Listeners(_)) => {
+            unclear("it answered something else than was asked")
+        }
         Err(error) => {
             let excuse = pid.map_or_else(String::new, processes::excuse);
             let time = ANSWER_TIME.as_secs_f64();

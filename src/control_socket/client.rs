@@ -1,7 +1,9 @@
 //! The client's side of the control socket: it asks a running server, within a limited time and for
 //! a limited number of bytes. It never follows a link.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,9 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::cmsg_space;
+use rustix::net::{recvmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use socket2::{Domain, Socket, Type};
 
-use super::{address, bound, Reply, Request, MOST_REPLY_BYTES};
+use super::{address, bound, Reply, Request, MOST_LISTENERS, MOST_REPLY_BYTES};
 use crate::processes;
 use crate::text::reason;
 
@@ -72,7 +76,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
         }
     }
     socket.set_nonblocking(false).map_err(wrong)?;
-    let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
+    let stream = UnixStream::from(OwnedFd::from(socket));
     let pid = listener(&stream, owner);
     Ok(ControlConnection { stream, pid })
 }
@@ -99,10 +103,52 @@ impl ControlConnection {
     /// When there is none in time, or it is not understood.
     pub fn ask(mut self, request: Request, time: Duration) -> io::Result<Reply> {
         let deadline = Instant::now() + time;
-        self.stream.set_write_timeout(Some(time))?;
+        self.request(request, deadline)?;
+        self.answer(Vec::new(), deadline)
+    }
+
+    /// Asks for the listening sockets, and waits for them, both within `time`.
+    ///
+    /// # Errors
+    /// When they do not come in time, or the server does not hand them over.
+    pub fn take_listeners(mut self, time: Duration) -> io::Result<Vec<OwnedFd>> {
+        let deadline = Instant::now() + time;
+        self.request(Request::Listeners, deadline)?;
+        bound(&self.stream, deadline)?;
+        let mut begin = vec![0; 8192];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_LISTENERS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let mut slice = [IoSliceMut::new(&mut begin)];
+        let read = recvmsg(&self.stream, &mut slice, &mut control, flags)?.bytes;
+        let mut sockets = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(some) = message {
+                sockets.extend(some);
+            }
+        }
+        begin.truncate(read);
+        match self.answer(begin, deadline)? {
+            Reply::Listeners(count) if count == sockets.len() => Ok(sockets),
+            Reply::Listeners(count) => Err(io::Error::other(format!(
+                "{} of {count} sockets came",
+                sockets.len()
+            ))),
+            Reply::Refused(why) => Err(io::Error::other(why)),
+            Reply::Status(_) | Reply::Reload(_) => {
+                Err(io::Error::other("its answer is one to another request"))
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request, deadline: Instant) -> io::Result<()> {
+        bound(&self.stream, deadline)?;
         let line = format!("{}\n", request.word());
-        self.stream.write_all(line.as_bytes())?;
-        let mut answer = Vec::new();
+        self.stream.write_all(line.as_bytes())
+    }
+
+    /// The whole answer, of which these bytes are here.
+    fn answer(&mut self, mut answer: Vec<u8>, deadline: Instant) -> io::Result<Reply> {
         let mut buffer = [0; 8192];
         loop {
             bound(&self.stream, deadline)?;

@@ -1,6 +1,6 @@
-//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`. A
-//! connection carries one request line and one answer line of JSON. It decides nothing about
-//! policies.
+//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`, and
+//! hands its listening sockets to the server that takes over. A connection carries one request line
+//! and one answer line of JSON. It decides nothing about policies.
 
 mod client;
 mod server;
@@ -25,15 +25,18 @@ pub enum Request {
     Status,
     /// Read the configuration and the policies anew.
     Reload,
+    /// Hand the listening sockets over.
+    Listeners,
 }
 
 impl Request {
-    const ALL: [Request; 2] = [Request::Status, Request::Reload];
+    const ALL: [Request; 3] = [Request::Status, Request::Reload, Request::Listeners];
 
     fn word(self) -> &'static str {
         match self {
             Request::Status => "status",
             Request::Reload => "reload",
+            Request::Listeners => "listeners",
         }
     }
 
@@ -52,6 +55,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// To [`Request::Reload`], once it is done.
     Reload(Reload),
+    /// To [`Request::Listeners`]: how many sockets come with it.
+    Listeners(usize),
     /// There is no answer; the sentence says why.
     Refused(String),
 }
@@ -71,7 +76,7 @@ impl AskedRequest {
     }
 }
 
-/// How long the server has for a status: its client waits two seconds for all.
+/// How long the server has for a status or its sockets: its client waits two seconds for all.
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 /// How long the server has for a reload: a file system may be slow.
@@ -81,7 +86,7 @@ impl Request {
     /// How long the server has for the answer.
     pub fn time(self) -> Duration {
         match self {
-            Request::Status => STATUS_TIME,
+            Request::Status | Request::Listeners => STATUS_TIME,
             Request::Reload => RELOAD_TIME,
         }
     }
@@ -110,6 +115,9 @@ const MOST_REQUEST_BYTES: usize = 32;
 
 /// The longest answer, in bytes; a status has a few thousand.
 const MOST_REPLY_BYTES: u64 = 1024 * 1024;
+
+/// How many listening sockets are handed over at the most.
+const MOST_LISTENERS: usize = 64;
 
 /// Where the socket is of the server with this pid file.
 pub fn path_beside(pid_file: &Path) -> PathBuf {
@@ -153,6 +161,7 @@ mod tests {
     fn only_whole_words_are_requests() {
         assert_eq!(Request::parse(b"status"), Some(Request::Status));
         assert_eq!(Request::parse(b"reload"), Some(Request::Reload));
+        assert_eq!(Request::parse(b"listeners"), Some(Request::Listeners));
         for line in [&b""[..], b"stat", b"status ", b"stop", b"RELOAD", b"\xff"] {
             assert_eq!(Request::parse(line), None);
         }

@@ -3,8 +3,9 @@
 //! seconds.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -18,10 +19,12 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{fchmod, Mode};
 use nix::unistd::{fchownat, Gid, Uid};
+use rustix::cmsg_space;
+use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use socket2::{Domain, Socket, Type};
 
 use super::client::{connect, Unreachable};
-use super::{address, bound, path_beside, Reply, Request, MOST_REQUEST_BYTES};
+use super::{address, bound, path_beside, Reply, Request, MOST_LISTENERS, MOST_REQUEST_BYTES};
 use crate::text::reason;
 
 /// How long a client has for its request, and then for taking the answer.
@@ -136,18 +139,27 @@ impl ControlSocket {
         Ok(())
     }
 
-    /// Answers from now on: `answer` is called for each request, and by several threads at the same
-    /// time. It has to return in bounded time.
+    /// Answers from now on: `answer` is called for each request but [`Request::Listeners`], for which
+    /// `hand_over` gives duplicates of the listening sockets. Several threads call them at the same
+    /// time. Both have to return in bounded time.
     ///
     /// # Errors
     /// When the system refuses the thread.
     pub fn serve(
         self,
         answer: impl Fn(Request) -> Reply + Send + Sync + 'static,
+        hand_over: impl Fn() -> Vec<OwnedFd> + Send + Sync + 'static,
     ) -> io::Result<InPlace> {
         let ControlSocket { listener, now, .. } = self;
         let clients = Clients {
-            answer: Arc::new(answer),
+            answer: Arc::new(move |request| match request {
+                Request::Listeners => {
+                    let mut sockets = hand_over();
+                    sockets.truncate(MOST_LISTENERS);
+                    (Reply::Listeners(sockets.len()), sockets)
+                }
+                other => (answer(other), Vec::new()),
+            }),
             number: Arc::new(AtomicUsize::new(0)),
         };
         thread::Builder::new()
@@ -241,7 +253,7 @@ impl Drop for ClientSlot {
     }
 }
 
-impl<Answer: Fn(Request) -> Reply + Send + Sync + 'static> Clients<Answer> {
+impl<Answer: Fn(Request) -> (Reply, Vec<OwnedFd>) + Send + Sync + 'static> Clients<Answer> {
     fn accept(&self, listener: &UnixListener) {
         loop {
             match listener.accept() {
@@ -271,17 +283,35 @@ impl<Answer: Fn(Request) -> Reply + Send + Sync + 'static> Clients<Answer> {
     }
 }
 
-fn exchange(mut stream: UnixStream, answer: &dyn Fn(Request) -> Reply) -> io::Result<()> {
-    let reply = match allowed(&stream)? {
-        false => Reply::Refused("only root and the server's own user may ask".into()),
+fn exchange(
+    mut stream: UnixStream,
+    answer: &dyn Fn(Request) -> (Reply, Vec<OwnedFd>),
+) -> io::Result<()> {
+    let refused = |why: &str| (Reply::Refused(why.into()), Vec::new());
+    let (reply, sockets) = match allowed(&stream)? {
+        false => refused("only root and the server's own user may ask"),
         true => match read_request(&mut stream)? {
             Some(request) => answer(request),
-            None => Reply::Refused("expected the line 'status' or 'reload'".into()),
+            None => refused("expected the line 'status', 'reload' or 'listeners'"),
         },
     };
     let mut bytes = serde_json::to_vec(&reply).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    write(&mut stream, &bytes)
+    let sent = send_with(&stream, &bytes, &sockets)?;
+    write(&mut stream, &bytes[sent..])
+}
+
+/// Sends the first bytes of an answer, and the sockets with them.
+fn send_with(stream: &UnixStream, bytes: &[u8], sockets: &[OwnedFd]) -> io::Result<usize> {
+    bound(stream, Instant::now() + EXCHANGE)?;
+    let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_LISTENERS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
+        return Err(io::Error::other("too many sockets"));
+    }
+    let bytes = [IoSlice::new(bytes)];
+    Ok(sendmsg(stream, &bytes, &mut control, SendFlags::NOSIGNAL)?)
 }
 
 /// Root, or the user that this process is.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::status::{Reload, Status};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
 use tempfile::TempDir;
@@ -28,8 +29,9 @@ fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
             ..Status::default()
         })),
         Request::Reload => Reply::Reload(Reload::default()),
+        Request::Listeners => unreachable!("the socket answers it itself"),
     };
-    socket.serve(answer).unwrap()
+    socket.serve(answer, Vec::new).unwrap()
 }
 
 fn ask(pid_file: &Path) -> Reply {
@@ -142,6 +144,44 @@ fn a_client_that_hangs_does_not_keep_another_from_its_answer() {
 }
 
 #[test]
+fn the_sockets_that_are_handed_over_are_the_servers_own() {
+    let (_folder, pid_file) = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
+    socket.put_in_place().unwrap();
+    let hand_over = move || vec![listener.try_clone().unwrap().into()];
+    let refused = |_| Reply::Refused("not this".into());
+    let _server = socket.serve(refused, hand_over).unwrap();
+    let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
+    let mut taken = connection.take_listeners(5 * EXCHANGE).unwrap();
+    let taken = TcpListener::from(taken.remove(0));
+    assert_eq!(taken.local_addr().unwrap(), address);
+    let client = TcpStream::connect(address).unwrap();
+    let (_, peer) = taken.accept().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+}
+
+#[test]
+fn a_server_that_hands_nothing_over_says_why() {
+    let (_folder, pid_file) = folder();
+    let listener = UnixListener::bind(path_beside(&pid_file)).unwrap();
+    // As the version before answers.
+    let old = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = [0; 10];
+        stream.read_exact(&mut line).unwrap();
+        stream
+            .write_all(b"{\"refused\":\"expected the line\"}\n")
+            .unwrap();
+    });
+    let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
+    let error = connection.take_listeners(5 * EXCHANGE).unwrap_err();
+    assert_eq!(error.to_string(), "expected the line");
+    old.join().unwrap();
+}
+
+#[test]
 fn what_is_no_request_is_refused_however_long_it_is() {
     let (_folder, pid_file) = folder();
     let _server = started(&pid_file, false, 5);
@@ -164,10 +204,13 @@ fn a_server_that_does_not_answer_is_not_waited_for_longer_than_asked() {
     let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
     socket.put_in_place().unwrap();
     let _server = socket
-        .serve(move |_| {
-            let _ = receiver.lock().unwrap().recv();
-            Reply::Refused("late".into())
-        })
+        .serve(
+            move |_| {
+                let _ = receiver.lock().unwrap().recv();
+                Reply::Refused("late".into())
+            },
+            Vec::new,
+        )
         .unwrap();
     let begun = Instant::now();
     let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();

@@ -73,8 +73,9 @@ impl Acceptor {
                 Err(error) => self.meet(&error),
             }
         }
-        if self.listener.inherited {
-            // The socket stays open: the next server serves the clients in its backlog.
+        if self.listener.inherited || self.service.context.was_handed_over() {
+            // The socket stays open: the next server serves the clients in its backlog. Nor may it
+            // be changed: another process uses it.
             return;
         }
         if let Err(error) = self.accept_the_rest() {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::socket_activation::Inherited;
@@ -24,12 +25,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(40);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether the ports are to be shared with a server that has them already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Sharing {
     /// Only this server may have them.
     Exclusive,
-    /// A server of the same user has them, and will give them up: a takeover.
-    Takeover,
+    /// A server of the same user has them, and will give them up: a takeover. It has handed these
+    /// sockets over; a port that is not among them is shared.
+    Takeover(Inherited),
 }
 
 /// Why a listener could not be made.
@@ -45,7 +47,7 @@ pub struct BindError {
 
 /// A socket that listens.
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    pub(super) socket: Arc<TcpListener>,
     /// Others go on to use it when this process has ended.
     pub(super) inherited: bool,
 }
@@ -106,7 +108,7 @@ impl fmt::Display for BindError {
 pub(super) fn bind_all(
     all: &[Listen],
     mut inherited: Inherited,
-    sharing: Sharing,
+    mut sharing: Sharing,
 ) -> Result<Vec<Listener>, BindError> {
     let given = inherited.addresses();
     all.iter()
@@ -117,10 +119,10 @@ pub(super) fn bind_all(
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
             let v6_only = !wildcard || all.iter().any(|other| other.address == v4);
-            match bind(address, v6_only, sharing) {
+            match open(address, v6_only, &mut sharing) {
                 Err(error) if wildcard && no_ipv6(&error) => {
                     log::info!("This host has no IPv6: {v4} in place of {address}.");
-                    bind(v4, v6_only, sharing).map_err(|cause| (v4, cause))
+                    open(v4, v6_only, &mut sharing).map_err(|cause| (v4, cause))
                 }
                 bound => bound.map_err(|cause| (address, cause)),
             }
@@ -141,12 +143,30 @@ fn adopt(socket: TcpListener) -> io::Result<Listener> {
     options.set_read_timeout(Some(ACCEPT_PAUSE))?;
     options.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
     Ok(Listener {
-        socket,
+        socket: Arc::new(socket),
         inherited: true,
     })
 }
 
-fn bind(address: SocketAddr, v6_only: bool, sharing: Sharing) -> io::Result<Listener> {
+/// The socket of the server that is taken over, or else a new one.
+fn open(address: SocketAddr, v6_only: bool, sharing: &mut Sharing) -> io::Result<Listener> {
+    if let Sharing::Takeover(handed_over) = sharing {
+        // One that was handed over has the options of `bind` already, since it shares them with the
+        // other server's.
+        if let Some(socket) = handed_over.claim(address) {
+            if address.is_ipv4() || SockRef::from(&socket).only_v6()? == v6_only {
+                log::info!("The socket of {address} was handed over.");
+                return Ok(Listener {
+                    socket: Arc::new(socket),
+                    inherited: false,
+                });
+            }
+        }
+    }
+    bind(address, v6_only, matches!(sharing, Sharing::Takeover(_)))
+}
+
+fn bind(address: SocketAddr, v6_only: bool, shared: bool) -> io::Result<Listener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -159,7 +179,7 @@ fn bind(address: SocketAddr, v6_only: bool, sharing: Sharing) -> io::Result<List
     socket.set_reuse_address(true)?;
     // Before `bind`, SO_REUSEPORT joins a server that has the port. After it, it only lets a later
     // takeover do so: an ordinary second start fails as ever.
-    socket.set_reuse_port(sharing == Sharing::Takeover)?;
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
@@ -167,7 +187,7 @@ fn bind(address: SocketAddr, v6_only: bool, sharing: Sharing) -> io::Result<List
     // On Linux this bounds `accept`: the loop can look around without anybody waking it.
     socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
     Ok(Listener {
-        socket: socket.into(),
+        socket: Arc::new(socket.into()),
         inherited: false,
     })
 }

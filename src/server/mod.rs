@@ -22,10 +22,11 @@ mod tally;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Sender};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -119,6 +120,8 @@ impl Server {
         let inherited = bound.iter().any(|listener| listener.inherited);
         let mut gate = Gate(Vec::new());
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
+        let own = bound.iter().filter(|listener| !listener.inherited);
+        let listeners = own.map(|l| Arc::downgrade(&l.socket)).collect();
         for ((listener, listen), policy) in
             bound.into_iter().zip(&config.startup.listen).zip(policies)
         {
@@ -139,6 +142,7 @@ impl Server {
             handle: Handle {
                 service,
                 endpoints: endpoints.into(),
+                listeners,
             },
             acceptors,
             gate,
@@ -201,6 +205,8 @@ impl OpenServer {
 pub struct Handle {
     service: Arc<Service>,
     endpoints: Arc<[Arc<Endpoint>]>,
+    /// Those that a server may hand over. A stop closes them, whoever has a handle.
+    listeners: Arc<[Weak<TcpListener>]>,
 }
 
 impl Handle {
@@ -209,6 +215,19 @@ impl Handle {
         for (endpoint, policy) in self.endpoints.iter().zip(policies) {
             endpoint.set_policy(Arc::clone(policy));
         }
+    }
+
+    /// Duplicates of the listening sockets, for a server that takes over; not of inherited ones, which
+    /// it inherits itself. A stop within a minute leaves the clients in their backlogs to it.
+    pub fn hand_over(&self) -> Vec<OwnedFd> {
+        let open = self.listeners.iter().filter_map(Weak::upgrade);
+        let sockets: Vec<_> = open
+            .filter_map(|socket| Some(socket.try_clone().ok()?.into()))
+            .collect();
+        if !sockets.is_empty() {
+            self.service.context.hand_over();
+        }
+        sockets
     }
 
     /// The figures at this moment. The log's is the caller's to know.

@@ -1,8 +1,9 @@
-//! Listening sockets that systemd opened and keeps open (a `.socket` unit). They outlive this
-//! process, so their options stay as they are. It accepts nothing.
+//! Listening sockets that others opened: those of a systemd `.socket` unit, and those of the server
+//! that is taken over. It accepts nothing.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
 use socket2::SockRef;
@@ -52,6 +53,17 @@ impl Inherited {
             sockets.push((address, socket));
         }
         Ok(Inherited(sockets))
+    }
+
+    /// The listening TCP sockets among those that the server handed over that is taken over.
+    pub fn handed_over(sockets: Vec<OwnedFd>) -> Inherited {
+        let sockets = sockets.into_iter().map(TcpListener::from);
+        let listening = |socket: TcpListener| {
+            let address = socket.local_addr().ok()?;
+            let listens = SockRef::from(&socket).is_listener().unwrap_or(false);
+            listens.then_some((address, socket))
+        };
+        Inherited(sockets.filter_map(listening).collect())
     }
 
     /// Where the sockets listen.
