@@ -4,8 +4,8 @@
 
 use crate::json::Change;
 use crate::policy::{
-    decide_as, render_grant, Decision, Denial, DomainPattern, Grant, MetaPolicy, Offer, Origin,
-    Player, Policy, PortSet, Refusal, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+    Decision, Denial, DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MASTER_PORT, MetaPolicy,
+    Offer, Origin, Player, Policy, PortSet, Refusal, decide_as, render_grant,
 };
 use crate::text::{clip, list};
 

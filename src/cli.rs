@@ -9,8 +9,8 @@ use pico_args::Arguments;
 use crate::config::{Configured, Override};
 use crate::help;
 use crate::ignore::Ignored;
-use crate::probe::plan::ignored;
 use crate::probe::Arguments as ProbeArguments;
+use crate::probe::plan::ignored;
 use crate::text::{did_you_mean, shown};
 
 /// The commands, for "did you mean".
@@ -242,7 +242,7 @@ fn explain(mut arguments: Arguments) -> Result<Command, String> {
                 "explain takes an origin and ports; write: flashpolicyd explain --from \
                  https://game.example.com --to 2001"
                     .into(),
-            )
+            );
         }
     };
     Ok(Command::Explain {
@@ -444,10 +444,19 @@ mod tests {
                 "unknown command 'xyz'; expected serve, start, stop, restart, reload, status, \
                  check, policy, explain or probe",
             ),
-            ("check --strikt x.xml", "not understood: '--strikt'; did you mean --strict?"),
+            (
+                "check --strikt x.xml",
+                "not understood: '--strikt'; did you mean --strict?",
+            ),
             ("check --nothing", "not understood: '--nothing'"),
-            ("explain --frm a --to 80", "not understood: '--frm'; did you mean --from?"),
-            ("--log_file x", "not understood: '--log_file', 'x'; did you mean --log-file?"),
+            (
+                "explain --frm a --to 80",
+                "not understood: '--frm'; did you mean --from?",
+            ),
+            (
+                "--log_file x",
+                "not understood: '--log_file', 'x'; did you mean --log-file?",
+            ),
             (
                 "check --ignore ip-domains",
                 "--ignore `ip-domains` is no code; did you mean `ip-domain`?",
@@ -507,8 +516,10 @@ mod tests {
             };
             assert_eq!(help, help::OVERVIEW, "{line}");
         }
-        assert!(parsed("help sevre")
-            .unwrap_err()
-            .ends_with("did you mean 'serve'?"));
+        assert!(
+            parsed("help sevre")
+                .unwrap_err()
+                .ends_with("did you mean 'serve'?")
+        );
     }
 }

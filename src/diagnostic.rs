@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::text::{is_printable, printable, Colour, Style};
+use crate::text::{Colour, Style, is_printable, printable};
 
 /// How much of a line is shown before the place in question, as a part of the width: two fifths.
 const BEFORE: (usize, usize) = (2, 5);

@@ -24,7 +24,7 @@ impl Ignored {
                     return Err(format!(
                         "{} is an error, which keeps players out; only warnings can be ignored",
                         quote(name)
-                    ))
+                    ));
                 }
                 None => return Err(unknown(name, known)),
             }

@@ -1,7 +1,7 @@
 //! Finds what is wrong with a configuration whose single lines are right: listeners that no other
 //! host reaches, and a meta-policy that no listener serves on port 843. It opens nothing.
 
-use crate::config::{Config, CODES};
+use crate::config::{CODES, Config};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::policies::{self, PolicyOrigin};
 use crate::policy::MASTER_PORT;
@@ -75,7 +75,9 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
     Some(found(
         "meta-policy-unused",
         place.unwrap_or_else(|| Place::whole("meta_policy")),
-        format!("`meta_policy = {meta}` counts only on port {MASTER_PORT}, where no listener is: it is left out"),
+        format!(
+            "`meta_policy = {meta}` counts only on port {MASTER_PORT}, where no listener is: it is left out"
+        ),
         format!("remove it, or add `listen = [::]:{MASTER_PORT}`"),
     ))
 }

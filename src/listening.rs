@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_no_listener() {
-        let table =
-            "  sl  local_address rem_address   st\n   0: 0100007F:034B 00000000:0000 0A 0\n   \
+        let table = "  sl  local_address rem_address   st\n   0: 0100007F:034B 00000000:0000 0A 0\n   \
                      1: 0100007F:0050 0100007F:9999 01 0\n";
         #[cfg(target_endian = "little")]
         assert_eq!(parse(table), ["127.0.0.1:843".parse().unwrap()]);

@@ -12,10 +12,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::files::{give_away, whole_file, FilePlace, Owner};
+use crate::files::{FilePlace, Owner, give_away, whole_file};
 use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::allow;
-use crate::config::{self, Config, Listen, DEFAULT_ALLOW};
+use crate::config::{self, Config, DEFAULT_ALLOW, Listen};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{
-    self, Code, Finding, Grant, Offer, Policy, Reading, MASTER_PORT, MAX_POLICY_BYTES,
+    self, Code, Finding, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading,
 };
 use crate::text::{quote, reason};
 

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use nix::unistd::{getgroups, setegid, seteuid, setgid, setgroups, setuid, Gid, Uid};
+use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgid, setgroups, setuid};
 
 use crate::config::Config;
 use crate::files::{self, Owner};
@@ -107,13 +107,13 @@ pub fn look_up(config: &Config) -> Result<Identity, String> {
                 return Err(format!(
                     "user = {user}: /etc/passwd knows no user with this number, and so no group; \
                      set 'group' too"
-                ))
+                ));
             }
             (None, None, _) => {
                 return Err(format!(
                     "user = {user}: there is no such user in /etc/passwd; expected one that is, \
                      or a number"
-                ))
+                ));
             }
         };
     }

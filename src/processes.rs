@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A process that was seen; its number may be another one's later, its start not.

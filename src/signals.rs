@@ -2,9 +2,9 @@
 //! no thread, so that a signal always arrives; the supervisor acts on the message.
 
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
 use time::UtcDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::config::Config;
 use crate::policies::ConfiguredPolicy;

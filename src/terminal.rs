@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use crate::text::{Style, DEFAULT_WIDTH};
+use crate::text::{DEFAULT_WIDTH, Style};
 
 /// How to write to standard output.
 pub fn stdout() -> Style {

@@ -2,8 +2,8 @@
 //! whether the log file was moved. A file system that hangs delays these, and never a stop or a
 //! client.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ mod results;
 
 use std::fs;
 
-use results::{put_into, Axis, Chart, Figure, Results, Scale, Series, Table};
+use results::{Axis, Chart, Figure, Results, Scale, Series, Table, put_into};
 
 fn figure(runs: &[f64]) -> Figure {
     Figure {
@@ -285,9 +285,11 @@ fn the_same_data_are_the_same_bytes_and_a_name_keeps_its_colour() {
     let blue = "#2D78D8";
     assert!(svg.contains(blue));
     assert!(alone.contains(blue));
-    assert!(!plot::svg(&self::chart("few", &["bare loop"]))
-        .unwrap()
-        .contains(blue));
+    assert!(
+        !plot::svg(&self::chart("few", &["bare loop"]))
+            .unwrap()
+            .contains(blue)
+    );
 }
 
 #[test]

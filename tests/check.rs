@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{binary, binary_path, finish, run_in, stderr, Setup};
+use support::{Setup, binary, binary_path, finish, run_in, stderr};
 
 const GOOD: &str = "<cross-domain-policy><allow-access-from domain='a.example' to-ports='80'/>\
                     </cross-domain-policy>";
@@ -204,8 +204,7 @@ fn a_file_that_cannot_be_written_is_shown_at_its_line() {
 #[test]
 fn two_lines_that_take_the_same_port_are_found_before_a_port_is_bound() {
     let config = "listen = [::]:843\nlisten = 127.0.0.1:843";
-    let expected =
-        "flashpolicy.conf:2: listen = 127.0.0.1:843: [::]:843 (set at flashpolicy.conf:1) \
+    let expected = "flashpolicy.conf:2: listen = 127.0.0.1:843: [::]:843 (set at flashpolicy.conf:1) \
                     takes this port on every address; remove one of the two lines\n";
     let output = run_in(folder(config).path(), &[]);
     assert_eq!(output.status.code(), Some(2));

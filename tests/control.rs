@@ -7,7 +7,7 @@ mod support;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{chown, symlink, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{wait_for, Client, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, REQUEST, wait_for};
 use tempfile::TempDir;
 
 /// Two users who are not root.
@@ -307,8 +307,7 @@ fn start_shows_the_whole_error_also_where_the_disk_is_full() {
     let service = Service::new();
     let disk = service.path("disk");
     fs::create_dir(&disk).unwrap();
-    let script =
-        "mount -t tmpfs -o size=4k none disk && { cat /dev/zero >disk/big; } 2>/dev/null; \
+    let script = "mount -t tmpfs -o size=4k none disk && { cat /dev/zero >disk/big; } 2>/dev/null; \
                   exec \"$0\" start -c x.conf --pid-file disk/x.pid";
     let command = Command::new("unshare")
         .args(["--mount", "sh", "-c", script])

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Output;
 
 use serde_json::Value;
-use support::{run_in, stderr, Setup};
+use support::{Setup, run_in, stderr};
 
 fn run(config: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
@@ -163,8 +163,7 @@ fn many_lines_that_deny_are_told_one_by_one() {
         .map(|n| format!("allow = a{n}.example 80\n"))
         .collect();
     let (_, said) = explain(&config, &["b.example", "80"]);
-    let start =
-        "- the policy on port 843:\n  - `allow = a0.example 80` (flashpolicy.conf:1) is for \
+    let start = "- the policy on port 843:\n  - `allow = a0.example 80` (flashpolicy.conf:1) is for \
                  a0.example, not for b.example\n";
     assert!(said.contains(start), "{said}");
     assert!(said.contains("  - and 2 more.\n"), "{said}");

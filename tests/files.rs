@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{chown, symlink, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
-use support::{run_in, stderr, wait_for, Server, Setup, BUILT_IN};
+use support::{BUILT_IN, Server, Setup, run_in, stderr, wait_for};
 
 const NOBODY: u32 = 65534;
 

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use support::{free_port, signal, stderr, wait_for, Ends};
+use support::{Ends, free_port, signal, stderr, wait_for};
 
 #[test]
 fn a_first_start_tells_on_six_lines_what_it_does_and_what_comes_next() {

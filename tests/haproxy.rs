@@ -9,13 +9,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use support::{
-    finish, free_port, have, wait_for, Client, Ends, Server, Setup, BUILT_IN, PATIENCE, REQUEST,
+    BUILT_IN, Client, Ends, PATIENCE, REQUEST, Server, Setup, finish, free_port, have, wait_for,
 };
 use tempfile::TempDir;
 

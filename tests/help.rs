@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{run_in, stderr, Setup};
+use support::{Setup, run_in, stderr};
 
 const COMMANDS: [&str; 11] = [
     "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain", "probe",

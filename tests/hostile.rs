@@ -13,10 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use attack::{memory_kib, open, open_files, processor_time, Attack, Honest, Kind, Plan, Sources};
+use attack::{Attack, Honest, Kind, Plan, Sources, memory_kib, open, open_files, processor_time};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::{
-    have, in_a_network_of_its_own, wait_for, Client, Server, Setup, BUILT_IN, PATIENCE, REQUEST,
+    BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, have, in_a_network_of_its_own, wait_for,
 };
 
 /// One attack at a time: two at once on two cores say nothing of either.

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use support::{wait_for, Server, Setup, BUILT_IN, REQUEST};
+use support::{BUILT_IN, REQUEST, Server, Setup, wait_for};
 
 /// The lines of the log without their times, after a look at each time and level.
 fn messages(server: &Server) -> Vec<String> {

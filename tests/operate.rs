@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{wait_for, Server, Setup, BUILT_IN};
+use support::{BUILT_IN, Server, Setup, wait_for};
 
 /// How many clients the log files of this server say were served, over all rotated files.
 fn lines_in(files: &[PathBuf], text: &str) -> usize {
@@ -364,9 +364,11 @@ fn as_nobody_nothing_of_root_is_left_and_reload_and_restart_work() {
     fs::write(server.path("flashpolicy.conf"), config).unwrap();
     server.signal("HUP");
     server.logged("the policies changed");
-    assert!(server
-        .ask()
-        .ends_with(b"to-ports=\"2002\" /></cross-domain-policy>\0"));
+    assert!(
+        server
+            .ask()
+            .ends_with(b"to-ports=\"2002\" /></cross-domain-policy>\0")
+    );
     // The log belongs to the new user, so a new one of its own can follow where it may create one.
     assert_eq!(
         fs::metadata(&server.log)

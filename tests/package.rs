@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use support::{signal, wait_for, Client, Ends, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, Ends, REQUEST, signal, wait_for};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::process::Output;
 
-use support::{run_in, stderr, Client, Setup, REQUEST};
+use support::{Client, REQUEST, Setup, run_in, stderr};
 
 /// Runs a command beside this configuration and these files.
 fn run(config: &str, files: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -286,25 +286,108 @@ fn explain_says_by_which_grant_or_why_by_none() {
     let only_high = format!("{GAME}listen = [::]:10843");
     let master_only = format!("{two}\nmeta_policy = master-only");
     for (config, origin, port, code, expected) in [
-        (GAME, "game.example.com", "2001", 0, "ALLOWED: a SWF from http://game.example.com may connect to port 2001, by `allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1), served on port 843."),
-        (GAME, "game.example.com", "2002", 1, "`allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1) is for ports 2001 and 3000 to 3010, not for 2002"),
-        (GAME, "https://example.com", "3005", 0, "ALLOWED: a SWF from https://example.com"),
-        (GAME, "badexample.com", "2001", 1, "(flashpolicy.conf:1) is for *.example.com, not for badexample.com"),
+        (
+            GAME,
+            "game.example.com",
+            "2001",
+            0,
+            "ALLOWED: a SWF from http://game.example.com may connect to port 2001, by `allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1), served on port 843.",
+        ),
+        (
+            GAME,
+            "game.example.com",
+            "2002",
+            1,
+            "`allow = *.example.com 2001,3000-3010` (flashpolicy.conf:1) is for ports 2001 and 3000 to 3010, not for 2002",
+        ),
+        (
+            GAME,
+            "https://example.com",
+            "3005",
+            0,
+            "ALLOWED: a SWF from https://example.com",
+        ),
+        (
+            GAME,
+            "badexample.com",
+            "2001",
+            1,
+            "(flashpolicy.conf:1) is for *.example.com, not for badexample.com",
+        ),
         (GAME, "file:", "2001", 1, "only `*` matches local content"),
         ("", "file:", "1", 0, "of the built-in policy"),
-        ("allow = * 80 secure", "a.example", "80", 1, "for content loaded over HTTPS only"),
-        ("allow = * 80 secure", "https://a.example", "80", 0, "ALLOWED"),
-        (&two, "other.example", "2001", 0, "of p.xml, served on port 8430."),
-        (&two, "other.example", "2001", 0, "loadPolicyFile(\"xmlsocket://HOST:8430\")"),
-        (&two, "other.example", "80", 1, "served from port 8430, it cannot grant ports below 1024"),
-        (&master_only, "other.example", "2001", 1, "the policy on port 8430 does not count"),
-        (&only_high, "game.example.com", "2001", 0, "served on port 10843"),
-        (&only_high, "game.example.com", "2002", 1, "port 843 has no policy"),
-        ("meta_policy = none", "a.example", "80", 1, "its meta-policy is `none`"),
+        (
+            "allow = * 80 secure",
+            "a.example",
+            "80",
+            1,
+            "for content loaded over HTTPS only",
+        ),
+        (
+            "allow = * 80 secure",
+            "https://a.example",
+            "80",
+            0,
+            "ALLOWED",
+        ),
+        (
+            &two,
+            "other.example",
+            "2001",
+            0,
+            "of p.xml, served on port 8430.",
+        ),
+        (
+            &two,
+            "other.example",
+            "2001",
+            0,
+            "loadPolicyFile(\"xmlsocket://HOST:8430\")",
+        ),
+        (
+            &two,
+            "other.example",
+            "80",
+            1,
+            "served from port 8430, it cannot grant ports below 1024",
+        ),
+        (
+            &master_only,
+            "other.example",
+            "2001",
+            1,
+            "the policy on port 8430 does not count",
+        ),
+        (
+            &only_high,
+            "game.example.com",
+            "2001",
+            0,
+            "served on port 10843",
+        ),
+        (
+            &only_high,
+            "game.example.com",
+            "2002",
+            1,
+            "port 843 has no policy",
+        ),
+        (
+            "meta_policy = none",
+            "a.example",
+            "80",
+            1,
+            "its meta-policy is `none`",
+        ),
     ] {
         let output = run(config, &[("p.xml", staging)], &["explain", origin, port]);
         let said = stdout(&output);
-        assert_eq!(output.status.code(), Some(code), "{origin} {port}: {said}{}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{origin} {port}: {said}{}",
+            stderr(&output)
+        );
         assert!(said.contains(expected), "{origin} {port}: {said}");
         let verdict = if code == 0 { "ALLOWED: " } else { "DENIED: " };
         assert!(said.starts_with(verdict), "{said}");

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use probing::{
-    answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul, Probe, ALERT, POLICY,
+    ALERT, POLICY, Probe, answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul,
 };
 use socket2::{Domain, Socket, Type};
-use support::{free_port, have, run_in, Setup};
+use support::{Setup, free_port, have, run_in};
 
 #[test]
 fn a_policy_that_comes_when_the_player_has_given_up_is_told_from_silence() {
@@ -88,11 +88,17 @@ fn a_name_without_an_address_is_unreachable() {
 }
 
 fn master_only(s: &mut TcpStream) -> io::Result<()> {
-    answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='*.example.com' to-ports='2001'/></cross-domain-policy>\0")
+    answer(
+        s,
+        "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='*.example.com' to-ports='2001'/></cross-domain-policy>\0",
+    )
 }
 
 fn none(s: &mut TcpStream) -> io::Result<()> {
-    answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*.example.com' to-ports='*'/></cross-domain-policy>\0")
+    answer(
+        s,
+        "<cross-domain-policy><site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*.example.com' to-ports='*'/></cross-domain-policy>\0",
+    )
 }
 
 fn localhost(s: &mut TcpStream) -> io::Result<()> {
@@ -268,7 +274,9 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
     to(silent_game)
         .run()
         .exits(2)
-        .says(format!("port {silent_game} itself has no policy: the connection was accepted, and nothing came"))
+        .says(format!(
+            "port {silent_game} itself has no policy: the connection was accepted, and nothing came"
+        ))
         .says("loadPolicyFile(\"xmlsocket://127.0.0.1:10843\")");
 
     let load = format!("xmlsocket://127.0.0.1:{low}");
@@ -508,7 +516,9 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     assert_eq!(object["addresses"][0]["verdicts"][0]["silent"], true);
     assert_eq!(object["state"], "OK");
     let lightspark = probe(open_to_a_example, game).with("--player", "lightspark");
-    let waits = format!("ALLOWED, and Lightspark waits without end on port {game}, which it asks and which says nothing");
+    let waits = format!(
+        "ALLOWED, and Lightspark waits without end on port {game}, which it asks and which says nothing"
+    );
     lightspark.run().exits(2).says(waits);
     lightspark
         .flag("--quiet")
@@ -520,7 +530,10 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
         .exits(0)
         .says_nothing_of(advice);
     let only = |s: &mut TcpStream| {
-        answer(s, "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='a.example' to-ports='*'/></cross-domain-policy>\0")
+        answer(
+            s,
+            "<cross-domain-policy><site-control permitted-cross-domain-policies='master-only'/><allow-access-from domain='a.example' to-ports='*'/></cross-domain-policy>\0",
+        )
     };
     let cured = probe(only, game);
     cured.clone().run().exits(0).says_nothing_of(advice);

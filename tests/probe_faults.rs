@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use probing::{
-    answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul, Probe, ALERT, POLICY,
+    ALERT, POLICY, Probe, answer, fault, grant, hear, hold, is_tls, pause, reset, utf16, with_nul,
 };
 use support::PATIENCE;
 

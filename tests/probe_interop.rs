@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
-use support::{free_port, have, have_it, is_root, run_in, signal, wait_for, Ends, Setup};
+use support::{Ends, Setup, free_port, have, have_it, is_root, run_in, signal, wait_for};
 use tempfile::TempDir;
 
 const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \

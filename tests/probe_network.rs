@@ -10,8 +10,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use probing::{answer, hear, hold, serve, with_nul, Probe, POLICY};
-use support::{in_a_network_of_its_own, Setup, PATIENCE};
+use probing::{POLICY, Probe, answer, hear, hold, serve, with_nul};
+use support::{PATIENCE, Setup, in_a_network_of_its_own};
 
 #[test]
 fn each_address_of_a_name_is_asked_on_its_own() {
@@ -85,7 +85,9 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
         return;
     }
     let firewall = |rule: &str| {
-        let script = format!("nft flush ruleset; nft add table inet f && nft add chain inet f i '{{ type filter hook input priority 0; }}' && nft add rule inet f i {rule}");
+        let script = format!(
+            "nft flush ruleset; nft add table inet f && nft add chain inet f i '{{ type filter hook input priority 0; }}' && nft add rule inet f i {rule}"
+        );
         let status = std::process::Command::new("sh")
             .args(["-c", &script])
             .status();

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use support::{wait_for, Client, Server, Setup, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, REQUEST, Server, Setup, wait_for};
 
 const LINE: &[u8] = b"PROXY TCP4 203.0.113.9 192.0.2.1 41122 843\r\n";
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";

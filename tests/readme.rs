@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{run_in, stderr, Setup};
+use support::{Setup, run_in, stderr};
 
 const README: &str = include_str!("../README.md");
 
@@ -153,8 +153,10 @@ fn the_first_questions_get_their_answers() {
         asked += 1;
     }
     assert!(asked >= 1);
-    assert!(section("Start here")
-        .contains(&*String::from_utf8_lossy(support::BUILT_IN).replace('\0', "")));
+    assert!(
+        section("Start here")
+            .contains(&*String::from_utf8_lossy(support::BUILT_IN).replace('\0', ""))
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{wait_for, Server, Setup, BUILT_IN};
+use support::{BUILT_IN, Server, Setup, wait_for};
 
 fn policy(port: u16) -> String {
     format!(
@@ -136,9 +136,11 @@ fn sighup_takes_over_policies_and_the_log_level_and_names_what_needs_a_restart()
         "{restart}"
     );
     server.logged("Reloaded flashpolicy.conf; the policies changed.");
-    assert!(server
-        .ask()
-        .starts_with(b"<cross-domain-policy><allow-access-from domain=\"a.example\""));
+    assert!(
+        server
+            .ask()
+            .starts_with(b"<cross-domain-policy><allow-access-from domain=\"a.example\"")
+    );
     server.connect().send(b"junk");
     server.logged("[DEBUG]");
 }

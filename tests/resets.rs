@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use support::{in_a_network_of_its_own, tcp_counter, Server, BUILT_IN, REQUEST};
+use support::{BUILT_IN, REQUEST, Server, in_a_network_of_its_own, tcp_counter};
 
 /// Resets sent by either side while `traffic` runs.
 fn resets_during(traffic: impl FnOnce(&Server)) -> u64 {

@@ -7,11 +7,11 @@ mod support;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::{stderr, wait_for, Client, Ends, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, Ends, REQUEST, stderr, wait_for};
 use tempfile::TempDir;
 
 /// A shell to run the script with, and the programs that it finds there.

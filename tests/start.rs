@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::net::TcpListener;
 
-use support::{binary, finish, run_in, stderr, Client, Server, Setup, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, REQUEST, Server, Setup, binary, finish, run_in, stderr};
 
 /// A folder with a configuration in it.
 fn folder_with(config: &str) -> tempfile::TempDir {

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{wait_for, Client, Server, Setup, BUILT_IN, PATIENCE, REQUEST};
+use support::{BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, wait_for};
 
 #[test]
 fn sigterm_and_ctrl_c_end_it_with_exit_code_0_and_totals() {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{wait_for, Client, Server, Setup, BUILT_IN, PATIENCE, REQUEST};
+use support::{BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, wait_for};
 
 const OWN: &str =
     "<cross-domain-policy><allow-access-from domain=\"own\" to-ports=\"1\"/></cross-domain-policy>";

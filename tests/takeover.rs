@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{
-    binary, copy_for_everybody, finish, free_port, is_root, stderr, wait_for, Client, Server,
-    Setup, BUILT_IN, REQUEST,
+    BUILT_IN, Client, REQUEST, Server, Setup, binary, copy_for_everybody, finish, free_port,
+    is_root, stderr, wait_for,
 };
 
 /// A server with a pid file, on a port that its configuration names from now on.

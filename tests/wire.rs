@@ -5,7 +5,7 @@ mod support;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use support::{wait_for, Client, Server, Setup, BUILT_IN, REQUEST};
+use support::{BUILT_IN, Client, REQUEST, Server, Setup, wait_for};
 
 /// The deadline as the issue of being three seconds is tested: widely.
 fn about_three_seconds(elapsed: Duration) -> bool {

@@ -105,7 +105,7 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
                 what: "The configuration".into(),
                 findings: mistakes,
                 ignored: 0,
-            }
+            };
         }
     };
     let config = &mut loaded.config;

@@ -4,7 +4,7 @@
 use super::input::read_policies;
 use super::output::{complain, print};
 use super::running::{Found, RunningServer, ServerPlace};
-use super::stop::{not_from_here, Left, GRACE};
+use super::stop::{GRACE, Left, not_from_here};
 use super::{spawn, start};
 use crate::config::Configured;
 use crate::exit::ServiceExit;

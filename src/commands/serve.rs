@@ -4,8 +4,8 @@
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use super::first_run;
 use super::input::{load, unfit_for_user};

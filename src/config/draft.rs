@@ -4,9 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::keys::{Key, KEYS, REMOVED_KEYS};
-use super::mistakes::{instead_of, Problem};
-use super::{Config, Live, Startup, DEFAULT_ALLOW, DEFAULT_LISTEN};
+use super::keys::{KEYS, Key, REMOVED_KEYS};
+use super::mistakes::{Problem, instead_of};
+use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Live, Startup};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::text::{printable, quote, shown};
 

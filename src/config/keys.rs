@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::mistakes::{known_codes, Problem};
+use super::mistakes::{Problem, known_codes};
 use super::values::{self, path_or_none, seconds, whole_number};
-use super::{default_workers, Config, LogConsole};
+use super::{Config, LogConsole, default_workers};
 use crate::allow;
 use crate::ignore::Ignored;
 use crate::policy::MetaPolicy;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::draft::{draft, Override};
-use super::keys::KEYS;
 use super::Config;
+use super::draft::{Override, draft};
+use super::keys::KEYS;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files::{self, Caller};
 use crate::text::reason;

@@ -17,11 +17,11 @@ use log::LevelFilter;
 
 use crate::diagnostic::Place;
 use crate::ignore::Ignored;
-use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, MASTER_PORT};
+use crate::policy::{DomainPattern, Grant, MASTER_PORT, MetaPolicy, PortSet};
 
-pub use draft::{parse, Override};
-pub use load::{load, looks_like_one, Configured, Loaded, SEARCH_PATH};
-pub use mistakes::{known_codes, CODES};
+pub use draft::{Override, parse};
+pub use load::{Configured, Loaded, SEARCH_PATH, load, looks_like_one};
+pub use mistakes::{CODES, known_codes};
 
 /// The default of `listen`: port 843 of all addresses of the host, IPv6 and IPv4. `0.0.0.0` takes
 /// its place on a host without IPv6.

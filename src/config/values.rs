@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mistakes::Problem;
 use super::Listen;
+use super::mistakes::Problem;
 use crate::policy::MASTER_PORT;
 use crate::text::shown;
 
@@ -26,7 +26,7 @@ pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathB
         None => None,
         Some((_, Some(""))) => return Err("the policy's file is missing".into()),
         Some((_, Some(file))) if file.ends_with(" proxy") || file.ends_with("\tproxy") => {
-            return Err("'proxy' stands before 'policy=FILE'".into())
+            return Err("'proxy' stands before 'policy=FILE'".into());
         }
         Some((_, Some(file))) => Some(folder.join(file)),
         Some((rest, None)) => return Err(format!("'{}' is not understood", shown(rest)).into()),

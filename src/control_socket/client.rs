@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::cmsg_space;
-use rustix::net::{recvmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use socket2::{Domain, Socket, Type};
 
-use super::{address, bound, Reply, Request, MOST_LISTENERS, MOST_REPLY_BYTES};
+use super::{MOST_LISTENERS, MOST_REPLY_BYTES, Reply, Request, address, bound};
 use crate::processes;
 use crate::text::reason;
 
@@ -56,7 +56,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
                 io::ErrorKind::NotFound => Unreachable::Nobody,
                 io::ErrorKind::PermissionDenied => Unreachable::NotAllowed,
                 _ => wrong(error),
-            })
+            });
         }
     };
     let to = address(path).map_err(wrong)?;
@@ -69,7 +69,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
             io::ErrorKind::WouldBlock if Instant::now() < deadline => thread::sleep(AGAIN),
             io::ErrorKind::WouldBlock => return Err(Unreachable::Busy),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                return Err(Unreachable::Nobody)
+                return Err(Unreachable::Nobody);
             }
             io::ErrorKind::PermissionDenied => return Err(Unreachable::NotAllowed),
             _ => return Err(wrong(error)),

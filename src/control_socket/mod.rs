@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::{Reload, Status};
 
-pub use client::{connect, ControlConnection, Unreachable};
+pub use client::{ControlConnection, Unreachable, connect};
 pub use server::{ControlSocket, InPlace};
 
 /// The requests of the control socket.

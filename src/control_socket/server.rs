@@ -9,22 +9,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use nix::sys::stat::{fchmod, Mode};
-use nix::unistd::{fchownat, Gid, Uid};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{Gid, Uid, fchownat};
 use rustix::cmsg_space;
-use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use socket2::{Domain, Socket, Type};
 
-use super::client::{connect, Unreachable};
-use super::{address, bound, path_beside, Reply, Request, MOST_LISTENERS, MOST_REQUEST_BYTES};
+use super::client::{Unreachable, connect};
+use super::{MOST_LISTENERS, MOST_REQUEST_BYTES, Reply, Request, address, bound, path_beside};
 use crate::text::reason;
 
 /// How long a client has for its request, and then for taking the answer.
@@ -180,7 +180,7 @@ fn may_be_replaced(path: &Path, takeover: bool) -> Result<(), String> {
                 "something else is in its place, and is left as it is; remove it if \
                         nobody needs it, or set another 'pid_file'"
                     .into(),
-            )
+            );
         }
         Ok(_) if takeover => return Ok(()),
         Ok(_) => {}

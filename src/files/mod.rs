@@ -10,6 +10,6 @@ mod read;
 mod trust;
 
 pub use lock::whole_file;
-pub use place::{give_away, FilePlace, Owner};
+pub use place::{FilePlace, Owner, give_away};
 pub use read::{open, read};
-pub use trust::{others_may_write, Caller};
+pub use trust::{Caller, others_may_write};

@@ -7,15 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{fchown, MetadataExt};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
 use nix::fcntl::{
-    fcntl, open as open_path, openat, readlinkat, renameat, AtFlags, FcntlArg, OFlag,
+    AtFlags, FcntlArg, OFlag, fcntl, open as open_path, openat, readlinkat, renameat,
 };
-use nix::sys::stat::{fstat, fstatat, FileStat, Mode, SFlag};
-use nix::unistd::{faccessat, geteuid, unlinkat, AccessFlags, UnlinkatFlags};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 
 use super::kind::{is, refused, wrong_kind};
 
@@ -230,7 +230,7 @@ impl FilePlace {
         }
         #[cfg(target_env = "gnu")]
         {
-            use nix::fcntl::{renameat2, RenameFlags};
+            use nix::fcntl::{RenameFlags, renameat2};
             let flags = RenameFlags::RENAME_NOREPLACE;
             match renameat2(&self.folder, from, &self.folder, to, flags) {
                 // Not every file system can do it in one step.
@@ -414,7 +414,7 @@ fn private_up(folder: BorrowedFd<'_>) -> bool {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{chown, symlink, PermissionsExt};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     fn is_root() -> bool {
         geteuid().is_root()

@@ -3,9 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use time::UtcDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-use time::UtcDateTime;
 
 /// All but the fraction of the second.
 const SECOND: &[BorrowedFormatItem<'_>] =

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::files::{give_away, whole_file, FilePlace, Owner};
+use crate::files::{FilePlace, Owner, give_away, whole_file};
 
 /// How long another server that writes the same file is waited for. One that holds the lock for
 /// longer is stopped, and this one does not wait for it.

@@ -5,11 +5,11 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::disk::{lock, unlock, Disk, FileState, Name, RealDisk};
-use super::writer::{start_of_line, Destination, News, WriteOutcome};
+use super::disk::{Disk, FileState, Name, RealDisk, lock, unlock};
+use super::writer::{Destination, News, WriteOutcome, start_of_line};
 use crate::files::Owner;
 use crate::text::reason;
 
@@ -173,7 +173,7 @@ impl<D: Disk> LogFile<D> {
                 return WriteOutcome {
                     next: from,
                     error: Some(error),
-                }
+                };
             }
         };
         // Only now, since all of the above may fail after the file has changed.

@@ -2,7 +2,7 @@
 //! cure names what to write, exactly that is written; where it is words, the row says so and has
 //! the text that somebody writes who follows them.
 
-use super::{read, Code, Finding, Reading};
+use super::{Code, Finding, Reading, read};
 
 /// How a cure is applied.
 enum Apply {

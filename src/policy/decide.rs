@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::{
-    domain::Pattern, origin::Host, words::ports_in_words, DomainPattern, MetaPolicy, Origin,
-    Player, Policy, PortSet, FIRST_UNPRIVILEGED_PORT, MASTER_PORT,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MetaPolicy, Origin, Player, Policy,
+    PortSet, domain::Pattern, origin::Host, words::ports_in_words,
 };
 
 /// A policy of the destination host, and the port that serves it.

@@ -6,8 +6,8 @@
 use std::{fmt, net::IpAddr};
 
 use super::{
-    origin::{parse_ip, Host},
     Fault, Origin,
+    origin::{Host, parse_ip},
 };
 use crate::text::{is_printable, quote};
 
@@ -82,7 +82,7 @@ impl DomainPattern {
                 return Some(Fault::new(
                     format!("no content is loaded from {}", quote(&self.to_string())),
                     "write `*` for content from anywhere",
-                ))
+                ));
             }
             Pattern::Ip(_) | Pattern::Any => return None,
         };
@@ -187,8 +187,7 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     Ok(name)
 }
 
-const NO_ADDRESS_PATTERNS: &str =
-    "there are no patterns for addresses, which match only content loaded by that literal address \
+const NO_ADDRESS_PATTERNS: &str = "there are no patterns for addresses, which match only content loaded by that literal address \
      anyway; write the host name by which the content is loaded";
 
 const HOW: &str = "write `*`, a host, `*.example.com` or an IP address";

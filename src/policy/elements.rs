@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roxmltree::{Attribute, Document, Node};
 
-use super::{findings::Code, note::Note, Fault, MetaPolicy, Policy, MASTER_PORT};
+use super::{Fault, MASTER_PORT, MetaPolicy, Policy, findings::Code, note::Note};
 use crate::text::{did_you_mean, quote};
 
 const ROOT: &str = "cross-domain-policy";

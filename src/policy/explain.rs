@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::{
-    decide::{decide_as, Decision, Denial, Offer},
-    MetaPolicy, Origin, Player, Policy, MASTER_PORT,
+    MASTER_PORT, MetaPolicy, Origin, Player, Policy,
+    decide::{Decision, Denial, Offer, decide_as},
 };
 
 /// The decision of the player.

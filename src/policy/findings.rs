@@ -131,9 +131,11 @@ mod tests {
     #[test]
     fn every_code_has_a_name_of_its_own_in_kebab_case() {
         let mut names: Vec<_> = Code::all().iter().map(|code| code.as_str()).collect();
-        assert!(names
-            .iter()
-            .all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        );
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Code::all().len());

@@ -5,8 +5,8 @@
 use roxmltree::Node;
 
 use super::{
-    elements::Judge, findings::Code, DomainPattern, Grant, PortSet, FIRST_UNPRIVILEGED_PORT,
-    MAX_ASKED,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, elements::Judge,
+    findings::Code,
 };
 use crate::text::{clip, quote};
 

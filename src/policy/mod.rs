@@ -40,15 +40,15 @@ mod strategies;
 #[cfg(test)]
 mod verdict_tests;
 
-pub use decide::{decide, decide_as, Decision, Denial, Offer, Refusal};
+pub use decide::{Decision, Denial, Offer, Refusal, decide, decide_as};
 pub use domain::DomainPattern;
-pub use explain::{explain, others_count, Reason, Verdict};
+pub use explain::{Reason, Verdict, explain, others_count};
 pub use fault::Fault;
 pub use findings::{Code, Finding, Severity};
 pub use model::{Grant, MetaPolicy, Policy};
 pub use origin::{Host, Origin};
-pub use parse::{read, Reading, MAX_POLICY_BYTES};
+pub use parse::{MAX_POLICY_BYTES, Reading, read};
 pub use player::{Player, Ranges, Rules, SECURITY_ERROR};
-pub use ports::{PortSet, Sample, FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED};
-pub use render::{for_every_player, render, render_grant, MAX_LISTED_BYTES};
+pub use ports::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED, PortSet, Sample};
+pub use render::{MAX_LISTED_BYTES, for_every_player, render, render_grant};
 pub use words::{grant_in_words, ports_in_words, words};

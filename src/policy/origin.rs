@@ -76,7 +76,7 @@ impl Origin {
                 return Err(Fault::new(
                     format!("content is not loaded over {}", quote(scheme)),
                     "write a `http://` or `https://` URL, a host, or `file:`",
-                ))
+                ));
             }
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -135,7 +135,7 @@ fn host(authority: &str) -> Result<Host, Fault> {
             return Err(Fault::new(
                 format!("{} is no port", quote(port)),
                 "write the origin as `http://host`, `http://host:8080` or `http://[::1]`",
-            ))
+            ));
         }
     };
     if let Some(ip) = parse_ip(host) {

@@ -7,15 +7,14 @@
 use roxmltree::{Document, Error, ParsingOptions};
 
 use super::{
-    elements,
+    Policy, elements,
     findings::{Code, Finding, Severity},
     malformed,
     note::Note,
     source::SourceText,
-    Policy,
 };
 use crate::diagnostic::{self, Diagnostic, Place};
-use crate::text::{printable, Style};
+use crate::text::{Style, printable};
 
 /// The largest policy that is read, in bytes. Clients stop long before it:
 /// at 5,000 (Unity) or 10,000 (Adobe's sample servers; rule book 1.8).

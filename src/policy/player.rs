@@ -5,7 +5,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::{domain::Pattern, DomainPattern, Fault, Host, Origin, PortSet};
+use super::{DomainPattern, Fault, Host, Origin, PortSet, domain::Pattern};
 use crate::text::{did_you_mean, quote};
 
 /// The error that Flash Player reports where no policy allows a connection.

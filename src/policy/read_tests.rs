@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{read, render, strategies, Code, Reading, Severity, MAX_POLICY_BYTES};
-use crate::text::{is_printable, Style};
+use super::{Code, MAX_POLICY_BYTES, Reading, Severity, read, render, strategies};
+use crate::text::{Style, is_printable};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
 
@@ -53,21 +53,42 @@ fn cases() -> Vec<(String, &'static str)> {
     let declared = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>";
     vec![
         (with(GRANT), ""),
-        (format!("<?xml version='1.0'?>\n<!DOCTYPE cross-domain-policy SYSTEM '/xml/dtds/cross-domain-policy.dtd'>\n<!-- x -->\n{}\r\n\n<!-- y -->", with(GRANT)), ""),
+        (
+            format!(
+                "<?xml version='1.0'?>\n<!DOCTYPE cross-domain-policy SYSTEM '/xml/dtds/cross-domain-policy.dtd'>\n<!-- x -->\n{}\r\n\n<!-- y -->",
+                with(GRANT)
+            ),
+            "",
+        ),
         (format!("<!-- first -->\n{}", with(GRANT)), ""),
         (format!("<?xml\nversion='1.0'?>{}", with(GRANT)), ""),
-        (format!("<!DOCTYPE cross-domain-policy [<!ELEMENT x EMPTY>]>{}", with(GRANT)), ""),
+        (
+            format!(
+                "<!DOCTYPE cross-domain-policy [<!ELEMENT x EMPTY>]>{}",
+                with(GRANT)
+            ),
+            "",
+        ),
         (with(&format!("<!-- c --><?pi?>{GRANT}")), ""),
-        (format!("<cross-domain-policy {schema}>{GRANT}</cross-domain-policy>"), ""),
+        (
+            format!("<cross-domain-policy {schema}>{GRANT}</cross-domain-policy>"),
+            "",
+        ),
         (control(all), ""),
-        (grant("domain='a.example' to-ports='1,65535,2' secure='false'"), ""),
+        (
+            grant("domain='a.example' to-ports='1,65535,2' secure='false'"),
+            "",
+        ),
         (grant("domain='&#x61;.example' to-ports='20&#x30;1'"), ""),
         (format!("{}\0", with(GRANT)), ""),
         (format!("{}\n\0\0\0", with(GRANT)), ""),
         // Errors in the bytes
         (" ".repeat(MAX_POLICY_BYTES + 1), "too-large"),
         (format!("\u{feff}{}", with(GRANT)), "bom"),
-        (format!("\u{feff}{}", grant("domain='a' to-ports='0'")), "bom to-ports-invalid"),
+        (
+            format!("\u{feff}{}", grant("domain='a' to-ports='0'")),
+            "bom to-ports-invalid",
+        ),
         (format!("{}\0\n", with(GRANT)), "nul-inside"),
         (format!("\0{}", with(GRANT)), "nul-inside"),
         // Errors in the XML
@@ -90,10 +111,24 @@ fn cases() -> Vec<(String, &'static str)> {
         (with("< a/>"), "malformed"),
         (with("<x:a/>"), "malformed"),
         (with("\u{1}"), "malformed"),
-        (format!("\n<?xml version='1.0'?>{}", with(GRANT)), "malformed"),
-        (format!("\n<?xml\tversion='1.0'?>{}", with(GRANT)), "malformed"),
-        (format!("<cross-domain-policy xsi:noNamespaceSchemaLocation='x'>{GRANT}</cross-domain-policy>"), "malformed"),
-        (format!("<!DOCTYPE p [<!ENTITY a 'b'>]>{}", with(GRANT)), "too-complex"),
+        (
+            format!("\n<?xml version='1.0'?>{}", with(GRANT)),
+            "malformed",
+        ),
+        (
+            format!("\n<?xml\tversion='1.0'?>{}", with(GRANT)),
+            "malformed",
+        ),
+        (
+            format!(
+                "<cross-domain-policy xsi:noNamespaceSchemaLocation='x'>{GRANT}</cross-domain-policy>"
+            ),
+            "malformed",
+        ),
+        (
+            format!("<!DOCTYPE p [<!ENTITY a 'b'>]>{}", with(GRANT)),
+            "too-complex",
+        ),
         (format!("x{}", with(GRANT)), "outside-root"),
         (format!("{}x", with(GRANT)), "outside-root"),
         (format!("{}{}", with(GRANT), with(GRANT)), "outside-root"),
@@ -103,14 +138,26 @@ fn cases() -> Vec<(String, &'static str)> {
         (format!("{}<?pi?>", with(GRANT)), "outside-root"),
         ("<access-policy/>".into(), "wrong-root"),
         ("<Cross-Domain-Policy/>".into(), "wrong-root"),
-        (format!("<cross-domain-policy xmlns='urn:x'>{GRANT}</cross-domain-policy>"), "namespace"),
-        (format!("<cross-domain-policy xmlns=''>{GRANT}</cross-domain-policy>"), ""),
+        (
+            format!("<cross-domain-policy xmlns='urn:x'>{GRANT}</cross-domain-policy>"),
+            "namespace",
+        ),
+        (
+            format!("<cross-domain-policy xmlns=''>{GRANT}</cross-domain-policy>"),
+            "",
+        ),
         // Errors in the elements
         (grant("to-ports='1'"), "domain-missing"),
         (grant("domain='' to-ports='1'"), "domain-missing"),
         (grant("domain=' ' to-ports='1'"), "domain-missing"),
-        (grant("domain='http://a.example' to-ports='1'"), "domain-invalid"),
-        (grant("domain='a.example:80' to-ports='1'"), "domain-invalid"),
+        (
+            grant("domain='http://a.example' to-ports='1'"),
+            "domain-invalid",
+        ),
+        (
+            grant("domain='a.example:80' to-ports='1'"),
+            "domain-invalid",
+        ),
         (grant("domain='a.example/x' to-ports='1'"), "domain-invalid"),
         (grant("domain='a.*' to-ports='1'"), "domain-invalid"),
         (grant("domain='a b' to-ports='1'"), "domain-invalid"),
@@ -121,53 +168,160 @@ fn cases() -> Vec<(String, &'static str)> {
         (grant("domain='a' to-ports='65536'"), "to-ports-invalid"),
         (grant("domain='a' to-ports='2-1'"), "to-ports-invalid"),
         (grant("domain='a' to-ports='http'"), "to-ports-invalid"),
-        (grant("domain='a' to-ports='1' secure='yes'"), "secure-invalid"),
+        (
+            grant("domain='a' to-ports='1' secure='yes'"),
+            "secure-invalid",
+        ),
         (grant("domain='a' to-ports='1' secure=''"), "secure-invalid"),
-        (grant("domain='*.*' to-ports='0' secure='1'"), "domain-invalid to-ports-invalid secure-invalid"),
-        (with(&format!("<site-control {all}/><site-control {all}/>{GRANT}")), "site-control-repeated"),
+        (
+            grant("domain='*.*' to-ports='0' secure='1'"),
+            "domain-invalid to-ports-invalid secure-invalid",
+        ),
+        (
+            with(&format!(
+                "<site-control {all}/><site-control {all}/>{GRANT}"
+            )),
+            "site-control-repeated",
+        ),
         (control(""), "site-control-missing-value"),
-        (control("permitted-cross-domain-policies=''"), "site-control-missing-value"),
-        (control("permitted-cross-domain-policies='ALL'"), "site-control-invalid"),
-        (control("permitted-cross-domain-policies='by-content-type'"), "meta-policy-not-for-sockets"),
-        (control("permitted-cross-domain-policies='by-ftp-filename'"), "meta-policy-not-for-sockets"),
+        (
+            control("permitted-cross-domain-policies=''"),
+            "site-control-missing-value",
+        ),
+        (
+            control("permitted-cross-domain-policies='ALL'"),
+            "site-control-invalid",
+        ),
+        (
+            control("permitted-cross-domain-policies='by-content-type'"),
+            "meta-policy-not-for-sockets",
+        ),
+        (
+            control("permitted-cross-domain-policies='by-ftp-filename'"),
+            "meta-policy-not-for-sockets",
+        ),
         // Warnings
-        (grant("domain='a' to-ports=' 1, 2 - 3'"), "blanks-in-ports port-range"),
+        (
+            grant("domain='a' to-ports=' 1, 2 - 3'"),
+            "blanks-in-ports port-range",
+        ),
         (grant("domain='a' to-ports=' 1, 2'"), "blanks-in-ports"),
         (grant("domain='a' to-ports='1,3000-3010'"), "port-range"),
         (grant("domain='a.example.' to-ports='1'"), "trailing-dot"),
-        (grant("domain='a' to-ports='1' secure='false' x='y'"), "unknown-attribute grant-attributes"),
-        (control(&format!("{all} x='y'")), "unknown-attribute site-control-attributes"),
-        (with(&format!("{GRANT}<allow-http-request-headers-from domain='*' headers='*'/>")), "http-headers-element"),
-        (with(&format!("{GRANT}<allow-access-from-identity><signatory><certificate/></signatory></allow-access-from-identity>")), "identity-element"),
-        (with(&format!("<allow-acces-from/>{GRANT}")), "unknown-element"),
-        ("<cross-domain-policy xsi:x='y'><allow-access-from domain='a'/></cross-domain-policy>".into(), "malformed to-ports-missing"),
-        (with(&format!("\n allow-access-from domain='a'/>{GRANT}")), "stray-text"),
-        (with(&format!("<x:allow-access-from xmlns:x='urn:x'/>{GRANT}")), "unknown-element"),
-        (with(&format!("<allow-access-from domain='a' to-ports='1'>{GRANT}</allow-access-from>")), "unknown-element"),
-        (grant("domain='a' to-ports='1' to-port='2' xml:lang='en'"), "unknown-attribute unknown-attribute grant-attributes"),
-        (format!("<cross-domain-policy version='1'>{GRANT}</cross-domain-policy>"), "unknown-attribute"),
-        (with(&format!("{GRANT}<site-control {all}/>")), "site-control-order"),
-        (grant("domain='a' to-ports='1' secure='true'"), "secure-grant"),
-        (control("permitted-cross-domain-policies='none'"), "grants-beside-none"),
+        (
+            grant("domain='a' to-ports='1' secure='false' x='y'"),
+            "unknown-attribute grant-attributes",
+        ),
+        (
+            control(&format!("{all} x='y'")),
+            "unknown-attribute site-control-attributes",
+        ),
+        (
+            with(&format!(
+                "{GRANT}<allow-http-request-headers-from domain='*' headers='*'/>"
+            )),
+            "http-headers-element",
+        ),
+        (
+            with(&format!(
+                "{GRANT}<allow-access-from-identity><signatory><certificate/></signatory></allow-access-from-identity>"
+            )),
+            "identity-element",
+        ),
+        (
+            with(&format!("<allow-acces-from/>{GRANT}")),
+            "unknown-element",
+        ),
+        (
+            "<cross-domain-policy xsi:x='y'><allow-access-from domain='a'/></cross-domain-policy>"
+                .into(),
+            "malformed to-ports-missing",
+        ),
+        (
+            with(&format!("\n allow-access-from domain='a'/>{GRANT}")),
+            "stray-text",
+        ),
+        (
+            with(&format!("<x:allow-access-from xmlns:x='urn:x'/>{GRANT}")),
+            "unknown-element",
+        ),
+        (
+            with(&format!(
+                "<allow-access-from domain='a' to-ports='1'>{GRANT}</allow-access-from>"
+            )),
+            "unknown-element",
+        ),
+        (
+            grant("domain='a' to-ports='1' to-port='2' xml:lang='en'"),
+            "unknown-attribute unknown-attribute grant-attributes",
+        ),
+        (
+            format!("<cross-domain-policy version='1'>{GRANT}</cross-domain-policy>"),
+            "unknown-attribute",
+        ),
+        (
+            with(&format!("{GRANT}<site-control {all}/>")),
+            "site-control-order",
+        ),
+        (
+            grant("domain='a' to-ports='1' secure='true'"),
+            "secure-grant",
+        ),
+        (
+            control("permitted-cross-domain-policies='none'"),
+            "grants-beside-none",
+        ),
         (with(""), "no-grant"),
-        (with("<site-control permitted-cross-domain-policies='none'/>"), ""),
+        (
+            with("<site-control permitted-cross-domain-policies='none'/>"),
+            "",
+        ),
         (grant("domain='*' to-ports='*'"), "allows-everything"),
-        (grant("domain='*' to-ports='1-65535'"), "allows-everything port-range"),
+        (
+            grant("domain='*' to-ports='1-65535'"),
+            "allows-everything port-range",
+        ),
         (grant("domain='0.0.0.0' to-ports='1'"), "domain-unmatchable"),
-        (format!("<!DOCTYPE html>\n<html><meta charset=utf-8>{}", with(GRANT)), "wrong-root"),
-        (grant("domain=\u{201c}*\u{201d} to-ports='1'"), "non-ascii malformed"),
+        (
+            format!("<!DOCTYPE html>\n<html><meta charset=utf-8>{}", with(GRANT)),
+            "wrong-root",
+        ),
+        (
+            grant("domain=\u{201c}*\u{201d} to-ports='1'"),
+            "non-ascii malformed",
+        ),
         (grant("domain='10.0.0.1' to-ports='1'"), "ip-domain"),
         (grant("domain='*.0.0.1' to-ports='1'"), "ip-domain"),
         (grant("domain='[::1]' to-ports='1'"), "ip-domain"),
-        (grant("domain='.example.com' to-ports='1'"), "domain-unmatchable"),
-        (grant("domain='a.example,b.example' to-ports='1'"), "domain-unmatchable"),
-        (grant("domain='m\u{fc}nchen.example' to-ports='1'"), "non-ascii"),
+        (
+            grant("domain='.example.com' to-ports='1'"),
+            "domain-unmatchable",
+        ),
+        (
+            grant("domain='a.example,b.example' to-ports='1'"),
+            "domain-unmatchable",
+        ),
+        (
+            grant("domain='m\u{fc}nchen.example' to-ports='1'"),
+            "non-ascii",
+        ),
         (with(&format!("<!-- \u{fc} \u{fc} -->{GRANT}")), "non-ascii"),
         (format!("{declared}{}", with(GRANT)), ""),
-        (with(&format!("{GRANT}<!--{}-->", "x".repeat(4_000))), "large"),
-        (with(&format!("{GRANT}<!--{}-->", "x".repeat(10_000))), "very-large"),
+        (
+            with(&format!("{GRANT}<!--{}-->", "x".repeat(4_000))),
+            "large",
+        ),
+        (
+            with(&format!("{GRANT}<!--{}-->", "x".repeat(10_000))),
+            "very-large",
+        ),
         // Several at once
-        (with("<site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*' to-ports='*' secure='true'/>"), "grants-beside-none allows-everything secure-grant"),
+        (
+            with(
+                "<site-control permitted-cross-domain-policies='none'/><allow-access-from domain='*' to-ports='*' secure='true'/>",
+            ),
+            "grants-beside-none allows-everything secure-grant",
+        ),
     ]
 }
 
@@ -274,9 +428,11 @@ fn latin_1_is_read_where_it_is_declared_and_nowhere_else() {
         (reading.findings[0].line, reading.findings[0].column),
         (2, 7)
     );
-    assert!(reading
-        .report("p", &Style::PLAIN)
-        .contains("<!-- \u{fffd} -->"));
+    assert!(
+        reading
+            .report("p", &Style::PLAIN)
+            .contains("<!-- \u{fffd} -->")
+    );
 
     assert_eq!(codes(&read(b"\xFF\xFE<\0a\0", &[])), "bom");
 }
@@ -353,11 +509,26 @@ fn common_mistakes_are_explained() {
         ),
         (with("<a b=c/>"), "a value is not in quotes; put every"),
         (with("<a b=\"\"c\"\"/>"), "the quotes are doubled"),
-        ("<!doctype HTML><p>".into(), "this is a web page (HTML), not a policy"),
-        (grant("domain='*.*' to-ports='1'"), "has a `*` too many; write `*` for content from anywhere"),
-        (grant("domain='::' to-ports='1'"), "write `*` for content from anywhere"),
-        (grant("domain='a' to-ports='3-5'"), "counts only the first port, and Unity Web Player leaves out the last; write the ports one by one: `3,4,5`"),
-        (grant("domain='a' to-ports=' *'"), "Lightspark does not take it for every port; write `*`"),
+        (
+            "<!doctype HTML><p>".into(),
+            "this is a web page (HTML), not a policy",
+        ),
+        (
+            grant("domain='*.*' to-ports='1'"),
+            "has a `*` too many; write `*` for content from anywhere",
+        ),
+        (
+            grant("domain='::' to-ports='1'"),
+            "write `*` for content from anywhere",
+        ),
+        (
+            grant("domain='a' to-ports='3-5'"),
+            "counts only the first port, and Unity Web Player leaves out the last; write the ports one by one: `3,4,5`",
+        ),
+        (
+            grant("domain='a' to-ports=' *'"),
+            "Lightspark does not take it for every port; write `*`",
+        ),
         (with("<a b='1'c='2'/>"), "a blank is missing"),
         (
             with("<a b='1><c d='2'/>"),
@@ -490,7 +661,10 @@ fn terminal_escapes_of_the_policy_never_reach_the_terminal() {
     ] {
         let report = read(policy.as_bytes(), &[]).report("p\u{1b}.xml", &Style::PLAIN);
         assert!(!report.is_empty());
-        assert!(report.chars().all(|c| c == '\n' || is_printable(c)), "{report:?}");
+        assert!(
+            report.chars().all(|c| c == '\n' || is_printable(c)),
+            "{report:?}"
+        );
     }
 }
 

@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::{read, strategies, DomainPattern, Grant, MetaPolicy, PortSet};
+    use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, read, strategies};
 
     #[test]
     fn the_policy_that_allows_everything_has_its_usual_form() {

@@ -4,8 +4,8 @@
 //! by `|`, such as `master-only | *.a.example 80,90-95 secure`.
 
 use super::{
-    decide, decide_as, explain, Decision, Denial, DomainPattern, Grant, Offer, Origin, Player,
-    Policy, PortSet, Reason, Refusal, Verdict,
+    Decision, Denial, DomainPattern, Grant, Offer, Origin, Player, Policy, PortSet, Reason,
+    Refusal, Verdict, decide, decide_as, explain,
 };
 
 fn policy(short: &str) -> Policy {
@@ -366,31 +366,51 @@ fn a_denial_says_all_reasons_in_words() {
     let master_of = |policy| Some(Offer::new(843, policy));
     for (master, offers, origin, port, words) in [
         (
-            master_of(&master), &offers[..], name.clone(), 80,
+            master_of(&master),
+            &offers[..],
+            name.clone(),
+            80,
             "the policy on port 843: grant 1 is for b.example, not for a.example; \
              grant 2 is for port 81, not for 80; grant 3 is for content loaded over HTTPS only; \
              the policy on port 10843: served from port 10843, it cannot grant ports below 1024; \
              the policy on port 80: grant 1 is for *.c.example, not for a.example",
         ),
         (
-            master_of(&none), &offers, name.clone(), 80,
+            master_of(&none),
+            &offers,
+            name.clone(),
+            80,
             "the policy on port 843: its meta-policy is `none`, which denies everything; \
              the policy on port 10843 does not count: the master's meta-policy is not `all`; \
              the policy on port 80 does not count: the master's meta-policy is not `all`",
         ),
         (None, &[], name.clone(), 80, "port 843 has no policy"),
         (None, &[], name.clone(), 0, "there is no port 0"),
-        (master_of(&policy("")), &[], name.clone(), 80, "the policy on port 843: it grants nothing"),
         (
-            master_of(&other), &[], Origin::Local, 80,
+            master_of(&policy("")),
+            &[],
+            name.clone(),
+            80,
+            "the policy on port 843: it grants nothing",
+        ),
+        (
+            master_of(&other),
+            &[],
+            Origin::Local,
+            80,
             "the policy on port 843: grant 1 is for *.c.example, and only `*` matches local content",
         ),
         (
-            master_of(&other), &[], Origin::parse("[::1]").unwrap(), 80,
+            master_of(&other),
+            &[],
+            Origin::parse("[::1]").unwrap(),
+            80,
             "the policy on port 843: grant 1 is for *.c.example, not for [::1] (names and addresses never match each other)",
         ),
     ] {
-        let Verdict::Denied(reasons) = explain(Player::Flash, master.as_ref(), offers, &origin, port) else {
+        let Verdict::Denied(reasons) =
+            explain(Player::Flash, master.as_ref(), offers, &origin, port)
+        else {
             panic!("allowed, and not: {words}");
         };
         let told: Vec<_> = reasons.iter().map(ToString::to_string).collect();

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{domain::Pattern, Grant, MetaPolicy, Policy, PortSet, MASTER_PORT};
+use super::{Grant, MASTER_PORT, MetaPolicy, Policy, PortSet, domain::Pattern};
 use crate::text::list;
 
 /// A policy in plain words: a sentence for the meta-policy, if it has one,
@@ -90,17 +90,50 @@ mod tests {
     #[test]
     fn each_kind_of_grant_has_its_sentence() {
         for (attributes, sentence) in [
-            ("domain='*.example.com' to-ports='2001,3000-3010'", "Any content from *.example.com may connect to ports 2001 and 3000 to 3010."),
-            ("domain='*' to-ports='*'", "Any content from anywhere may connect to any port."),
-            ("domain='a.example' to-ports='80'", "Any content from a.example may connect to port 80."),
-            ("domain='a.example' to-ports='80,81'", "Any content from a.example may connect to ports 80 and 81."),
-            ("domain='a.example' to-ports='79,80,81,82-84'", "Any content from a.example may connect to ports 79 to 84."),
-            ("domain='a.example' to-ports='80-90'", "Any content from a.example may connect to ports 80 to 90."),
-            ("domain='a.example' to-ports='80,81,90-95'", "Any content from a.example may connect to ports 80, 81 and 90 to 95."),
-            ("domain='a.example' to-ports='80' secure='true'", "Any content loaded over HTTPS from a.example may connect to port 80."),
-            ("domain='*' to-ports='80' secure='true'", "Any content loaded over HTTPS from anywhere may connect to port 80."),
-            ("domain='203.0.113.7' to-ports='*'", "Any content loaded by the literal address 203.0.113.7 may connect to any port."),
-            ("domain='::1' to-ports='*' secure='true'", "Any content loaded over HTTPS by the literal address [::1] may connect to any port."),
+            (
+                "domain='*.example.com' to-ports='2001,3000-3010'",
+                "Any content from *.example.com may connect to ports 2001 and 3000 to 3010.",
+            ),
+            (
+                "domain='*' to-ports='*'",
+                "Any content from anywhere may connect to any port.",
+            ),
+            (
+                "domain='a.example' to-ports='80'",
+                "Any content from a.example may connect to port 80.",
+            ),
+            (
+                "domain='a.example' to-ports='80,81'",
+                "Any content from a.example may connect to ports 80 and 81.",
+            ),
+            (
+                "domain='a.example' to-ports='79,80,81,82-84'",
+                "Any content from a.example may connect to ports 79 to 84.",
+            ),
+            (
+                "domain='a.example' to-ports='80-90'",
+                "Any content from a.example may connect to ports 80 to 90.",
+            ),
+            (
+                "domain='a.example' to-ports='80,81,90-95'",
+                "Any content from a.example may connect to ports 80, 81 and 90 to 95.",
+            ),
+            (
+                "domain='a.example' to-ports='80' secure='true'",
+                "Any content loaded over HTTPS from a.example may connect to port 80.",
+            ),
+            (
+                "domain='*' to-ports='80' secure='true'",
+                "Any content loaded over HTTPS from anywhere may connect to port 80.",
+            ),
+            (
+                "domain='203.0.113.7' to-ports='*'",
+                "Any content loaded by the literal address 203.0.113.7 may connect to any port.",
+            ),
+            (
+                "domain='::1' to-ports='*' secure='true'",
+                "Any content loaded over HTTPS by the literal address [::1] may connect to any port.",
+            ),
         ] {
             assert_eq!(grant(attributes), sentence);
         }
@@ -110,11 +143,27 @@ mod tests {
     fn each_meta_policy_and_the_empty_policy_have_their_sentence() {
         for (meta, sentence) in [
             (None, "It lets no content connect."),
-            (Some(MetaPolicy::All), "When served from port 843, policies from other ports of this host count too. It lets no content connect."),
-            (Some(MetaPolicy::MasterOnly), "When served from port 843, no policy from another port of this host counts. It lets no content connect."),
-            (Some(MetaPolicy::None), "When served from port 843, no content may connect to this host, whatever any policy grants. It lets no content connect."),
+            (
+                Some(MetaPolicy::All),
+                "When served from port 843, policies from other ports of this host count too. It lets no content connect.",
+            ),
+            (
+                Some(MetaPolicy::MasterOnly),
+                "When served from port 843, no policy from another port of this host counts. It lets no content connect.",
+            ),
+            (
+                Some(MetaPolicy::None),
+                "When served from port 843, no content may connect to this host, whatever any policy grants. It lets no content connect.",
+            ),
         ] {
-            assert_eq!(words(&Policy { meta, grants: Vec::new() }).join(" "), sentence);
+            assert_eq!(
+                words(&Policy {
+                    meta,
+                    grants: Vec::new()
+                })
+                .join(" "),
+                sentence
+            );
         }
     }
 }

@@ -3,12 +3,12 @@
 
 use super::classes::Class;
 use super::classify::Remark;
-use super::report::{Address, Report, MAX_FINDINGS};
+use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::Step;
 use super::verdict::PortVerdict;
 use crate::advice;
 use crate::json::Change;
-use crate::policy::{Severity, FIRST_UNPRIVILEGED_PORT, MASTER_PORT};
+use crate::policy::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, Severity};
 
 /// Everything to change: what keeps a policy from counting, what is missing in it, and then what
 /// only some players suffer from, or only at times.

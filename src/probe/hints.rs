@@ -8,7 +8,7 @@ use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::json::Change;
-use crate::policy::{others_count, Player, MASTER_PORT};
+use crate::policy::{MASTER_PORT, Player, others_count};
 
 /// The hints, the most useful first; without any where the server itself has to be cured first.
 pub(super) fn hints(report: &Report) -> Vec<Change> {

@@ -9,7 +9,7 @@ use super::classes::Class;
 use super::step::Step;
 use crate::config;
 use crate::ignore::Ignored;
-use crate::policy::{Host, Origin, Player, PortSet, MASTER_PORT};
+use crate::policy::{Host, MASTER_PORT, Origin, Player, PortSet};
 use crate::text::shown;
 
 /// How long Flash Player waits for a policy from port 843. Source: rule book section 1.9
@@ -106,7 +106,7 @@ impl Plan {
                 return Err(
                     "--from needs --to: which port does the SWF connect to? such as --to 2001"
                         .into(),
-                )
+                );
             }
             (None, Some(_)) => return Err(
                 "--to needs --from: where is the SWF loaded from? such as --from www.example.com, \

@@ -4,19 +4,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ask::{ask, ask_briefly, connect_only, Exchange, Limits, REQUEST};
+use super::ask::{Exchange, Limits, REQUEST, ask, ask_briefly, connect_only};
 use super::classes::Class;
-use super::classify::{classify, AnswerState, Remark};
+use super::classify::{AnswerState, Remark, classify};
 use super::parallel::at_once;
-use super::plan::{Plan, ELSEWHERE, PLAYERS_PATIENCE};
+use super::plan::{ELSEWHERE, PLAYERS_PATIENCE, Plan};
 use super::player::waits_for_silence;
 use super::report::{Address, Report};
 use super::resolve::resolve;
 use super::second_look::look_again;
 use super::step::{Role, Step};
-use super::verdict::judge;
 use super::verdict::PortVerdict;
-use crate::policy::{others_count, Origin, MASTER_PORT};
+use super::verdict::judge;
+use crate::policy::{MASTER_PORT, Origin, others_count};
 use crate::text::list;
 
 /// The most addresses of one host that are asked.

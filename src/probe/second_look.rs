@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::{ask, End, Exchange, Limits, NoConnection, REQUEST};
+use super::ask::{End, Exchange, Limits, NoConnection, REQUEST, ask};
 use super::bytes::contains;
 use super::classes::Class;
 use super::classify::Remark;

@@ -4,7 +4,7 @@
 use super::ask::Exchange;
 use super::classify::Answer;
 use super::player::policy_for;
-use crate::policy::{Offer, Player, Policy, MASTER_PORT};
+use crate::policy::{MASTER_PORT, Offer, Player, Policy};
 
 /// One exchange and what it amounts to.
 #[derive(Clone, Debug)]

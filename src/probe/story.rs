@@ -9,11 +9,11 @@ use super::classify::Remark;
 use super::first_line::first_line;
 use super::hints::hints;
 use super::level::Level;
-use super::report::{Address, Report, MAX_FINDINGS};
+use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::{Role, Step};
-use super::verdict::{headline, PortVerdict};
-use crate::policy::{self, Player, Severity, MASTER_PORT};
-use crate::text::{clip, count, time, Colour, Style};
+use super::verdict::{PortVerdict, headline};
+use crate::policy::{self, MASTER_PORT, Player, Severity};
+use crate::text::{Colour, Style, clip, count, time};
 
 /// The most sentences on what one policy means.
 const MAX_SENTENCES: usize = 10;

@@ -12,7 +12,7 @@ use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{
-    self, others_count, render_grant, Offer, Origin, Player, Reason, MASTER_PORT, SECURITY_ERROR,
+    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, others_count, render_grant,
 };
 use crate::text::{clip, time};
 

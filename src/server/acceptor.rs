@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use nix::libc;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::limits::OnceASecond;
-use super::listener::{ignore_newcomers, Listener};
+use super::listener::{Listener, ignore_newcomers};
 use super::service::Service;
 use super::source::Source;
 use crate::text::reason;

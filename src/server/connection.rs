@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 use nix::errno::Errno;
-use nix::sys::socket::{recv, send, MsgFlags};
+use nix::sys::socket::{MsgFlags, recv, send};
 use socket2::SockRef;
 
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::intake::Intake;
 use super::places::{Phase, Rest};
-use super::proxy::{self, Header, HeaderProgress, Whose, MAX_HEADER_BYTES};
-use super::request::{Progress, MAX_REQUEST_BYTES};
+use super::proxy::{self, Header, HeaderProgress, MAX_HEADER_BYTES, Whose};
+use super::request::{MAX_REQUEST_BYTES, Progress};
 use super::source::Source;
 
 /// How long a connection may linger.

@@ -1,7 +1,7 @@
 //! The limit of open files. It is raised as far as the system allows, and the number of connections
 //! is made to fit it. It opens no file.
 
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::slots::MOST_SLOTS;
 

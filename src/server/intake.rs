@@ -2,7 +2,7 @@
 //! reads the socket.
 
 use super::places::Rest;
-use super::request::{Matcher, Progress, MAX_REQUEST_BYTES, REQUEST};
+use super::request::{MAX_REQUEST_BYTES, Matcher, Progress, REQUEST};
 
 /// The bytes of a client so far.
 #[derive(Default)]

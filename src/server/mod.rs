@@ -39,10 +39,10 @@ use acceptor::Acceptor;
 use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
-pub use limits::{QUIET_LINES_AT_ONCE, QUIET_LINES_A_SECOND};
+pub use limits::{QUIET_LINES_A_SECOND, QUIET_LINES_AT_ONCE};
 pub use listener::{BindError, Sharing};
 use service::Service;
-pub use socket_activation::{is_one_connection, Inherited, NOT_BY_INETD};
+pub use socket_activation::{Inherited, NOT_BY_INETD, is_one_connection};
 pub use stop::Ended;
 
 /// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log

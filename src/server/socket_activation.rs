@@ -11,8 +11,7 @@ use socket2::SockRef;
 use crate::text::reason;
 
 /// The message where [`is_one_connection`].
-pub const NOT_BY_INETD: &str =
-    "standard input is a TCP socket, as inetd and 'systemd-socket-activate --inetd' give it; this \
+pub const NOT_BY_INETD: &str = "standard input is a TCP socket, as inetd and 'systemd-socket-activate --inetd' give it; this \
      server opens its port itself and serves all clients in one process: remove it from inetd and \
      write 'flashpolicyd start', or use scripts/flashpolicyd.socket (without --inetd)";
 

@@ -14,7 +14,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use socket2::Socket;
 
-use crate::attack::{connect, Sources};
+use crate::attack::{Sources, connect};
 use crate::outcome::Outcome;
 use crate::support::REQUEST;
 

@@ -6,13 +6,13 @@ mod honest;
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use nix::time::clock_getcpuclockid;
@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
 #[allow(unused_imports)]
-pub use honest::{open, Honest, Meeting, Meetings};
+pub use honest::{Honest, Meeting, Meetings, open};
 
 const REQUEST: &[u8] = b"<policy-file-request/>\0";
 

@@ -3,8 +3,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::{Domain, Socket, Type};
 
-use super::{Sources, REQUEST};
+use super::{REQUEST, Sources};
 
 /// Players that are far away: they connect, and their request comes a round trip later.
 #[derive(Clone, Copy, Debug)]
@@ -57,13 +57,15 @@ impl Honest {
         let start = Instant::now();
         thread::scope(|scope| {
             for _ in 0..self.at_once {
-                scope.spawn(|| loop {
-                    let number = next.fetch_add(1, Relaxed);
-                    if number >= self.meetings {
-                        return;
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Relaxed);
+                        if number >= self.meetings {
+                            return;
+                        }
+                        let meeting = self.one(number, start, expected);
+                        meetings.lock().unwrap().push(meeting);
                     }
-                    let meeting = self.one(number, start, expected);
-                    meetings.lock().unwrap().push(meeting);
                 });
             }
         });
@@ -80,7 +82,7 @@ impl Honest {
                     began,
                     connected: begin.elapsed(),
                     answered: Err(format!("connect: {error}")),
-                }
+                };
             }
         };
         let connected = begin.elapsed();

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{binary_path, finish, run_in, PATIENCE};
+use crate::support::{PATIENCE, binary_path, finish, run_in};
 
 pub const POLICY: &str = "<cross-domain-policy><allow-access-from domain=\"*.example.com\" \
                           to-ports=\"2001,3000-3010\"/></cross-domain-policy>";

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
 use crate::policies::PolicyOrigin;
-use crate::policy::{self, others_count, Host, Origin, Player, PortSet, Sample, MASTER_PORT};
+use crate::policy::{self, Host, MASTER_PORT, Origin, Player, PortSet, Sample, others_count};
 use crate::text::quote;
 
 /// The changes that allow the denied connections, each with the line that it replaces.

@@ -20,7 +20,7 @@ use crate::policy::{self, Player, PortSet};
 use crate::terminal;
 use change::{changes, notes};
 use story::{painted, story};
-use told::{judge, Asked, Location, OneVerdict, Told};
+use told::{Asked, Location, OneVerdict, Told, judge};
 
 /// The result as JSON.
 #[derive(Serialize)]

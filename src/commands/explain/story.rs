@@ -3,7 +3,7 @@
 
 use super::told::{Asked, Location, Told};
 use crate::json::Change;
-use crate::policy::{ports_in_words, Player, PortSet, Verdict, MASTER_PORT};
+use crate::policy::{MASTER_PORT, Player, PortSet, Verdict, ports_in_words};
 use crate::terminal;
 use crate::text::{Colour, Style};
 

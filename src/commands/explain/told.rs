@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::json;
 use crate::policies::ConfiguredPolicy;
 use crate::policy::{
-    self, render_grant, Denial, Offer, Origin, Player, PortSet, Reason, Sample, Verdict,
-    MASTER_PORT, SECURITY_ERROR,
+    self, Denial, MASTER_PORT, Offer, Origin, Player, PortSet, Reason, SECURITY_ERROR, Sample,
+    Verdict, render_grant,
 };
 use crate::text::clip;
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
-use crate::attack::{open, Sources};
+use crate::Options;
+use crate::attack::{Sources, open};
 use crate::outcome::Outcome;
 use crate::report::{Meter, Promise, Report};
 use crate::results::number;
-use crate::support::{Server, BUILT_IN, REQUEST};
-use crate::Options;
+use crate::support::{BUILT_IN, REQUEST, Server};
 
 /// How many clients there are at a time.
 const AT_ONCE: usize = 64;

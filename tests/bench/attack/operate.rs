@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use crate::outcome::Outcome;
-use crate::players::{come_while, Players, AT_ONCE, LATE};
-use crate::report::{Meter, Promise, Report};
-use crate::support::{binary, Server, Setup};
 use crate::Options;
+use crate::outcome::Outcome;
+use crate::players::{AT_ONCE, LATE, Players, come_while};
+use crate::report::{Meter, Promise, Report};
+use crate::support::{Server, Setup, binary};
 
 const STOPS: usize = 20;
 const TAKEOVERS: usize = 20;

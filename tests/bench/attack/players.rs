@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack::Sources;
-use crate::load::{run_together, Load, Pace, PLAYERS_PATIENCE};
+use crate::load::{Load, PLAYERS_PATIENCE, Pace, run_together};
 use crate::outcome::Outcome;
 use crate::support::BUILT_IN;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::attack::{memory_kib, processor_time};
 use crate::outcome::Outcome;
-use crate::results::{number, Table};
+use crate::results::{Table, number};
 
 /// What is promised of a scenario, beside that every player is served.
 #[derive(Clone, Copy, Default)]

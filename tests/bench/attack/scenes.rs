@@ -3,14 +3,14 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::Options;
 use crate::attack::Kind;
 use crate::attackers::Crowd;
 use crate::outcome::Outcome;
-use crate::players::{come, Players, AT_ONCE, LATE, SAME_TWENTY, VERY_LATE};
+use crate::players::{AT_ONCE, LATE, Players, SAME_TWENTY, VERY_LATE, come};
 use crate::report::{Cost, Meter, Promise, Report};
 use crate::results::number;
 use crate::support::{Server, Setup};
-use crate::Options;
 
 /// An attack holds its connections, or fills all places, after this time.
 const TO_BUILD_UP: Duration = Duration::from_secs(2);

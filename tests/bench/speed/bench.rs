@@ -10,7 +10,7 @@ use crate::load::Load;
 use crate::measure::Measured;
 use crate::outcome::Outcome;
 use crate::peers;
-use crate::results::{number, Axis, Chart, Figure, Results, Scale, Series, Table};
+use crate::results::{Axis, Chart, Figure, Results, Scale, Series, Table, number};
 use crate::servers::{Running, Server};
 
 /// What all parts share.

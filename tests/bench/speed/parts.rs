@@ -9,12 +9,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::attack::{Attack, Kind, Plan, Sources};
-use crate::bench::{axis, Bench, Contestant, Curves};
-use crate::load::{run_together, Load, Pace, PATIENCE, PLAYERS_PATIENCE};
-use crate::measure::{resident, Measured};
+use crate::bench::{Bench, Contestant, Curves, axis};
+use crate::load::{Load, PATIENCE, PLAYERS_PATIENCE, Pace, run_together};
+use crate::measure::{Measured, resident};
 use crate::outcome::Outcome;
 use crate::peers;
-use crate::results::{number, Scale};
+use crate::results::{Scale, number};
 use crate::support::BUILT_IN;
 
 /// A part of the measurement, by the name that the command line knows.

@@ -9,15 +9,15 @@
 use std::error::Error;
 use std::ops::Range;
 
+use plotters::coord::Shift;
 use plotters::coord::ranged1d::{
     BoldPoints, KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter,
 };
 use plotters::coord::types::RangedCoordf64;
-use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use crate::results::{number, Chart, Scale};
+use crate::results::{Chart, Scale, number};
 
 const SIZE: (u32, u32) = (800, 450);
 /// Text and axes.
