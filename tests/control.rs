@@ -485,7 +485,6 @@ fn restart_under_load_refuses_nobody_and_leaves_one_server() {
             assert_eq!(service.servers(), [old]);
         }
     });
-    // A client whose first packet comes while the old one stops sends it again after a second.
     assert!(asked > 4, "{asked}");
     let said = service.call("stop");
     said.assert(0, "stopped after");

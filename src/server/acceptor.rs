@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// to find this listener closed by then.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(500);
 
-/// The same where no connection came for [`IDLE`]: an idle server stops within 0.1 seconds.
+/// The same where no connection came for [`IDLE`], so that an idle server stops within 0.1 seconds,
+/// and where the next server has the listener.
 const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(50);
 
 /// The time without a connection after which a listener counts as idle. A listener that has just
@@ -73,9 +74,8 @@ impl Acceptor {
                 Err(error) => self.meet(&error),
             }
         }
-        if self.listener.inherited || self.service.context.was_handed_over() {
-            // The socket stays open: the next server serves the clients in its backlog. Nor may it
-            // be changed: another process uses it.
+        if self.listener.inherited {
+            // The socket stays open: the next server serves the clients in its backlog.
             return;
         }
         if let Err(error) = self.accept_the_rest() {
@@ -133,11 +133,16 @@ impl Acceptor {
     }
 
     fn accept_the_rest(&mut self) -> io::Result<()> {
+        // A socket that was handed over is not changed: the next server uses it too, and serves the
+        // clients that are left in its backlog.
+        let is_shared = self.service.context.was_handed_over();
         // Some kernels permit it only to root.
-        let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
-        self.listener.socket.set_nonblocking(true)?;
+        let newcomers_are_ignored = !is_shared && ignore_newcomers(&self.listener.socket).is_ok();
+        if !is_shared {
+            self.listener.socket.set_nonblocking(true)?;
+        }
         let idle = self.last_accepted.elapsed() > IDLE;
-        let handshakes = if idle {
+        let handshakes = if idle || is_shared {
             LAST_HANDSHAKES_WHEN_IDLE
         } else {
             LAST_HANDSHAKES
@@ -146,14 +151,17 @@ impl Acceptor {
         loop {
             // Before `accept`: where this thread is held up between the two, a handshake may have
             // been completed meanwhile.
-            let over = !newcomers_are_ignored || Instant::now() >= end;
+            let time_is_up = Instant::now() >= end;
             match self.listener.socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(false)?;
                     self.admit(stream, peer);
+                    if is_shared && time_is_up {
+                        return Ok(());
+                    }
                 }
                 Err(error) => match kind_of(&error) {
-                    Trouble::None if over => return Ok(()),
+                    Trouble::None if time_is_up || !newcomers_are_ignored => return Ok(()),
                     Trouble::None => thread::sleep(Duration::from_millis(5)),
                     Trouble::OneClient => {}
                     Trouble::Descriptors => self.meet(&error),

@@ -2,15 +2,10 @@
 //! the server is stopping. It decides nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::limits::{LineLimit, LingerLimit};
 use crate::stats::Stats;
-
-/// How long a takeover may take from the handover of the sockets to the signal that stops this
-/// server. It usually takes milliseconds.
-const TAKEOVER: Duration = Duration::from_secs(60);
 
 /// Shared by all threads of a server.
 pub(super) struct Context {
@@ -19,7 +14,7 @@ pub(super) struct Context {
     pub(super) timeout: Duration,
     pub(super) lingering: LingerLimit,
     pub(super) quiet_lines: LineLimit,
-    handed_over: Mutex<Option<Instant>>,
+    handed_over: AtomicBool,
     stopping: AtomicBool,
     ended: AtomicBool,
 }
@@ -31,7 +26,7 @@ impl Context {
             timeout,
             lingering: LingerLimit::new(),
             quiet_lines: LineLimit::new(),
-            handed_over: Mutex::new(None),
+            handed_over: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -46,22 +41,13 @@ impl Context {
         self.stopping.store(true, Relaxed);
     }
 
-    /// The listening sockets are another server's as well from now on.
-    pub(super) fn hand_over(&self) {
-        *self.when_handed_over() = Some(Instant::now());
-    }
-
-    /// Whether another server has the listening sockets. One that did not stop this one within
-    /// [`TAKEOVER`] has failed and is gone.
+    /// Whether another server may have the listening sockets as well. It may also have failed.
     pub(super) fn was_handed_over(&self) -> bool {
-        self.when_handed_over()
-            .is_some_and(|at| at.elapsed() < TAKEOVER)
+        self.handed_over.load(Relaxed)
     }
 
-    fn when_handed_over(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.handed_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn hand_over(&self) {
+        self.handed_over.store(true, Relaxed);
     }
 
     /// Whether the last connection of a stop is closed.

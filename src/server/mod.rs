@@ -218,8 +218,11 @@ impl Handle {
     }
 
     /// Duplicates of the listening sockets, for a server that takes over; not of inherited ones, which
-    /// it inherits itself. A stop within a minute leaves the clients in their backlogs to it.
+    /// it inherits itself. A stop does not change them any more.
     pub fn hand_over(&self) -> Vec<OwnedFd> {
+        if self.service.context.is_stopping() {
+            return Vec::new();
+        }
         let open = self.listeners.iter().filter_map(Weak::upgrade);
         let sockets: Vec<_> = open
             .filter_map(|socket| Some(socket.try_clone().ok()?.into()))

@@ -172,7 +172,8 @@ fn latency(bench: &mut Bench) {
                 .outcome
                 .rate();
             for percent in [25.0, 50.0, 75.0] {
-                let rate = highest * percent / 100.0;
+                // A server that served nobody is measured at the lowest rate there is.
+                let rate = (highest * percent / 100.0).max(1.0);
                 let load = load(to, Pace::PerSecond(rate), lasts);
                 let outcome = bench.measure(server.label, running, &load).outcome;
                 rates.add(server.label, percent, rate);
