@@ -1,6 +1,8 @@
 //! An `allow` line of the configuration becomes a grant. For a line that cannot, the error names
 //! the line that was probably meant. This module opens and prints nothing.
 
+use std::net::IpAddr;
+
 use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 
 /// Reads `DOMAIN PORTS`, and `secure` behind it.
@@ -98,7 +100,15 @@ fn meant(value: &str) -> Vec<String> {
             let Some(domain) = domain.filter(|d| d.oddity().is_none() && !is_number) else {
                 return Vec::new();
             };
-            domains.push(domain.to_string());
+            if word.to_ascii_lowercase().starts_with("https://") {
+                secure = true;
+            }
+            // An address with a port is the game's own, and not where its SWF comes from.
+            let is_the_game = !port.is_empty() && host.parse::<IpAddr>().is_ok();
+            domains.push(match is_the_game {
+                true => "*".into(),
+                false => domain.to_string(),
+            });
             if !port.is_empty() && take_port(port).is_err() {
                 return Vec::new();
             }
@@ -110,6 +120,7 @@ fn meant(value: &str) -> Vec<String> {
     if domains.is_empty() {
         domains.push("*".into());
     }
+    ports.dedup();
     let ports = if ports.iter().any(|p| p == "*") {
         "*".into()
     } else {
@@ -177,6 +188,11 @@ mod tests {
     fn the_line_that_was_meant_is_said() {
         for (value, cure) in [
             ("mygame.com:9339", "write `allow = mygame.com 9339`"),
+            ("203.0.113.7:9339", "write `allow = * 9339`"),
+            (
+                "https://a.example 9339",
+                "write `allow = a.example 9339 secure`",
+            ),
             ("9339,5000-5010", "write `allow = * 9339,5000-5010`"),
             ("0.0.0.0 9339", "write `allow = * 9339`"),
             ("[::] 9339", "write `allow = * 9339`"),

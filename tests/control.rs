@@ -511,6 +511,37 @@ fn restart_takes_over_from_a_server_that_became_another_user() {
     assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
 }
 
+/// In another folder it would serve the built-in policy in place of the configured one.
+#[test]
+fn restart_that_finds_another_configuration_is_refused_unless_it_is_named() {
+    let service = Service::new();
+    service.config("allow = *.example.com 2001");
+    fs::rename(service.path("x.conf"), service.path("flashpolicy.conf")).unwrap();
+    let pid_file = service.pid_file();
+    let pid_file = pid_file.to_str().unwrap();
+    let started = service.bare(&["start"]);
+    started.assert(0, "flashpolicyd started (process ");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let restart = |more: &[&str]| {
+        let mut command = service.command(&["restart", "--pid-file", pid_file]);
+        finished(command.args(more).current_dir(&elsewhere).spawn().unwrap())
+    };
+    let file = service.path("flashpolicy.conf").canonicalize().unwrap();
+    let file = file.to_str().unwrap();
+    let refused = restart(&[]);
+    refused
+        .assert_error(2, &format!("restart -c {file}"))
+        .assert_error(2, "is left as it is");
+    assert_eq!(service.servers(), [started.pid()]);
+    assert!(service.serves("2001"));
+    restart(&["-c", file]).assert(0, "flashpolicyd restarted (process ");
+    assert!(service.serves("2001"));
+    // Where the server is, nothing has to be named.
+    service
+        .bare(&["restart"])
+        .assert(0, "flashpolicyd restarted");
+}
+
 #[test]
 fn restart_that_fails_leaves_the_running_server_and_its_socket_as_they_are() {
     let service = Service::new();

@@ -1,13 +1,21 @@
 //! `flashpolicyd restart` starts a new server that takes over from the running one, so that no
 //! client is refused. After an error the running server goes on unchanged.
 
+use std::path::{Path, absolute};
+use std::time::Duration;
+
 use super::input::read_policies;
 use super::output::{complain, print};
 use super::running::{Found, RunningServer, ServerPlace};
 use super::stop::{GRACE, Left, not_from_here};
 use super::{spawn, start};
 use crate::config::Configured;
+use crate::control_socket::{self, Reply, Request, path_beside};
 use crate::exit::ServiceExit;
+use crate::text::printable;
+
+/// How long the running server has to take a connection, and to say what it serves.
+const TO_ASK: Duration = Duration::from_secs(1);
 
 /// Starts a new server in the place of the running one; without one, starts it.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
@@ -25,7 +33,12 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
         }
     };
     match place.find() {
-        Found::RunningServer(server) => take_over(configured, &place, &server),
+        Found::RunningServer(server) => {
+            if configured.file.is_none() {
+                has_the_same_file(&place, &server)?;
+            }
+            take_over(configured, &place, &server)
+        }
         Found::Unclear(why) => {
             complain(&why);
             Err(ServiceExit::Denied)
@@ -45,6 +58,40 @@ fn check(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
     start::check_log(&place)?;
     read_policies(&place.config)?;
     Ok(place)
+}
+
+/// A restart in another folder finds another configuration, or none: its policies would replace
+/// those that are served. A server that does not answer has none that is known.
+fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), ServiceExit> {
+    let Ok(connection) = control_socket::connect(&path_beside(&server.pid_file), TO_ASK) else {
+        return Ok(());
+    };
+    let Ok(Reply::Status(status)) = connection.ask(Request::Status, TO_ASK) else {
+        return Ok(());
+    };
+    let Some(used) = status.configuration.as_deref().map(Path::new) else {
+        return Ok(());
+    };
+    let found = place.file.as_deref();
+    let is_same = found.is_some_and(|found| match (found.canonicalize(), used.canonicalize()) {
+        (Ok(found), Ok(used)) => found == used,
+        _ => absolute(found).is_ok_and(|found| found == used),
+    });
+    if is_same {
+        return Ok(());
+    }
+    let used = printable(&used.to_string_lossy());
+    let here = found.map_or_else(
+        || "there is none here".into(),
+        |found| format!("here {} is found", printable(&found.to_string_lossy())),
+    );
+    complain(&format!(
+        "the running server ({}) has the configuration {used}, and {here}; name the one that is \
+         meant, such as: flashpolicyd restart -c {used}",
+        server.name()
+    ));
+    complain(&left_as_it_is(server));
+    Err(ServiceExit::Usage)
 }
 
 fn left_as_it_is(server: &RunningServer) -> String {

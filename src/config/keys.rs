@@ -243,6 +243,11 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
+/// Whether the configuration has a key of this name.
+pub fn is_key(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name == name)
+}
+
 /// Keys of earlier versions, each with what takes its place.
 pub(super) const REMOVED_KEYS: &[(&str, &str)] = &[
     (

@@ -20,6 +20,7 @@ use crate::ignore::Ignored;
 use crate::policy::{DomainPattern, Grant, MASTER_PORT, MetaPolicy, PortSet};
 
 pub use draft::{Override, parse};
+pub use keys::is_key;
 pub use load::{Configured, Loaded, SEARCH_PATH, load, looks_like_one};
 pub use mistakes::{CODES, known_codes};
 

@@ -5,6 +5,7 @@ mod codes;
 
 use std::borrow::Cow;
 
+use crate::config;
 use crate::text::{did_you_mean, shown};
 
 /// What `flashpolicyd --help` and `flashpolicyd help` print; it fits one screen.
@@ -63,6 +64,9 @@ fn find(pages: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
 }
 
 fn unknown(topic: &str) -> String {
+    if config::is_key(topic) {
+        return format!("'{topic}' is a key of the configuration: see 'flashpolicyd help config'");
+    }
     let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
     let all: Vec<_> = texts.chain([CODES]).chain(codes::names()).collect();
     let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
@@ -88,6 +92,10 @@ mod tests {
     #[test]
     fn an_unknown_topic_is_named_with_the_nearest_one() {
         for (topic, expected) in [
+            (
+                "allow",
+                "'allow' is a key of the configuration: see 'flashpolicyd help config'",
+            ),
             (
                 "secure-grants",
                 "there is no help for 'secure-grants'; did you mean 'secure-grant'?",
