@@ -3,7 +3,6 @@
 //! be had, the new one shares the ports. After an error before the signal, the running server goes
 //! on unchanged.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-use crate::control_socket::{self, Unreachable};
+use crate::control_socket::{self, HandedOver, Unreachable};
 use crate::pid_file;
 use crate::processes::{self, Process};
 use crate::text::reason;
@@ -25,6 +24,8 @@ const HANDOVER: Duration = Duration::from_secs(2);
 /// The running server that is to be replaced.
 pub struct Predecessor {
     process: Process,
+    /// It was asked to stop by somebody else.
+    is_stopping: bool,
     /// When the log complains of it; none where it has, or where it was not asked to stop yet.
     complain_at: Option<Instant>,
 }
@@ -68,6 +69,7 @@ impl Predecessor {
         }
         Ok(Some(Predecessor {
             process,
+            is_stopping: false,
             complain_at: None,
         }))
     }
@@ -77,13 +79,18 @@ impl Predecessor {
         self.process.pid
     }
 
-    /// Duplicates of its listening sockets. Where there are none, the log says why.
-    pub fn listeners(&self, pid_file: &Path) -> Vec<OwnedFd> {
+    /// Duplicates of its listening sockets, each with the stream that is to be kept as long as the
+    /// socket. Where there are none, the log says why.
+    pub fn listeners(&mut self, pid_file: &Path) -> Vec<HandedOver> {
         let path = control_socket::path_beside(pid_file);
         let taken = match control_socket::connect(&path, HANDOVER) {
             Ok(connection) => connection
                 .take_listeners(HANDOVER)
-                .map_err(|error| reason(&error)),
+                .map_err(|error| reason(&error))
+                .and_then(|sockets| {
+                    self.is_stopping = sockets.is_none();
+                    sockets.ok_or_else(|| "it is stopping already".into())
+                }),
             Err(Unreachable::Nobody) => Err("it has no control socket".into()),
             Err(Unreachable::NotAllowed) => Err("its control socket is another user's".into()),
             Err(Unreachable::Busy) => Err("it does not answer".into()),
@@ -99,13 +106,18 @@ impl Predecessor {
         })
     }
 
-    /// Asks it to stop. It serves those who are with it, `timeout` long at the most.
+    /// Asks it to stop, unless it stops already: a second signal would end it at once. It serves the
+    /// clients that it has, `timeout` long at the most.
     pub fn stop(&mut self, timeout: Duration) {
         if !self.is_running() {
             return;
         }
         let pid = self.pid();
-        match processes::send(pid, Signal::SIGTERM) {
+        let sent = match self.is_stopping {
+            true => Ok(()),
+            false => processes::send(pid, Signal::SIGTERM),
+        };
+        match sent {
             Ok(()) | Err(Errno::ESRCH) => {
                 self.complain_at = Some(Instant::now() + timeout + PATIENCE);
             }

@@ -169,7 +169,7 @@ impl Keeper {
                 Reply::Reload(self.reloader.last_reload().cloned().unwrap_or_default())
             }
             // The control socket does this itself, also where a file system hangs.
-            Request::Listeners => Reply::Listeners(0),
+            Request::Listeners => Reply::Listeners(None),
         };
         asked.answer(reply);
     }

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use flashpolicyd::control_socket;
 use support::{BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, wait_for};
 
 #[test]
@@ -106,10 +107,24 @@ fn the_port_is_free_after_the_end() {
 
 #[test]
 fn under_full_load_no_accepted_client_goes_without_its_answer() {
+    stops_under_full_load(|_| {});
+}
+
+#[test]
+fn so_it_is_after_a_takeover_that_failed_when_it_had_the_sockets() {
+    stops_under_full_load(|server| {
+        let path = control_socket::path_beside(&server.path("x.pid"));
+        let connection = control_socket::connect(&path, PATIENCE).unwrap();
+        let taken = connection.take_listeners(PATIENCE).unwrap().unwrap();
+        assert_eq!(taken.len(), 1);
+    });
+}
+
+fn stops_under_full_load(before_the_stop: impl Fn(&Server)) {
     const STOPS: usize = 5;
     let mut answered = 0;
     for round in 0..STOPS {
-        let mut server = Server::start();
+        let mut server = Setup::new().line("pid_file = x.pid").start();
         let address = server.address();
         let count = AtomicUsize::new(0);
         let stopped = AtomicBool::new(false);
@@ -124,6 +139,7 @@ fn under_full_load_no_accepted_client_goes_without_its_answer() {
             wait_for("full load", || {
                 (count.load(Ordering::Relaxed) > 300 + 20 * round).then_some(())
             });
+            before_the_stop(&server);
             let status = server.stop();
             stopped.store(true, Ordering::Relaxed);
             assert_eq!(status.code(), Some(0));

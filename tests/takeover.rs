@@ -3,16 +3,17 @@
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flashpolicyd::control_socket;
 use support::{
-    BUILT_IN, Client, REQUEST, Server, Setup, binary, copy_for_everybody, finish, free_port,
-    is_root, stderr, wait_for,
+    BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, binary, copy_for_everybody, finish,
+    free_port, is_root, stderr, wait_for,
 };
 
 /// A server with a pid file, on a port that its configuration names from now on.
@@ -127,6 +128,77 @@ fn an_address_that_is_kept_is_handed_over_a_new_one_bound_and_another_one_given_
     for closed in [kept, new] {
         assert!(TcpStream::connect(closed).is_err(), "{closed}");
     }
+}
+
+#[test]
+fn a_dual_stack_address_that_is_split_in_two_loses_nobody() {
+    let mut server = Setup::new()
+        .line("pid_file = x.pid")
+        .line("listen = [::]:0")
+        .start();
+    let port = server.address().port();
+    let stop = AtomicBool::new(false);
+    let served = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let (stop, served) = (&stop, &served);
+            let ip = match number % 2 {
+                0 => IpAddr::from(Ipv4Addr::LOCALHOST),
+                _ => IpAddr::from(Ipv6Addr::LOCALHOST),
+            };
+            scope.spawn(move || {
+                while !stop.load(Relaxed) {
+                    let mut client = Client::connect((ip, port).into());
+                    client.send(REQUEST);
+                    assert_eq!(client.rest(), BUILT_IN);
+                    served.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for listen in ["listen = [::]:P\nlisten = 0.0.0.0:P", "listen = [::]:P"].repeat(2) {
+            let listen = listen.replace('P', &port.to_string());
+            let text = format!("pid_file = x.pid\n{listen}\n");
+            fs::write(server.path("flashpolicy.conf"), text).unwrap();
+            let before = served.load(Relaxed);
+            take_over(&mut server);
+            wait_for("clients of the new server", || {
+                (served.load(Relaxed) > before + 50).then_some(())
+            });
+        }
+        stop.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_socket_that_another_server_has_is_left_as_it_is_by_a_stop() {
+    let mut server = running();
+    let path = control_socket::path_beside(&server.path("x.pid"));
+    let connection = control_socket::connect(&path, PATIENCE).unwrap();
+    let (socket, _stream) = connection
+        .take_listeners(PATIENCE)
+        .unwrap()
+        .unwrap()
+        .remove(0);
+    assert!(server.stop().success());
+    let client = TcpStream::connect_timeout(&server.address(), PATIENCE).unwrap();
+    let (_, peer) = socket.accept().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+}
+
+#[test]
+fn a_server_that_is_stopping_already_still_serves_its_clients_when_it_is_taken_over() {
+    let mut server = running();
+    let mut late = server.connect();
+    server.logged("Connection accepted.");
+    server.signal("TERM");
+    server.logged("Stopping server...");
+    let next = successor(&server);
+    server.logged("it is stopping already");
+    late.send(REQUEST);
+    assert_eq!(late.rest(), BUILT_IN);
+    assert!(server.ended().success());
+    server.child = next;
+    assert_eq!(server.ask(), BUILT_IN);
 }
 
 #[test]

@@ -152,7 +152,7 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// Logs what is served and how, before a port is bound.
-    fn log_beginning(&self) -> Sharing {
+    fn log_beginning(&mut self) -> Sharing {
         let Loaded { config, file } = self.loaded;
         log::info!("Starting server...");
         match file {
@@ -166,7 +166,7 @@ impl Start<'_> {
         for address in self.inherited.addresses() {
             log::info!("The socket of {address} is inherited.");
         }
-        match &self.predecessor {
+        match &mut self.predecessor {
             Some(predecessor) => {
                 log::info!("Taking over from process {}.", predecessor.pid());
                 let pid_file = config.startup.pid_file.as_deref();

@@ -2,6 +2,7 @@
 //! a limited number of bytes. It never follows a link.
 
 use std::io::{self, IoSliceMut, Read, Write};
+use std::iter;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -15,7 +16,7 @@ use rustix::cmsg_space;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use socket2::{Domain, Socket, Type};
 
-use super::{MOST_LISTENERS, MOST_REPLY_BYTES, Reply, Request, address, bound};
+use super::{HandedOver, MOST_LISTENERS, MOST_REPLY_BYTES, Reply, Request, address, bound};
 use crate::processes;
 use crate::text::reason;
 
@@ -107,21 +108,22 @@ impl ControlConnection {
         self.answer(Vec::new(), deadline)
     }
 
-    /// Asks for the listening sockets, and waits for them, both within `time`.
+    /// Asks for the listening sockets, and waits for them, both within `time`. None where the server is
+    /// stopping already.
     ///
     /// # Errors
     /// When they do not come in time, or the server does not hand them over.
-    pub fn take_listeners(mut self, time: Duration) -> io::Result<Vec<OwnedFd>> {
+    pub fn take_listeners(mut self, time: Duration) -> io::Result<Option<Vec<HandedOver>>> {
         let deadline = Instant::now() + time;
         self.request(Request::Listeners, deadline)?;
         bound(&self.stream, deadline)?;
         let mut begin = vec![0; 8192];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_LISTENERS))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2 * MOST_LISTENERS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC;
         let mut slice = [IoSliceMut::new(&mut begin)];
         let read = recvmsg(&self.stream, &mut slice, &mut control, flags)?.bytes;
-        let mut sockets = Vec::new();
+        let mut sockets: Vec<OwnedFd> = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(some) = message {
                 sockets.extend(some);
@@ -129,11 +131,16 @@ impl ControlConnection {
         }
         begin.truncate(read);
         match self.answer(begin, deadline)? {
-            Reply::Listeners(count) if count == sockets.len() => Ok(sockets),
-            Reply::Listeners(count) => Err(io::Error::other(format!(
-                "{} of {count} sockets came",
+            Reply::Listeners(Some(count)) if sockets.len() == 2 * count => {
+                let mut sockets = sockets.into_iter();
+                let pair = || Some((sockets.next()?.into(), sockets.next()?.into()));
+                Ok(Some(iter::from_fn(pair).collect()))
+            }
+            Reply::Listeners(Some(count)) => Err(io::Error::other(format!(
+                "{} descriptors came for {count} sockets",
                 sockets.len()
             ))),
+            Reply::Listeners(None) => Ok(None),
             Reply::Refused(why) => Err(io::Error::other(why)),
             Reply::Status(_) | Reply::Reload(_) => {
                 Err(io::Error::other("its answer is one to another request"))

@@ -6,6 +6,7 @@ mod client;
 mod server;
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -55,8 +56,9 @@ pub enum Reply {
     Status(Box<Status>),
     /// To [`Request::Reload`], once it is done.
     Reload(Reload),
-    /// To [`Request::Listeners`]: how many sockets come with it.
-    Listeners(usize),
+    /// To [`Request::Listeners`]: how many sockets come with it; none where the server is stopping
+    /// already, and keeps them.
+    Listeners(Option<usize>),
     /// There is no answer; the sentence says why.
     Refused(String),
 }
@@ -115,6 +117,10 @@ const MOST_REQUEST_BYTES: usize = 32;
 
 /// The longest answer, in bytes; a status has a few thousand.
 const MOST_REPLY_BYTES: u64 = 1024 * 1024;
+
+/// A listening socket that is handed over, and a stream that its new user keeps as long as it has the
+/// socket.
+pub type HandedOver = (TcpListener, UnixStream);
 
 /// How many listening sockets are handed over at the most.
 const MOST_LISTENERS: usize = 64;

@@ -24,7 +24,9 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use socket2::{Domain, Socket, Type};
 
 use super::client::{Unreachable, connect};
-use super::{MOST_LISTENERS, MOST_REQUEST_BYTES, Reply, Request, address, bound, path_beside};
+use super::{
+    HandedOver, MOST_LISTENERS, MOST_REQUEST_BYTES, Reply, Request, address, bound, path_beside,
+};
 use crate::text::reason;
 
 /// How long a client has for its request, and then for taking the answer.
@@ -148,15 +150,18 @@ impl ControlSocket {
     pub fn serve(
         self,
         answer: impl Fn(Request) -> Reply + Send + Sync + 'static,
-        hand_over: impl Fn() -> Vec<OwnedFd> + Send + Sync + 'static,
+        hand_over: impl Fn() -> Option<Vec<HandedOver>> + Send + Sync + 'static,
     ) -> io::Result<InPlace> {
         let ControlSocket { listener, now, .. } = self;
         let clients = Clients {
             answer: Arc::new(move |request| match request {
                 Request::Listeners => {
                     let mut sockets = hand_over();
-                    sockets.truncate(MOST_LISTENERS);
-                    (Reply::Listeners(sockets.len()), sockets)
+                    if let Some(sockets) = &mut sockets {
+                        sockets.truncate(MOST_LISTENERS);
+                    }
+                    let count = sockets.as_ref().map(Vec::len);
+                    (Reply::Listeners(count), sockets.unwrap_or_default())
                 }
                 other => (answer(other), Vec::new()),
             }),
@@ -253,7 +258,7 @@ impl Drop for ClientSlot {
     }
 }
 
-impl<Answer: Fn(Request) -> (Reply, Vec<OwnedFd>) + Send + Sync + 'static> Clients<Answer> {
+impl<Answer: Fn(Request) -> (Reply, Vec<HandedOver>) + Send + Sync + 'static> Clients<Answer> {
     fn accept(&self, listener: &UnixListener) {
         loop {
             match listener.accept() {
@@ -285,7 +290,7 @@ impl<Answer: Fn(Request) -> (Reply, Vec<OwnedFd>) + Send + Sync + 'static> Clien
 
 fn exchange(
     mut stream: UnixStream,
-    answer: &dyn Fn(Request) -> (Reply, Vec<OwnedFd>),
+    answer: &dyn Fn(Request) -> (Reply, Vec<HandedOver>),
 ) -> io::Result<()> {
     let refused = |why: &str| (Reply::Refused(why.into()), Vec::new());
     let (reply, sockets) = match allowed(&stream)? {
@@ -297,17 +302,21 @@ fn exchange(
     };
     let mut bytes = serde_json::to_vec(&reply).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    let sent = send_with(&stream, &bytes, &sockets)?;
+    let sent = send_with(&stream, &bytes, sockets)?;
     write(&mut stream, &bytes[sent..])
 }
 
-/// Sends the first bytes of an answer, and the sockets with them.
-fn send_with(stream: &UnixStream, bytes: &[u8], sockets: &[OwnedFd]) -> io::Result<usize> {
+/// Sends the first bytes of an answer, and the sockets with them. This process keeps no copy of their
+/// streams: they would still be open where the receiver has failed.
+fn send_with(stream: &UnixStream, bytes: &[u8], sockets: Vec<HandedOver>) -> io::Result<usize> {
     bound(stream, Instant::now() + EXCHANGE)?;
-    let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_LISTENERS))];
+    let descriptors: Vec<_> = sockets
+        .iter()
+        .flat_map(|(socket, stream)| [socket.as_fd(), stream.as_fd()])
+        .collect();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2 * MOST_LISTENERS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
+    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("too many sockets"));
     }
     let bytes = [IoSlice::new(bytes)];

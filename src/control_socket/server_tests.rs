@@ -4,7 +4,7 @@ use super::*;
 use crate::status::{Reload, Status};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use tempfile::TempDir;
 
 fn folder() -> (TempDir, PathBuf) {
@@ -31,7 +31,7 @@ fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
         Request::Reload => Reply::Reload(Reload::default()),
         Request::Listeners => unreachable!("the socket answers it itself"),
     };
-    socket.serve(answer, Vec::new).unwrap()
+    socket.serve(answer, || None).unwrap()
 }
 
 fn ask(pid_file: &Path) -> Reply {
@@ -150,16 +150,25 @@ fn the_sockets_that_are_handed_over_are_the_servers_own() {
     let address = listener.local_addr().unwrap();
     let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
     socket.put_in_place().unwrap();
-    let hand_over = move || vec![listener.try_clone().unwrap().into()];
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = Mutex::new(Some(theirs));
+    let hand_over = move || {
+        let stream = theirs.lock().unwrap().take().unwrap();
+        Some(vec![(listener.try_clone().unwrap(), stream)])
+    };
     let refused = |_| Reply::Refused("not this".into());
     let _server = socket.serve(refused, hand_over).unwrap();
     let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
-    let mut taken = connection.take_listeners(5 * EXCHANGE).unwrap();
-    let taken = TcpListener::from(taken.remove(0));
+    let mut taken = connection.take_listeners(5 * EXCHANGE).unwrap().unwrap();
+    let (taken, stream) = taken.remove(0);
     assert_eq!(taken.local_addr().unwrap(), address);
     let client = TcpStream::connect(address).unwrap();
     let (_, peer) = taken.accept().unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
+    // Nobody else has the other end of the stream.
+    drop(stream);
+    ours.set_read_timeout(Some(5 * EXCHANGE)).unwrap();
+    assert_eq!((&ours).read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
@@ -209,7 +218,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_longer_than_asked() {
                 let _ = receiver.lock().unwrap().recv();
                 Reply::Refused("late".into())
             },
-            Vec::new,
+            || None,
         )
         .unwrap();
     let begun = Instant::now();

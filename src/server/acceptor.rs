@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// to find this listener closed by then.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(500);
 
-/// The same where no connection came for [`IDLE`], so that an idle server stops within 0.1 seconds,
-/// and where the next server has the listener.
+/// The same where no connection came for [`IDLE`], so that an idle server stops within 0.1 seconds;
+/// also how long the next server has to keep a socket that was handed over to it.
 const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(50);
 
 /// The time without a connection after which a listener counts as idle. A listener that has just
@@ -41,7 +41,7 @@ static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
 /// An accept loop and its listener.
 pub(super) struct Acceptor {
-    listener: Listener,
+    listener: Arc<Listener>,
     endpoint: Arc<Endpoint>,
     service: Arc<Service>,
     last_accepted: Instant,
@@ -52,7 +52,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(
-        listener: Listener,
+        listener: Arc<Listener>,
         endpoint: Arc<Endpoint>,
         service: Arc<Service>,
     ) -> Acceptor {
@@ -133,16 +133,21 @@ impl Acceptor {
     }
 
     fn accept_the_rest(&mut self) -> io::Result<()> {
-        // A socket that was handed over is not changed: the next server uses it too, and serves the
-        // clients that are left in its backlog.
-        let is_shared = self.service.context.was_handed_over();
-        // Some kernels permit it only to root.
-        let newcomers_are_ignored = !is_shared && ignore_newcomers(&self.listener.socket).is_ok();
-        if !is_shared {
-            self.listener.socket.set_nonblocking(true)?;
+        let others = self.listener.users.withhold();
+        let end = Instant::now() + LAST_HANDSHAKES_WHEN_IDLE;
+        while others.are_there() {
+            // A socket that another server has is not changed, and that server serves the clients in
+            // its backlog. One that has just failed is gone before this time is over.
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(5));
         }
+        // Some kernels permit it only to root.
+        let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
+        self.listener.socket.set_nonblocking(true)?;
         let idle = self.last_accepted.elapsed() > IDLE;
-        let handshakes = if idle || is_shared {
+        let handshakes = if idle {
             LAST_HANDSHAKES_WHEN_IDLE
         } else {
             LAST_HANDSHAKES
@@ -156,9 +161,6 @@ impl Acceptor {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(false)?;
                     self.admit(stream, peer);
-                    if is_shared && time_is_up {
-                        return Ok(());
-                    }
                 }
                 Err(error) => match kind_of(&error) {
                     Trouble::None if time_is_up || !newcomers_are_ignored => return Ok(()),

@@ -14,7 +14,6 @@ pub(super) struct Context {
     pub(super) timeout: Duration,
     pub(super) lingering: LingerLimit,
     pub(super) quiet_lines: LineLimit,
-    handed_over: AtomicBool,
     stopping: AtomicBool,
     ended: AtomicBool,
 }
@@ -26,7 +25,6 @@ impl Context {
             timeout,
             lingering: LingerLimit::new(),
             quiet_lines: LineLimit::new(),
-            handed_over: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -39,15 +37,6 @@ impl Context {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Relaxed);
-    }
-
-    /// Whether another server may have the listening sockets as well. It may also have failed.
-    pub(super) fn was_handed_over(&self) -> bool {
-        self.handed_over.load(Relaxed)
-    }
-
-    pub(super) fn hand_over(&self) {
-        self.handed_over.store(true, Relaxed);
     }
 
     /// Whether the last connection of a stop is closed.

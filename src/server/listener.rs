@@ -4,9 +4,10 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use super::handover::Users;
 use super::socket_activation::Inherited;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
@@ -47,9 +48,11 @@ pub struct BindError {
 
 /// A socket that listens.
 pub(super) struct Listener {
-    pub(super) socket: Arc<TcpListener>,
-    /// Others go on to use it when this process has ended.
+    pub(super) socket: TcpListener,
+    /// It is systemd's, and stays open when this process has ended.
     pub(super) inherited: bool,
+    /// The servers that have it as well, during a takeover.
+    pub(super) users: Users,
 }
 
 impl fmt::Display for BindError {
@@ -113,8 +116,8 @@ pub(super) fn bind_all(
     let given = inherited.addresses();
     all.iter()
         .map(|&Listen { address, .. }| {
-            if let Some(socket) = inherited.claim(address) {
-                return adopt(socket).map_err(|cause| (address, cause));
+            if let Some((socket, _)) = inherited.claim(address) {
+                return adopt(socket, None).map_err(|cause| (address, cause));
             }
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
@@ -137,29 +140,28 @@ pub(super) fn bind_all(
         .collect()
 }
 
-fn adopt(socket: TcpListener) -> io::Result<Listener> {
+/// A listener of systemd's socket, or of one that was handed over with a stream.
+fn adopt(socket: TcpListener, sign: Option<UnixStream>) -> io::Result<Listener> {
     socket.set_nonblocking(false)?;
     let options = SockRef::from(&socket);
     options.set_read_timeout(Some(ACCEPT_PAUSE))?;
     options.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
     Ok(Listener {
-        socket: Arc::new(socket),
-        inherited: true,
+        socket,
+        inherited: sign.is_none(),
+        users: Users::new(sign),
     })
 }
 
 /// The socket of the server that is taken over, or else a new one.
 fn open(address: SocketAddr, v6_only: bool, sharing: &mut Sharing) -> io::Result<Listener> {
     if let Sharing::Takeover(handed_over) = sharing {
-        // One that was handed over has the options of `bind` already, since it shares them with the
-        // other server's.
-        if let Some(socket) = handed_over.claim(address) {
+        // One that does not fit is closed here, and is the other server's alone again.
+        if let Some((socket, sign)) = handed_over.claim(address) {
             if address.is_ipv4() || SockRef::from(&socket).only_v6()? == v6_only {
                 log::info!("The socket of {address} was handed over.");
-                return Ok(Listener {
-                    socket: Arc::new(socket),
-                    inherited: false,
-                });
+                SockRef::from(&socket).listen(BACKLOG)?;
+                return adopt(socket, sign);
             }
         }
     }
@@ -187,8 +189,9 @@ fn bind(address: SocketAddr, v6_only: bool, shared: bool) -> io::Result<Listener
     // On Linux this bounds `accept`: the loop can look around without anybody waking it.
     socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
     Ok(Listener {
-        socket: Arc::new(socket.into()),
+        socket: socket.into(),
         inherited: false,
+        users: Users::new(None),
     })
 }
 

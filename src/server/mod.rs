@@ -7,6 +7,7 @@ mod connection;
 mod context;
 mod endpoint;
 mod fd_limit;
+mod handover;
 mod intake;
 mod limits;
 mod listener;
@@ -23,7 +24,7 @@ mod tally;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
@@ -40,6 +41,7 @@ use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
 pub use limits::{QUIET_LINES_A_SECOND, QUIET_LINES_AT_ONCE};
+use listener::Listener;
 pub use listener::{BindError, Sharing};
 use service::Service;
 pub use socket_activation::{Inherited, NOT_BY_INETD, is_one_connection};
@@ -120,8 +122,8 @@ impl Server {
         let inherited = bound.iter().any(|listener| listener.inherited);
         let mut gate = Gate(Vec::new());
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
-        let own = bound.iter().filter(|listener| !listener.inherited);
-        let listeners = own.map(|l| Arc::downgrade(&l.socket)).collect();
+        let bound: Vec<_> = bound.into_iter().map(Arc::new).collect();
+        let listeners = bound.iter().map(Arc::downgrade).collect();
         for ((listener, listen), policy) in
             bound.into_iter().zip(&config.startup.listen).zip(policies)
         {
@@ -205,8 +207,8 @@ impl OpenServer {
 pub struct Handle {
     service: Arc<Service>,
     endpoints: Arc<[Arc<Endpoint>]>,
-    /// Those that a server may hand over. A stop closes them, whoever has a handle.
-    listeners: Arc<[Weak<TcpListener>]>,
+    /// A stop closes them, also while there is a handle.
+    listeners: Arc<[Weak<Listener>]>,
 }
 
 impl Handle {
@@ -218,19 +220,21 @@ impl Handle {
     }
 
     /// Duplicates of the listening sockets, for a server that takes over; not of inherited ones, which
-    /// it inherits itself. A stop does not change them any more.
-    pub fn hand_over(&self) -> Vec<OwnedFd> {
+    /// it inherits itself. With each comes a stream, which that server keeps as long as it uses the
+    /// socket. None while this server is stopping.
+    pub fn hand_over(&self) -> Option<Vec<(TcpListener, UnixStream)>> {
         if self.service.context.is_stopping() {
-            return Vec::new();
+            return None;
         }
         let open = self.listeners.iter().filter_map(Weak::upgrade);
-        let sockets: Vec<_> = open
-            .filter_map(|socket| Some(socket.try_clone().ok()?.into()))
-            .collect();
-        if !sockets.is_empty() {
-            self.service.context.hand_over();
-        }
-        sockets
+        let own = open.filter(|listener| !listener.inherited);
+        Some(
+            own.filter_map(|listener| {
+                let socket = listener.socket.try_clone().ok()?;
+                Some((socket, listener.users.add()?))
+            })
+            .collect(),
+        )
     }
 
     /// The figures at this moment. The log's is the caller's to know.
