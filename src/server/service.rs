@@ -32,8 +32,8 @@ const WAKE: u64 = 0;
 /// another one costs about as much as serving two or three connections.
 const LEFT_TO_A_WORKER: usize = 16;
 
-/// With more connections than this in the queue, a worker does not give way to other threads.
-const CROWD: usize = 64;
+/// With this many connections in the queue, no thread gives way to others.
+const CROWD: usize = 96;
 
 /// The connections, and what is needed to serve them.
 pub(super) struct Service {
@@ -98,11 +98,17 @@ impl Service {
         if let Ok(Some(evicted)) = &entered {
             state.count(evicted);
         }
+        let queued = state.places.queued();
         self.call_workers(state);
         match entered {
             Ok(Some(evicted)) => self.close_evicted(evicted),
             Ok(None) => {}
             Err(connection) => connection.refused(&self.context),
+        }
+        // The workers have enough to do. Several clients are in the backlog when the acceptor is back,
+        // and it is not woken for each of them.
+        if (LEFT_TO_A_WORKER..CROWD).contains(&queued) {
+            thread::yield_now();
         }
     }
 
@@ -137,6 +143,12 @@ impl Service {
     /// The next connection of the queue. With none the job is over, and counted as such under the
     /// same lock: a connection that comes later calls a worker.
     fn next(&self) -> Option<(Number, Connection)> {
+        let next = self.lock().places.next();
+        if next.is_some() {
+            return next;
+        }
+        // The next connection may be under way: to look again costs less than to be woken.
+        thread::yield_now();
         let mut state = self.lock();
         let next = state.places.next();
         if next.is_none() {
@@ -366,7 +378,7 @@ impl HeldPlace<'_> {
         // keep the others waiting.
         let has_just_come =
             !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _));
-        if has_just_come && service.lock().places.queued() <= CROWD {
+        if has_just_come && service.lock().places.queued() < CROWD {
             thread::yield_now();
             next = proceed(&mut connection, &service.context);
         }
