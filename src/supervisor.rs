@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::logging::Logging;
 use crate::server::{Ended, OpenServer};
 use crate::signals::Control;
+use crate::stats::Stats;
 use crate::systemd;
 use crate::takeover::Predecessor;
 use crate::upkeep::Upkeep;
@@ -41,20 +42,10 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => {}
         }
         server.report_attacks();
-        if hint_at.is_some_and(|at| Instant::now() >= at) {
-            hint_at = None;
-            if figures().stats.accepted.get() == 0 {
-                log::info!(
-                    "No client has connected in the first minute. 'flashpolicyd probe HOST', run \
-                     where the player is, shows whether requests can arrive here."
-                );
-            }
+        if hint_at.take_if(|at| Instant::now() >= *at).is_some() {
+            hint_without_clients(figures().stats);
         }
-        if let Some(process) = &mut predecessor {
-            if process.look() {
-                predecessor = None;
-            }
-        }
+        predecessor.take_if(Predecessor::look);
     }
     log::info!("Stopping server...");
     // Before the clients are waited for: a new server that took over rotates the log from now on,
@@ -68,6 +59,15 @@ pub fn run(
     log::info!("Totals: {}.", figures());
     upkeep.finish();
     ended
+}
+
+fn hint_without_clients(stats: &Stats) {
+    if stats.accepted.get() == 0 {
+        log::info!(
+            "No client has connected in the first minute. 'flashpolicyd probe HOST', run where the \
+             player is, shows whether requests can arrive here."
+        );
+    }
 }
 
 /// Waits for a while; true where a second request to stop comes meanwhile.

@@ -164,6 +164,11 @@ impl Service {
         fs::read_to_string(self.path("x.log")).unwrap_or_default()
     }
 
+    fn assert_nothing_left(&self) {
+        let left = self.leftovers();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
     /// The files that a server makes beside its configuration and its log.
     fn leftovers(&self) -> Vec<OsString> {
         let files = fs::read_dir(self.folder.path()).unwrap();
@@ -221,7 +226,7 @@ fn start_returns_when_clients_are_served_and_says_where() {
     stopped.assert(0, "flashpolicyd stopped after 0.");
     assert_eq!(stopped.pid(), said.pid());
     assert!(service.servers().is_empty());
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
     service
         .call("stop")
         .assert(0, "flashpolicyd is already stopped\n");
@@ -296,7 +301,7 @@ fn start_shows_the_whole_error_and_leaves_nothing_behind() {
         .bare(&["start", "now"])
         .assert_error(2, "not understood: 'now'");
     assert!(service.servers().is_empty());
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
 }
 
 #[test]
@@ -489,7 +494,7 @@ fn restart_under_load_refuses_nobody_and_leaves_one_server() {
     let said = service.call("stop");
     said.assert(0, "stopped after");
     assert_eq!(said.pid(), old);
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
 }
 
 #[test]
@@ -508,7 +513,7 @@ fn restart_takes_over_from_a_server_that_became_another_user() {
     service.call("status").assert(0, "user nobody");
     service.call("reload").assert(0, "reloaded");
     service.call("stop").assert(0, "stopped after");
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
 }
 
 /// In another folder it would serve the built-in policy in place of the configured one.
@@ -689,14 +694,14 @@ fn a_stale_pid_file_and_a_stale_socket_are_no_obstacle() {
         let pid = service.start();
         assert_eq!(service.call("status").pid(), pid);
         service.call("stop").assert(0, "stopped after");
-        assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+        service.assert_nothing_left();
     }
     let pid = service.start();
     support::signal(pid, "KILL");
     wait_for("its end", || service.servers().is_empty().then_some(()));
     service.call("status").assert(3, "not running");
     service.call("stop").assert(0, "already stopped");
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
 }
 
 #[test]
@@ -765,6 +770,7 @@ fn a_listener_without_a_pid_file_is_not_called_stopped() {
     let said = service.call("status");
     said.assert(4, &format!("something listens on {}", service.address));
     service.call("stop").assert(0, "has no pid file here");
+    service.call("reload").assert_error(7, "stops on Ctrl-C");
 }
 
 #[test]
@@ -809,7 +815,7 @@ fn a_server_that_became_another_user_is_asked_and_stopped_by_root_and_leaves_not
     let said = service.call("stop");
     said.assert(0, "stopped after");
     assert_eq!(said.pid(), pid);
-    assert!(service.leftovers().is_empty(), "{:?}", service.leftovers());
+    service.assert_nothing_left();
 }
 
 #[test]

@@ -187,33 +187,34 @@ fn a_socket_that_another_server_has_is_left_as_it_is_by_a_stop() {
 
 #[test]
 fn a_server_that_is_stopping_already_still_serves_its_clients_when_it_is_taken_over() {
-    let mut server = running();
-    let mut late = server.connect();
+    let server = running();
+    let late = server.connect();
     server.logged("Connection accepted.");
     server.signal("TERM");
     server.logged("Stopping server...");
     let next = successor(&server);
     server.logged("it is stopping already");
+    served_by_the_old_one(late, server, next);
+}
+
+/// The old server answers this client and ends, and the new one is there.
+fn served_by_the_old_one(mut late: Client, mut old: Server, next: Child) {
     late.send(REQUEST);
     assert_eq!(late.rest(), BUILT_IN);
-    assert!(server.ended().success());
-    server.child = next;
-    assert_eq!(server.ask(), BUILT_IN);
+    assert!(old.ended().success());
+    old.child = next;
+    assert_eq!(old.ask(), BUILT_IN);
 }
 
 #[test]
 fn a_client_of_the_old_server_keeps_its_deadline() {
-    let mut server = running();
-    let mut late = server.connect();
+    let server = running();
+    let late = server.connect();
     server.logged("Connection accepted.");
     let next = successor(&server);
     server.logged("Stopping server...");
     thread::sleep(Duration::from_millis(800));
-    late.send(REQUEST);
-    assert_eq!(late.rest(), BUILT_IN);
-    assert!(server.ended().success());
-    server.child = next;
-    assert_eq!(server.ask(), BUILT_IN);
+    served_by_the_old_one(late, server, next);
 }
 
 #[test]

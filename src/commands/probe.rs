@@ -1,7 +1,9 @@
 //! `flashpolicyd probe` asks a server as Flash Player would, and prints why a connection is denied.
 //! As a monitoring plugin it gives one line and an exit code. The work is done in `probe`.
 
-use super::output::print;
+use std::io::{self, IsTerminal};
+
+use super::output::{complain, print};
 use crate::cli::Probe;
 use crate::exit::{Exit, ProbeExit};
 use crate::probe::{self, Plan};
@@ -28,6 +30,12 @@ pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
         looks_for_silence: !probe.quiet,
         ..plan
     };
+    if !probe.quiet && !probe.json && io::stderr().is_terminal() {
+        complain(&format!(
+            "asking {} as Flash Player does; where nothing answers, that takes up to half a minute",
+            plan.host
+        ));
+    }
     let report = probe::run(plan);
     let text = if probe.json {
         probe::json(&report) + "\n"

@@ -27,7 +27,10 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
         Found::Nobody => match place.find_meant() {
             Some(other) => reload(other),
             None => {
-                complain("flashpolicyd is not running; there is nothing to reload");
+                complain(&format!(
+                    "flashpolicyd is not running; there is nothing to reload{}",
+                    place.without_pid_file()
+                ));
                 Err(ServiceExit::NotRunning)
             }
         },

@@ -130,6 +130,18 @@ impl ServerPlace {
         }
     }
 
+    /// What listens on the configured addresses though no server has the pid file, and how to end a
+    /// server in the foreground; empty where nothing listens.
+    pub(super) fn without_pid_file(&self) -> String {
+        match self.taken().as_str() {
+            "" => String::new(),
+            taken => format!(
+                "; what listens on {taken} has no pid file here: a server in the foreground stops \
+                 on Ctrl-C and reloads on 'kill -HUP PID'"
+            ),
+        }
+    }
+
     /// The configured addresses on which somebody listens, for a sentence.
     pub(super) fn taken(&self) -> String {
         let taken = listening::taken(self.config.startup.listen.iter().map(|l| l.address));

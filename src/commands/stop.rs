@@ -44,11 +44,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
                 return Err(ServiceExit::Denied);
             }
             clean_up(&place);
-            let taken = place.taken();
-            let note = match taken.as_str() {
-                "" => String::new(),
-                taken => format!("; what listens on {taken} has no pid file here"),
-            };
+            let note = place.without_pid_file();
             Ok(print(format!("flashpolicyd is already stopped{note}\n")).into())
         }
     }

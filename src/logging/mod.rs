@@ -82,11 +82,16 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     if place.is_device() || place.could_rename() {
         return None;
     }
+    // Not the folder that it is in: that may be /var/log.
+    let name = path.file_name().unwrap_or_default();
+    let own = path.with_file_name("flashpolicyd").join(name);
     Some(format!(
         "the log {} cannot be rotated, since its folder does not allow it to be renamed: its oldest \
-         lines are dropped when it is full, and there are no old logs. Give the folder to the user \
-         that the server runs as, or set 'log_max_size = 0' and use logrotate",
-        path.display()
+         lines are dropped when it is full, and there are no old logs. Give the log a folder that \
+         belongs to the user that the server runs as (such as 'log_file = {}'), or set \
+         'log_max_size = 0' and use logrotate",
+        path.display(),
+        own.display()
     ))
 }
 

@@ -61,10 +61,10 @@ impl OnceASecond {
 
 /// Lines about connections that asked for nothing: this many a second, over a longer time. An
 /// attack must not push the log's own history out of the files that are kept.
-pub const QUIET_LINES_A_SECOND: u32 = 100;
+const QUIET_LINES_A_SECOND: u32 = 100;
 
 /// And this many at once.
-pub const QUIET_LINES_AT_ONCE: u32 = 1_000;
+const QUIET_LINES_AT_ONCE: u32 = 1_000;
 
 /// A connection has two lines.
 const LINES: u32 = 2;

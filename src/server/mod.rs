@@ -40,7 +40,6 @@ use acceptor::Acceptor;
 use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
-pub use limits::{QUIET_LINES_A_SECOND, QUIET_LINES_AT_ONCE};
 use listener::Listener;
 pub use listener::{BindError, Sharing};
 use service::Service;

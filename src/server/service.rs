@@ -32,6 +32,11 @@ const WAKE: u64 = 0;
 /// another one costs about as much as serving two or three connections.
 const LEFT_TO_A_WORKER: usize = 16;
 
+/// With a longer queue than the workers need, an acceptor gives way at every connection of which the
+/// queue's length is a multiple of this. At each one, clients would wait longer where the processors
+/// are busy.
+const ACCEPTED_AT_ONCE: usize = 8;
+
 /// With this many connections in the queue, no thread gives way to others.
 const CROWD: usize = 96;
 
@@ -107,7 +112,7 @@ impl Service {
         }
         // The workers have enough to do. Several clients are in the backlog when the acceptor is back,
         // and it is not woken for each of them.
-        if (LEFT_TO_A_WORKER..CROWD).contains(&queued) {
+        if (LEFT_TO_A_WORKER..CROWD).contains(&queued) && queued % ACCEPTED_AT_ONCE == 0 {
             thread::yield_now();
         }
     }
