@@ -43,29 +43,48 @@ pub(super) fn note(error: &Error, text: &str) -> Note {
         }
     };
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
-    let malformed = |cause: String, cure: &str| Note::new(Code::Malformed, at..at, cause, cure);
-    match error {
-        Error::UnknownToken(_) if stands_outside(before) => outside(before, rest),
-        Error::UnexpectedDeclaration(_) => late_declaration(at..at + "<?xml".len()),
-        Error::NoRootNode if text.trim().is_empty() => malformed(
+    let (cause, cure) = match error {
+        Error::UnknownToken(_) if stands_outside(before) => return outside(before, rest),
+        Error::UnexpectedDeclaration(_) => return late_declaration(at..at + "<?xml".len()),
+        Error::NoRootNode if text.trim().is_empty() => (
             "the file is empty".into(),
             "write a policy, such as `<cross-domain-policy><allow-access-from \
             domain=\"*.example.com\" to-ports=\"2001\" /></cross-domain-policy>`",
         ),
-        Error::NoRootNode => malformed(
+        _ => in_the_structure(error)
+            .or_else(|| in_an_attribute(error, before, rest))
+            .or_else(|| in_a_character(error))
+            .unwrap_or_else(|| {
+                let error = printable(&error.to_string());
+                (
+                    format!("this is not well-formed XML ({error})"),
+                    "compare the place with a policy that works",
+                )
+            }),
+    };
+    Note::new(Code::Malformed, at..at, cause, cure)
+}
+
+/// What is wrong, and what to do.
+type CauseAndCure = (String, &'static str);
+
+/// A fault in how elements, comments and the file begin and end.
+fn in_the_structure(error: &Error) -> Option<CauseAndCure> {
+    Some(match error {
+        Error::NoRootNode => (
             "there is no element in the file".into(),
             "write a `<cross-domain-policy>` element; what stands in a comment does not count",
         ),
-        Error::UnclosedRootNode => malformed(
+        Error::UnclosedRootNode => (
             "the file ends before its root element does".into(),
             "end each element with ` />` or its closing tag, the root with \
             `</cross-domain-policy>`",
         ),
-        Error::UnexpectedEndOfStream => malformed(
+        Error::UnexpectedEndOfStream => (
             "the file ends in the middle of something".into(),
             "look for a missing quote, `>` or `-->`",
         ),
-        Error::UnexpectedCloseTag(expected, actual, _) => malformed(
+        Error::UnexpectedCloseTag(expected, actual, _) => (
             format!(
                 "{} is closed here, while {} is still open",
                 quote(actual),
@@ -73,78 +92,84 @@ pub(super) fn note(error: &Error, text: &str) -> Note {
             ),
             "end each element with ` />` or with a closing tag of the same name",
         ),
-        Error::UnknownNamespace(prefix, _) if prefix == "xsi" => malformed(
+        Error::InvalidComment(_) => (
+            "there is a `--` inside a comment".into(),
+            "delete it; comments do not nest either",
+        ),
+        _ => return None,
+    })
+}
+
+/// A fault in an attribute: its name, its quotes, or its value.
+fn in_an_attribute(error: &Error, before: &str, rest: &str) -> Option<CauseAndCure> {
+    Some(match error {
+        Error::UnknownNamespace(prefix, _) if prefix == "xsi" => (
             "the prefix `xsi` is used but not declared".into(),
             "delete the `xsi:` attribute, or add \
             `xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"` to the root element",
         ),
-        Error::UnknownNamespace(prefix, _) => malformed(
+        Error::UnknownNamespace(prefix, _) => (
             format!("the prefix {} is used but not declared", quote(prefix)),
             "write the name without a prefix: Flash Player parses none",
         ),
-        Error::InvalidChar2("a quote", _, _) if rest.starts_with(TYPOGRAPHIC) => malformed(
+        Error::InvalidChar2("a quote", _, _) if rest.starts_with(TYPOGRAPHIC) => (
             format!(
                 "the value is in typographic quotes ({}), which XML does not know",
                 rest.chars().next().unwrap_or_default()
             ),
             "write plain quotes (`\"`) in place of them",
         ),
-        Error::InvalidChar2("a quote", _, _) => malformed(
+        Error::InvalidChar2("a quote", _, _) => (
             "a value is not in quotes".into(),
             "put every attribute's value in quotes, as in `domain=\"*.example.com\"`",
         ),
         Error::InvalidChar2("a whitespace", _, _)
             if before.ends_with("\"\"") || before.ends_with("''") =>
         {
-            malformed(
+            (
                 "the quotes are doubled".into(),
                 "write one quote on each side, as in `domain=\"*.example.com\"`",
             )
         }
-        Error::InvalidChar2("a whitespace", _, _) => malformed(
+        Error::InvalidChar2("a whitespace", _, _) => (
             "a blank is missing".into(),
             "put a blank before every attribute",
         ),
-        Error::InvalidChar(b'"' | b'\'', _, _) | Error::InvalidAttributeValue(_) => malformed(
+        Error::InvalidChar(b'"' | b'\'', _, _) | Error::InvalidAttributeValue(_) => (
             "a `<` stands in an attribute's value".into(),
             "close the quote before it, or write `&lt;`",
         ),
-        Error::InvalidChar(b'=', _, _) => malformed(
+        Error::InvalidChar(b'=', _, _) => (
             "an attribute has no value".into(),
             "write a value in quotes, as in `secure=\"true\"`, or close the tag with `>`",
         ),
-        Error::MalformedEntityReference(_) => {
-            malformed("a `&` stands alone".into(), "write `&amp;`")
-        }
-        Error::UnknownEntityReference(name, _) => malformed(
-            format!("the entity {} is not defined", quote(name)),
-            "write the character itself; a lone `&` is written `&amp;`",
-        ),
-        Error::DuplicatedAttribute(name, _) => malformed(
+        Error::DuplicatedAttribute(name, _) => (
             format!("the attribute {} is given twice", quote(name)),
             "keep one of them; a second domain needs a grant of its own",
         ),
-        Error::InvalidComment(_) => malformed(
-            "there is a `--` inside a comment".into(),
-            "delete it; comments do not nest either",
+        _ => return None,
+    })
+}
+
+/// A character that has a meaning of its own in XML, or none.
+fn in_a_character(error: &Error) -> Option<CauseAndCure> {
+    Some(match error {
+        Error::MalformedEntityReference(_) => ("a `&` stands alone".into(), "write `&amp;`"),
+        Error::UnknownEntityReference(name, _) => (
+            format!("the entity {} is not defined", quote(name)),
+            "write the character itself; a lone `&` is written `&amp;`",
         ),
-        Error::NonXmlChar(c, _) => malformed(
+        Error::NonXmlChar(c, _) => (
             format!("XML does not allow the character {}", quote(&c.to_string())),
             "delete it",
         ),
-        Error::InvalidName(_) => malformed(
+        Error::InvalidName(_) => (
             "a name is expected here".into(),
             "write `&lt;` where no tag is meant; names have no blank before them and begin \
             with a letter",
         ),
-        other => malformed(
-            format!(
-                "this is not well-formed XML ({})",
-                printable(&other.to_string())
-            ),
-            "compare the place with a policy that works",
-        ),
-    }
+        _ => return None,
+    })
 }
 
 /// An XML declaration with something before it.

@@ -1,19 +1,15 @@
 //! What is counted: the counters of one run, a histogram of the time to an answer, and both as a
-//! line of the log and as a file for Prometheus. They only count: what happened is decided
-//! elsewhere.
+//! line of the log. They only count: what happened is decided elsewhere.
+
+mod prometheus;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use nix::fcntl::OFlag;
-
-use crate::files::FilePlace;
-use crate::text::reason;
+pub use prometheus::{Process, cannot_write};
 
 /// One event counter, shared by all threads.
 #[derive(Debug, Default)]
@@ -147,17 +143,6 @@ pub struct Snapshot<'a> {
     pub listeners: Vec<(SocketAddr, &'a ListenerStats)>,
 }
 
-/// What the file for Prometheus says of the process itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Process {
-    /// When it began to serve.
-    pub started: SystemTime,
-    /// When the configuration was read for the last time.
-    pub last_reload: SystemTime,
-    /// Whether that took effect.
-    pub took_effect: bool,
-}
-
 /// The counters that end a connection, with the word for it.
 fn ends(stats: &Stats) -> [(&'static str, u64); 9] {
     [
@@ -231,224 +216,12 @@ impl Snapshot<'_> {
         let others = others.map(|(name, count)| (name.to_string(), count));
         ends.into_iter().chain(others).collect()
     }
-
-    /// The figures in Prometheus' text format.
-    pub fn prometheus(&self, process: Process) -> String {
-        let mut text = Metrics::default();
-        let Snapshot { stats, gauges, .. } = self;
-        text.process(process);
-        text.metric(
-            "connections_accepted_total",
-            "counter",
-            "Connections that the kernel handed over.",
-            &[("", stats.accepted.get())],
-        );
-        let ends = ends(stats).map(|(end, count)| (format!("{{end=\"{end}\"}}"), count));
-        let ends: Vec<_> = ends.iter().map(|(l, count)| (l.as_str(), *count)).collect();
-        text.metric(
-            "connections_ended_total",
-            "counter",
-            "Connections by how they ended; end=\"served\" got the whole policy.",
-            &ends,
-        );
-        text.metric(
-            "accept_errors_total",
-            "counter",
-            "Times that accepting a connection failed.",
-            &[("", stats.accept_errors.get())],
-        );
-        text.metric(
-            "log_lines_lost_total",
-            "counter",
-            "Log lines that were dropped because the log did not take them in time.",
-            &[("", self.log_lines_lost)],
-        );
-        text.metric(
-            "connections_here",
-            "gauge",
-            "Connections that were accepted and are not closed yet.",
-            &[("", gauges.here.now as u64)],
-        );
-        for (name, help, gauge) in [
-            (
-                "connections_here",
-                "Connections that were accepted and are not closed yet",
-                gauges.here,
-            ),
-            (
-                "connections_waiting",
-                "Connections that wait for their client to speak",
-                gauges.waiting,
-            ),
-            (
-                "connections_closing",
-                "Connections that are only being closed",
-                gauges.closing,
-            ),
-        ] {
-            let most = (
-                format!("{name}_most"),
-                format!("{help}, at the most since the start."),
-            );
-            text.metric(&most.0, "gauge", &most.1, &[("", gauge.most as u64)]);
-        }
-        let (here, waiting, closing) = (gauges.here.now, gauges.waiting.now, gauges.closing.now);
-        let active = here.saturating_sub(waiting + closing);
-        text.metric(
-            "connections",
-            "gauge",
-            "Connections that are here now, by what they do: active is being asked and answered.",
-            &[
-                ("{state=\"active\"}", active as u64),
-                ("{state=\"waiting\"}", waiting as u64),
-                ("{state=\"closing\"}", closing as u64),
-            ],
-        );
-        self.of_listeners(&mut text);
-        text.histogram(&stats.answer_time);
-        text.0
-    }
-
-    fn of_listeners(&self, text: &mut Metrics) {
-        type Count = fn(&ListenerStats) -> u64;
-        let counters: [(&str, &str, Count); 2] = [
-            (
-                "listener_connections_accepted_total",
-                "Connections that the kernel handed over, by listener.",
-                |listener| listener.accepted.get(),
-            ),
-            (
-                "listener_policies_served_total",
-                "Clients that got the whole policy, by listener.",
-                |listener| listener.served.get(),
-            ),
-        ];
-        for (name, help, count) in counters {
-            let listeners = self.listeners.iter();
-            let values: Vec<_> = listeners
-                .map(|(address, listener)| (format!("{{listener=\"{address}\"}}"), count(listener)))
-                .collect();
-            let values: Vec<_> = values
-                .iter()
-                .map(|(l, count)| (l.as_str(), *count))
-                .collect();
-            text.metric(name, "counter", help, &values);
-        }
-    }
-
-    /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
-    ///
-    /// # Errors
-    /// What the system says; also when something else than a regular file is in its place, or in
-    /// that of the new one beside it.
-    pub fn write_file(&self, path: &Path, process: Process) -> io::Result<()> {
-        let place = FilePlace::of(path)?;
-        place.require_replaceable()?;
-        // node_exporter takes files that end in .prom; this one does not.
-        let new = place.beside(".new");
-        let mut file = place.create_over(&new, OFlag::O_WRONLY)?;
-        let written = file.write_all(self.prometheus(process).as_bytes());
-        let replaced = written.and_then(|()| place.rename(&new, place.name()));
-        if replaced.is_err() {
-            place.remove(&new);
-        }
-        replaced
-    }
-}
-
-/// Whether this user could replace a statistics file at this path; where not, a sentence for why.
-pub fn cannot_write(path: &Path) -> Option<String> {
-    let place = FilePlace::of(path).and_then(|place| {
-        place.require_replaceable()?;
-        place.could_rename().then_some(()).ok_or_else(|| {
-            io::Error::other("its folder does not allow it to be replaced; give it to that user")
-        })
-    });
-    let error = place.err()?;
-    Some(format!(
-        "stats_file {}: the statistics cannot be written: {}",
-        path.display(),
-        reason(&error)
-    ))
-}
-
-/// Prometheus' text format, line by line.
-#[derive(Default)]
-struct Metrics(String);
-
-impl Metrics {
-    fn line(&mut self, line: fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "flashpolicyd_{line}");
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP flashpolicyd_{name} {help}");
-        let _ = writeln!(self.0, "# TYPE flashpolicyd_{name} {kind}");
-    }
-
-    fn metric(&mut self, name: &str, kind: &str, help: &str, values: &[(&str, u64)]) {
-        self.head(name, kind, help);
-        for (labels, value) in values {
-            self.line(format_args!("{name}{labels} {value}"));
-        }
-    }
-
-    fn process(&mut self, process: Process) {
-        let seconds = |time: SystemTime| {
-            let since = time.duration_since(SystemTime::UNIX_EPOCH);
-            since.map_or(0, |since| since.as_secs())
-        };
-        let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
-        self.metric(
-            "build_info",
-            "gauge",
-            "The version of the program; always 1.",
-            &[(version, 1)],
-        );
-        self.metric(
-            "start_time_seconds",
-            "gauge",
-            "When the server began, in seconds since 1970.",
-            &[("", seconds(process.started))],
-        );
-        self.metric(
-            "config_last_reload_successful",
-            "gauge",
-            "Whether the last reload of the configuration or of a policy took effect; the start is one.",
-            &[("", u64::from(process.took_effect))],
-        );
-        self.metric(
-            "config_last_reload_timestamp_seconds",
-            "gauge",
-            "When that was, in seconds since 1970.",
-            &[("", seconds(process.last_reload))],
-        );
-    }
-
-    fn histogram(&mut self, histogram: &Histogram) {
-        let name = "answer_seconds";
-        self.head(name, "histogram", "Time from accept to the policy sent.");
-        let mut seen = 0;
-        for (index, count) in histogram.counts.iter().enumerate() {
-            seen += count.get();
-            match BUCKETS.get(index) {
-                Some(&bound) => {
-                    let seconds = bound as f64 / 1e6;
-                    self.line(format_args!("{name}_bucket{{le=\"{seconds}\"}} {seen}"));
-                }
-                None => self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {seen}")),
-            }
-        }
-        let sum = histogram.total_micros.load(Relaxed) as f64 / 1e6;
-        self.line(format_args!("{name}_sum {sum}"));
-        self.line(format_args!("{name}_count {seen}"));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     #[test]
     fn a_bucket_holds_what_is_at_most_its_bound() {
