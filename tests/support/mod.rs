@@ -474,11 +474,30 @@ pub fn is_root() -> bool {
     root
 }
 
+/// The folder of a test process's copy; its number follows.
+const COPY_OF: &str = "flashpolicyd-test-";
+
+/// Nothing runs at the end of a test process: the next one removes its copy.
+fn remove_copies_of_ended_tests() {
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(COPY_OF));
+        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else {
+            continue;
+        };
+        if !Path::new(&format!("/proc/{pid}")).exists() {
+            // Another user's stays.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// The binary where any user can execute it.
 pub fn copy_for_everybody() -> PathBuf {
     static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let copy = COPY.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("flashpolicyd-test-{}", std::process::id()));
+        remove_copies_of_ended_tests();
+        let folder = std::env::temp_dir().join(format!("{COPY_OF}{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         let copy = folder.join("flashpolicyd");
