@@ -4,13 +4,14 @@
 //! on unchanged.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-use crate::control_socket::{self, HandedOver, Unreachable};
+use crate::control_socket::{self, ControlConnection, HandedOver, Unreachable};
 use crate::pid_file;
 use crate::processes::{self, Process};
 use crate::text::reason;
@@ -20,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long it has for each step of the handover of its sockets.
 const HANDOVER: Duration = Duration::from_secs(2);
+
+/// How soon its control socket is looked at again.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The running server that is to be replaced.
 pub struct Predecessor {
@@ -83,7 +87,7 @@ impl Predecessor {
     /// socket. Where there are none, the log says why.
     pub fn listeners(&mut self, pid_file: &Path) -> Vec<HandedOver> {
         let path = control_socket::path_beside(pid_file);
-        let taken = match control_socket::connect(&path, HANDOVER) {
+        let taken = match self.connect(&path) {
             Ok(connection) => connection
                 .take_listeners(HANDOVER)
                 .map_err(|error| reason(&error))
@@ -104,6 +108,23 @@ impl Predecessor {
             );
             Vec::new()
         })
+    }
+
+    /// Connects to its control socket. A server that has just taken over itself puts it in its place a
+    /// moment after its pid file: until then, the one before it answers there.
+    fn connect(&self, path: &Path) -> Result<ControlConnection, Unreachable> {
+        let deadline = Instant::now() + HANDOVER;
+        loop {
+            let connection = control_socket::connect(path, HANDOVER)?;
+            if connection.pid().is_none_or(|pid| pid == self.pid()) {
+                return Ok(connection);
+            }
+            if Instant::now() >= deadline {
+                let why = "another process answers on its control socket";
+                return Err(Unreachable::Wrong(why.into()));
+            }
+            thread::sleep(AGAIN);
+        }
     }
 
     /// Asks it to stop, unless it stops already: a second signal would end it at once. It serves the

@@ -185,6 +185,21 @@ fn a_socket_that_another_server_has_is_left_as_it_is_by_a_stop() {
     assert_eq!(peer, client.local_addr().unwrap());
 }
 
+/// A server that took over, handed the socket over again, and ended.
+#[test]
+fn a_socket_that_was_passed_on_is_not_left_deaf_by_a_stop() {
+    let mut server = running();
+    let path = control_socket::path_beside(&server.path("x.pid"));
+    let connection = control_socket::connect(&path, PATIENCE).unwrap();
+    let mut taken = connection.take_listeners(PATIENCE).unwrap().unwrap();
+    let (passed_on, stream) = taken.remove(0);
+    drop(stream);
+    assert!(server.stop().success());
+    let client = TcpStream::connect_timeout(&server.address(), PATIENCE / 4).unwrap();
+    let (_, peer) = passed_on.accept().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+}
+
 #[test]
 fn a_server_that_is_stopping_already_still_serves_its_clients_when_it_is_taken_over() {
     let server = running();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::cmsg_space;
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use socket2::{Domain, Socket, Type};
 
@@ -122,7 +123,7 @@ impl ControlConnection {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC;
         let mut slice = [IoSliceMut::new(&mut begin)];
-        let read = recvmsg(&self.stream, &mut slice, &mut control, flags)?.bytes;
+        let read = retry_on_intr(|| recvmsg(&self.stream, &mut slice, &mut control, flags))?.bytes;
         let mut sockets: Vec<OwnedFd> = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(some) = message {
@@ -159,9 +160,11 @@ impl ControlConnection {
         let mut buffer = [0; 8192];
         loop {
             bound(&self.stream, deadline)?;
-            match self.stream.read(&mut buffer)? {
-                0 => break,
-                read => answer.extend_from_slice(&buffer[..read]),
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => answer.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
             if answer.len() as u64 > MOST_REPLY_BYTES {
                 return Err(io::Error::other("its answer is too long"));

@@ -14,7 +14,7 @@ use nix::libc;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::limits::OnceASecond;
-use super::listener::{Listener, ignore_newcomers};
+use super::listener::{Listener, admit_newcomers, ignore_newcomers};
 use super::service::Service;
 use super::source::Source;
 use crate::text::reason;
@@ -143,6 +143,15 @@ impl Acceptor {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        let accepted = self.accept_without_newcomers();
+        if others.were_there() {
+            // A server that is not known of may have the socket: it must not stay deaf.
+            admit_newcomers(&self.listener.socket)?;
+        }
+        accepted
+    }
+
+    fn accept_without_newcomers(&mut self) -> io::Result<()> {
         // Some kernels permit it only to root.
         let newcomers_are_ignored = ignore_newcomers(&self.listener.socket).is_ok();
         self.listener.socket.set_nonblocking(true)?;

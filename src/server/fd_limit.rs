@@ -9,11 +9,16 @@ use super::slots::MOST_SLOTS;
 /// standard streams, signal pipes, the poller's, and files that are open for a moment.
 const OTHERS: usize = 24;
 
+/// Descriptors for each listener: its socket, a connection for a moment until another one has made
+/// room, the streams of the servers before and after it, and what a takeover duplicates.
+const FOR_A_LISTENER: usize = 6;
+
 /// How many connections there may be: what is configured, or what the limit of open files leaves.
 pub(super) fn max_connections(configured: usize, listeners: usize) -> usize {
     let limit = raise_limit();
-    // Each acceptor may hold one connection more for a moment, until another one has made room.
-    let left = limit.saturating_sub(OTHERS + 2 * listeners).max(1);
+    let left = limit
+        .saturating_sub(OTHERS + FOR_A_LISTENER * listeners)
+        .max(1);
     let most = configured.min(left).min(MOST_SLOTS - 1);
     if most < configured {
         log::warn!(

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct Users {
     before: Option<UnixStream>,
     /// Those to which it was handed over; none once it is withheld.
     after: Mutex<Option<Vec<UnixStream>>>,
+    /// It was handed over, whatever became of that.
+    was_handed_over: AtomicBool,
 }
 
 impl Users {
@@ -24,6 +27,7 @@ impl Users {
         Users {
             before,
             after: Mutex::new(Some(Vec::new())),
+            was_handed_over: AtomicBool::new(false),
         }
     }
 
@@ -37,6 +41,7 @@ impl Users {
         // Takeovers that failed before.
         after.retain(is_open);
         after.push(ours);
+        self.was_handed_over.store(true, Relaxed);
         Some(theirs)
     }
 
@@ -53,7 +58,10 @@ impl Users {
                 others.push(before);
             }
         }
-        Others(others)
+        Others {
+            streams: others,
+            were_there: self.was_handed_over.load(Relaxed),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<UnixStream>>> {
@@ -62,11 +70,20 @@ impl Users {
 }
 
 /// The other users of a socket that is about to be closed.
-pub(super) struct Others(Vec<UnixStream>);
+pub(super) struct Others {
+    streams: Vec<UnixStream>,
+    were_there: bool,
+}
 
 impl Others {
     pub(super) fn are_there(&self) -> bool {
-        self.0.iter().any(is_open)
+        self.streams.iter().any(is_open)
+    }
+
+    /// Whether there ever was one. It may have handed the socket over itself before it ended, and no
+    /// stream tells of that.
+    pub(super) fn were_there(&self) -> bool {
+        self.were_there
     }
 }
 

@@ -203,6 +203,18 @@ fn no_ipv6(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
 }
 
+/// Undoes what a stop does to a listening socket.
+pub(super) fn admit_newcomers(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(false)?;
+    SockRef::from(listener).detach_filter().or_else(|error| {
+        // There is none where the kernel did not permit it.
+        match error.raw_os_error() {
+            Some(nix::libc::ENOENT | nix::libc::EPERM) => Ok(()),
+            _ => Err(error),
+        }
+    })
+}
+
 /// Has the kernel ignore new connections, while those under way can still be accepted.
 ///
 /// A connection that is established between the last `accept` and the close of the listener would

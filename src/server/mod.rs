@@ -227,13 +227,14 @@ impl Handle {
         }
         let open = self.listeners.iter().filter_map(Weak::upgrade);
         let own = open.filter(|listener| !listener.inherited);
-        Some(
-            own.filter_map(|listener| {
+        let sockets = own
+            .filter_map(|listener| {
                 let socket = listener.socket.try_clone().ok()?;
                 Some((socket, listener.users.add()?))
             })
-            .collect(),
-        )
+            .collect();
+        // A stop that began meanwhile may have withheld some.
+        (!self.service.context.is_stopping()).then_some(sockets)
     }
 
     /// The figures at this moment. The log's is the caller's to know.
