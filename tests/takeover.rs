@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flashpolicyd::control_socket;
 use support::{
     BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, binary, copy_for_everybody, finish,
     free_port, is_root, stderr, wait_for,
@@ -172,13 +171,7 @@ fn a_dual_stack_address_that_is_split_in_two_loses_nobody() {
 #[test]
 fn a_socket_that_another_server_has_is_left_as_it_is_by_a_stop() {
     let mut server = running();
-    let path = control_socket::path_beside(&server.path("x.pid"));
-    let connection = control_socket::connect(&path, PATIENCE).unwrap();
-    let (socket, _stream) = connection
-        .take_listeners(PATIENCE)
-        .unwrap()
-        .unwrap()
-        .remove(0);
+    let (socket, _stream) = server.hand_over();
     assert!(server.stop().success());
     let client = TcpStream::connect_timeout(&server.address(), PATIENCE).unwrap();
     let (_, peer) = socket.accept().unwrap();
@@ -189,10 +182,7 @@ fn a_socket_that_another_server_has_is_left_as_it_is_by_a_stop() {
 #[test]
 fn a_socket_that_was_passed_on_is_not_left_deaf_by_a_stop() {
     let mut server = running();
-    let path = control_socket::path_beside(&server.path("x.pid"));
-    let connection = control_socket::connect(&path, PATIENCE).unwrap();
-    let mut taken = connection.take_listeners(PATIENCE).unwrap().unwrap();
-    let (passed_on, stream) = taken.remove(0);
+    let (passed_on, stream) = server.hand_over();
     drop(stream);
     assert!(server.stop().success());
     let client = TcpStream::connect_timeout(&server.address(), PATIENCE / 4).unwrap();

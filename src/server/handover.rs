@@ -5,43 +5,35 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a stop waits until the server before has left the socket. It usually did so long ago.
 const PREDECESSOR: Duration = Duration::from_secs(1);
 
-/// The streams of a listener's other users.
-pub(super) struct Users {
-    /// The server that handed the socket over.
-    before: Option<UnixStream>,
-    /// Those to which it was handed over; none once it is withheld.
-    after: Mutex<Option<Vec<UnixStream>>>,
-    /// It was handed over, whatever became of that.
-    was_handed_over: AtomicBool,
-}
+/// The other users of a listener's socket; none once it is withheld.
+pub(super) struct Users(Mutex<Option<Others>>);
 
 impl Users {
+    /// `before` is the stream of the server that handed the socket over.
     pub(super) fn new(before: Option<UnixStream>) -> Users {
-        Users {
+        Users(Mutex::new(Some(Others {
             before,
-            after: Mutex::new(Some(Vec::new())),
-            was_handed_over: AtomicBool::new(false),
-        }
+            ..Others::default()
+        })))
     }
 
     /// Adds a user, and gives the stream for it. None where the socket is withheld, or where there is
     /// no descriptor for it.
     pub(super) fn add(&self) -> Option<UnixStream> {
-        let mut after = self.lock();
-        let after = after.as_mut()?;
+        let mut others = self.lock();
+        let others = others.as_mut()?;
         let (ours, theirs) = UnixStream::pair().ok()?;
         ours.set_nonblocking(true).ok()?;
         // Takeovers that failed before.
-        after.retain(is_open);
-        after.push(ours);
-        self.was_handed_over.store(true, Relaxed);
+        others.after.retain(is_open);
+        others.after.push(ours);
+        others.was_handed_over = true;
         Some(theirs)
     }
 
@@ -49,42 +41,45 @@ impl Users {
     /// changed; they see that this server has left once what is returned is dropped.
     pub(super) fn withhold(&self) -> Others {
         let mut others = self.lock().take().unwrap_or_default();
-        if let Some(Ok(mut before)) = self.before.as_ref().map(UnixStream::try_clone) {
-            // Where both stop at once, the first one leaves the socket to the second, and not each to
-            // the other. That server still sees this one, which has its own end of the stream.
-            let left = before.set_read_timeout(Some(PREDECESSOR)).is_ok()
-                && matches!(before.read(&mut [0]), Ok(0));
-            if !left && before.set_nonblocking(true).is_ok() {
-                others.push(before);
-            }
-        }
-        Others {
-            streams: others,
-            were_there: self.was_handed_over.load(Relaxed),
-        }
+        // Where both stop at once, the first one leaves the socket to the second, and not each to the
+        // other. That server still sees this one, which has its own end of the stream.
+        others.before = others.before.filter(|before| !leaves(before));
+        others
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<UnixStream>>> {
-        self.after.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Others>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The other users of a socket that is about to be closed.
+/// The other users of a socket.
+#[derive(Default)]
 pub(super) struct Others {
-    streams: Vec<UnixStream>,
-    were_there: bool,
+    /// The server that handed the socket over.
+    before: Option<UnixStream>,
+    /// Those to which it was handed over.
+    after: Vec<UnixStream>,
+    /// There was one of these, whatever became of it.
+    was_handed_over: bool,
 }
 
 impl Others {
     pub(super) fn are_there(&self) -> bool {
-        self.streams.iter().any(is_open)
+        self.before.iter().chain(&self.after).any(is_open)
     }
 
-    /// Whether there ever was one. It may have handed the socket over itself before it ended, and no
-    /// stream tells of that.
+    /// Whether the socket ever was handed over. The server that got it may have handed it over itself
+    /// before it ended, and no stream tells of that.
     pub(super) fn were_there(&self) -> bool {
-        self.were_there
+        self.was_handed_over
     }
+}
+
+/// Waits until the server before has closed its end; false where it does not.
+fn leaves(mut before: &UnixStream) -> bool {
+    let left = before.set_read_timeout(Some(PREDECESSOR)).is_ok()
+        && matches!(before.read(&mut [0]), Ok(0));
+    left || before.set_nonblocking(true).is_err()
 }
 
 /// Whether the other end is open.
