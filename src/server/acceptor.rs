@@ -13,7 +13,7 @@ use nix::libc;
 
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::limits::OnceASecond;
+use super::limits::RateLimit;
 use super::listener::{Listener, admit_newcomers, ignore_newcomers};
 use super::service::Service;
 use super::source::Source;
@@ -45,7 +45,7 @@ pub(super) struct Acceptor {
     endpoint: Arc<Endpoint>,
     service: Arc<Service>,
     last_accepted: Instant,
-    complaints: OnceASecond,
+    complaints: RateLimit,
     /// How many closes it knew of when descriptors were short the last time.
     closes_seen: u64,
 }
@@ -61,7 +61,7 @@ impl Acceptor {
             endpoint,
             service,
             last_accepted: Instant::now(),
-            complaints: OnceASecond::default(),
+            complaints: RateLimit::once_a_second(),
             closes_seen: 0,
         }
     }
@@ -123,7 +123,7 @@ impl Acceptor {
 
     fn log(&self, error: &io::Error, cause: &str) {
         self.service.context.stats.accept_errors.add_one();
-        if self.complaints.is_due() {
+        if self.complaints.permits(Instant::now()) {
             log::error!(
                 "Cannot accept a connection on {}: {}.{cause} Trying again.",
                 self.endpoint.address,

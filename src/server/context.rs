@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::limits::{LineLimit, LingerLimit};
+use super::limits::{LineLimit, RateLimit};
 use crate::stats::Stats;
 
 /// Shared by all threads of a server.
@@ -12,7 +12,7 @@ pub(super) struct Context {
     pub(super) stats: Stats,
     /// How long a client has for its whole request, and an answer that is not read for each byte.
     pub(super) timeout: Duration,
-    pub(super) lingering: LingerLimit,
+    pub(super) lingering: RateLimit,
     pub(super) quiet_lines: LineLimit,
     stopping: AtomicBool,
     ended: AtomicBool,
@@ -23,7 +23,7 @@ impl Context {
         Context {
             stats: Stats::default(),
             timeout,
-            lingering: LingerLimit::new(),
+            lingering: RateLimit::of_lingering(),
             quiet_lines: LineLimit::new(),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),

@@ -15,7 +15,7 @@ use threadpool::ThreadPool;
 
 use super::connection::{Awaited, Connection, Next};
 use super::context::Context;
-use super::limits::OnceASecond;
+use super::limits::RateLimit;
 use super::places::{Evicted, Phase, Places};
 use super::slots::Number;
 use super::tally::Tally;
@@ -49,7 +49,7 @@ pub(super) struct Service {
     pool: ThreadPool,
     epoll: Epoll,
     wake: EventFd,
-    complaints: OnceASecond,
+    complaints: RateLimit,
 }
 
 struct State {
@@ -88,7 +88,7 @@ impl Service {
             pool,
             epoll,
             wake,
-            complaints: OnceASecond::default(),
+            complaints: RateLimit::once_a_second(),
         })
     }
 
@@ -218,7 +218,7 @@ impl Service {
     }
 
     fn say_why(&self, error: &io::Error) {
-        if self.complaints.is_due() {
+        if self.complaints.permits(Instant::now()) {
             log::error!(
                 "Cannot wait for clients: {}. A connection whose request is not here yet is closed. \
                  The system's limit is fs.epoll.max_user_watches.",
