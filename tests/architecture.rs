@@ -93,7 +93,6 @@ const PURE: &[&str] = &[
     "server::proxy",
     "server::intake",
     "server::places",
-    "server::slots",
     "server::source",
     "server::tally",
     "probe::classify",
@@ -493,7 +492,7 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
             "policy imports cli, ",
         ),
         (
-            "server::slots",
+            "server::source",
             "use super::places::Places;",
             "circle of imports: server::places imports",
         ),

@@ -15,7 +15,6 @@ mod places;
 pub mod proxy;
 pub mod request;
 mod service;
-mod slots;
 mod socket_activation;
 mod source;
 mod stop;

@@ -16,8 +16,7 @@ use threadpool::ThreadPool;
 use super::connection::{Awaited, Connection, Next};
 use super::context::Context;
 use super::limits::RateLimit;
-use super::places::{Evicted, Phase, Places};
-use super::slots::Number;
+use super::places::{Evicted, Number, Phase, Places};
 use super::tally::Tally;
 use crate::stats::Gauges;
 use crate::text::reason;
@@ -26,7 +25,7 @@ use crate::text::reason;
 const EVENTS: usize = 256;
 
 /// The data of the event that wakes the poller. No connection has this number.
-const WAKE: u64 = 0;
+const WAKE: Number = 0;
 
 /// How many connections of the queue are left to each worker that is already at work. Waking
 /// another one costs about as much as serving two or three connections.
@@ -179,7 +178,7 @@ impl Service {
                 Awaited::Input => EpollFlags::EPOLLIN,
                 Awaited::Room => EpollFlags::EPOLLOUT,
             };
-        let mut event = EpollEvent::new(flags, number.get());
+        let mut event = EpollEvent::new(flags, number);
         let prepared = connection.begin_to_wait(&self.context);
         // The lock is held from the registration until the table says that the connection waits.
         // Otherwise the poller could take the one event while the connection does not wait yet, and
@@ -245,10 +244,10 @@ impl Service {
             };
             let mut state = self.lock();
             for event in came {
-                match Number::from(event.data()) {
+                match event.data() {
+                    WAKE => drop(self.wake.read()),
                     // An event of a connection that was evicted meanwhile wakes nothing.
-                    Some(number) => state.places.wake(number),
-                    None => drop(self.wake.read()),
+                    number => state.places.wake(number),
                 }
             }
             // After the events: a request that came in time is not taken for a time-out.
