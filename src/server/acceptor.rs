@@ -19,8 +19,11 @@ use super::service::Service;
 use super::source::Source;
 use crate::text::reason;
 
-/// How long an acceptor waits for a descriptor before it tries again, and after an error that it
-/// does not know.
+/// How long an acceptor waits before it tries again where no connection can be spared for a
+/// descriptor.
+const PAUSE_FOR_A_DESCRIPTOR: Duration = Duration::from_millis(10);
+
+/// The same after an error that it does not know.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a stop waits for handshakes that had begun: longer than a packet's way to a distant
@@ -46,8 +49,6 @@ pub(super) struct Acceptor {
     service: Arc<Service>,
     last_accepted: Instant,
     complaints: RateLimit,
-    /// How many closes it knew of when descriptors were short the last time.
-    closes_seen: u64,
 }
 
 impl Acceptor {
@@ -62,7 +63,6 @@ impl Acceptor {
             service,
             last_accepted: Instant::now(),
             complaints: RateLimit::once_a_second(),
-            closes_seen: 0,
         }
     }
 
@@ -112,7 +112,9 @@ impl Acceptor {
             Trouble::OneClient => self.log(error, ""),
             Trouble::Descriptors => {
                 self.log(error, shortage(error));
-                self.service.make_room(&mut self.closes_seen, PAUSE);
+                if !self.service.evict_one() {
+                    thread::sleep(PAUSE_FOR_A_DESCRIPTOR);
+                }
             }
             Trouble::Unknown => {
                 self.log(error, "");

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,6 @@ const CROWD: usize = 96;
 pub(super) struct Service {
     pub(super) context: Context,
     state: Mutex<State>,
-    /// Signals that a connection was closed, while [`State::short`] is not 0.
-    closed: Condvar,
     pool: ThreadPool,
     epoll: Epoll,
     wake: EventFd,
@@ -55,10 +53,6 @@ struct State {
     places: Places<Connection>,
     /// How many jobs the pool has.
     jobs: usize,
-    /// How many connections were closed.
-    closes: u64,
-    /// How many acceptors wait for a close.
-    short: usize,
     /// Until when the poller sleeps; none: until it is woken.
     poller_sleeps_until: Option<Instant>,
     evictions: Tally,
@@ -78,12 +72,9 @@ impl Service {
             state: Mutex::new(State {
                 places: Places::new(limit),
                 jobs: 0,
-                closes: 0,
-                short: 0,
                 poller_sleeps_until: None,
                 evictions: Tally::default(),
             }),
-            closed: Condvar::new(),
             pool,
             epoll,
             wake,
@@ -259,22 +250,6 @@ impl Service {
         }
     }
 
-    /// A connection is closed.
-    fn leave(&self, number: Number) {
-        let mut state = self.lock();
-        state.places.leave(number);
-        self.signal_close(state);
-    }
-
-    fn signal_close(&self, mut state: MutexGuard<'_, State>) {
-        state.closes += 1;
-        let awaited = state.short > 0;
-        drop(state);
-        if awaited {
-            self.closed.notify_all();
-        }
-    }
-
     /// Closes a connection that lost its place.
     fn close_evicted(&self, evicted: Evicted<Connection>) {
         match evicted.phase {
@@ -282,37 +257,18 @@ impl Service {
             Phase::Closing(_) => drop(evicted.connection),
             Phase::Asking | Phase::Answering => evicted.connection.evicted(&self.context),
         }
-        self.signal_close(self.lock());
     }
 
-    /// Frees a descriptor: it evicts one connection, or waits for a close, `most` at the most. `seen`
-    /// is the number of closes at the caller's last call; a close since then ends the wait at once.
-    pub(super) fn make_room(&self, seen: &mut u64, most: Duration) {
+    /// Evicts one connection, which frees a descriptor; false where none can be spared.
+    pub(super) fn evict_one(&self) -> bool {
         let mut state = self.lock();
-        if let Some(evicted) = state.places.evict() {
-            state.count(&evicted);
-            drop(state);
-            return self.close_evicted(evicted);
-        }
-        // Counted closes, and not only the signal: a close between two calls is not missed.
-        if state.closes == *seen {
-            state.short += 1;
-            let waited = self.closed.wait_timeout(state, most);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.short -= 1;
-        }
-        *seen = state.closes;
-    }
-
-    /// Closes every connection that can be spared.
-    pub(super) fn evict_all(&self) {
-        let evict = || {
-            let mut state = self.lock();
-            state.places.evict()
+        let Some(evicted) = state.places.evict() else {
+            return false;
         };
-        while let Some(evicted) = evict() {
-            self.close_evicted(evicted);
-        }
+        state.count(&evicted);
+        drop(state);
+        self.close_evicted(evicted);
+        true
     }
 
     /// The server is being stopped: connections that are only being closed get no more time than
@@ -401,7 +357,7 @@ impl HeldPlace<'_> {
 
 impl Drop for HeldPlace<'_> {
     fn drop(&mut self) {
-        self.service.leave(self.number);
+        self.service.lock().places.leave(self.number);
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn stop(
             return Ended::AtOnce;
         }
         if inherited && begun.elapsed() >= LAST_WORDS {
-            service.evict_all();
+            while service.evict_one() {}
         }
     }
     // The poller last: it wakes the connections whose deadline passes during the stop.
