@@ -5,14 +5,14 @@ mod support;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{
     BUILT_IN, Client, PATIENCE, REQUEST, Server, Setup, binary, copy_for_everybody, finish,
-    free_port, is_root, stderr, wait_for,
+    free_port, have, is_root, stderr, wait_for,
 };
 
 /// A server with a pid file, on a port that its configuration names from now on.
@@ -107,6 +107,36 @@ fn a_server_whose_control_socket_is_gone_is_taken_over_all_the_same() {
     take_over(&mut server);
     server.logged("was handed over");
     assert_eq!(server.ask(), BUILT_IN);
+}
+
+#[test]
+fn a_server_that_is_short_of_descriptors_hands_over_all_its_sockets_or_none() {
+    if !have("prlimit") {
+        return;
+    }
+    let mut server = Setup::new()
+        .line("pid_file = x.pid")
+        .line("listen = 127.0.0.1:0")
+        .start();
+    let addresses = server.addresses.clone();
+    let listen: Vec<_> = addresses.iter().map(|a| format!("listen = {a}")).collect();
+    let text = format!("pid_file = x.pid\n{}\n", listen.join("\n"));
+    fs::write(server.path("flashpolicy.conf"), text).unwrap();
+    // The connection, and the first of two sockets with its stream.
+    let pid = server.child.id();
+    let own = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let limit = own + 4;
+    let changed = Command::new("prlimit")
+        .args(["--pid", &pid.to_string()])
+        .arg(format!("--nofile={limit}:"))
+        .status();
+    assert!(changed.unwrap().success());
+    take_over(&mut server);
+    server.logged("does not hand its sockets over: Too many open files");
+    assert!(!server.log().contains("was handed over"));
+    for address in addresses {
+        ask(address, Duration::ZERO);
+    }
 }
 
 #[test]

@@ -150,19 +150,19 @@ impl ControlSocket {
     pub fn serve(
         self,
         answer: impl Fn(Request) -> Reply + Send + Sync + 'static,
-        hand_over: impl Fn() -> Option<Vec<HandedOver>> + Send + Sync + 'static,
+        hand_over: impl Fn() -> io::Result<Option<Vec<HandedOver>>> + Send + Sync + 'static,
     ) -> io::Result<InPlace> {
         let ControlSocket { listener, now, .. } = self;
         let clients = Clients {
             answer: Arc::new(move |request| match request {
-                Request::Listeners => {
-                    let mut sockets = hand_over();
-                    if let Some(sockets) = &mut sockets {
-                        sockets.truncate(MOST_LISTENERS);
+                Request::Listeners => match hand_over() {
+                    Ok(Some(sockets)) if sockets.len() > MOST_LISTENERS => {
+                        refused(&format!("it has more than {MOST_LISTENERS} listeners"))
                     }
-                    let count = sockets.as_ref().map(Vec::len);
-                    (Reply::Listeners(count), sockets.unwrap_or_default())
-                }
+                    Ok(Some(sockets)) => (Reply::Listeners(Some(sockets.len())), sockets),
+                    Ok(None) => (Reply::Listeners(None), Vec::new()),
+                    Err(error) => refused(&reason(&error)),
+                },
                 other => (answer(other), Vec::new()),
             }),
             number: Arc::new(AtomicUsize::new(0)),
@@ -288,11 +288,14 @@ impl<Answer: Fn(Request) -> (Reply, Vec<HandedOver>) + Send + Sync + 'static> Cl
     }
 }
 
+fn refused(why: &str) -> (Reply, Vec<HandedOver>) {
+    (Reply::Refused(why.into()), Vec::new())
+}
+
 fn exchange(
     mut stream: UnixStream,
     answer: &dyn Fn(Request) -> (Reply, Vec<HandedOver>),
 ) -> io::Result<()> {
-    let refused = |why: &str| (Reply::Refused(why.into()), Vec::new());
     let (reply, sockets) = match allowed(&stream)? {
         false => refused("only root and the server's own user may ask"),
         true => match read_request(&mut stream)? {

@@ -31,7 +31,7 @@ fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
         Request::Reload => Reply::Reload(Reload::default()),
         Request::Listeners => unreachable!("the socket answers it itself"),
     };
-    socket.serve(answer, || None).unwrap()
+    socket.serve(answer, || Ok(None)).unwrap()
 }
 
 fn ask(pid_file: &Path) -> Reply {
@@ -154,7 +154,7 @@ fn the_sockets_that_are_handed_over_are_the_servers_own() {
     let theirs = Mutex::new(Some(theirs));
     let hand_over = move || {
         let stream = theirs.lock().unwrap().take().unwrap();
-        Some(vec![(listener.try_clone().unwrap(), stream)])
+        Ok(Some(vec![(listener.try_clone().unwrap(), stream)]))
     };
     let refused = |_| Reply::Refused("not this".into());
     let _server = socket.serve(refused, hand_over).unwrap();
@@ -218,7 +218,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_longer_than_asked() {
                 let _ = receiver.lock().unwrap().recv();
                 Reply::Refused("late".into())
             },
-            || None,
+            || Ok(None),
         )
         .unwrap();
     let begun = Instant::now();

@@ -23,18 +23,22 @@ impl Users {
         })))
     }
 
-    /// Adds a user, and gives the stream for it. None where the socket is withheld, or where there is
-    /// no descriptor for it.
-    pub(super) fn add(&self) -> Option<UnixStream> {
+    /// Adds a user, and gives the stream for it; none where the socket is withheld.
+    ///
+    /// # Errors
+    /// The system's, where it has no descriptor.
+    pub(super) fn add(&self) -> io::Result<Option<UnixStream>> {
         let mut others = self.lock();
-        let others = others.as_mut()?;
-        let (ours, theirs) = UnixStream::pair().ok()?;
-        ours.set_nonblocking(true).ok()?;
+        let Some(others) = others.as_mut() else {
+            return Ok(None);
+        };
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         // Takeovers that failed before.
         others.after.retain(is_open);
         others.after.push(ours);
         others.was_handed_over = true;
-        Some(theirs)
+        Ok(Some(theirs))
     }
 
     /// Adds nobody from now on, and gives those that are there. While they are, the socket may not be
@@ -106,13 +110,13 @@ mod tests {
     fn nobody_is_added_to_a_socket_that_is_withheld() {
         let users = Users::new(None);
         assert!(!users.withhold().are_there());
-        assert!(users.add().is_none());
+        assert!(users.add().unwrap().is_none());
     }
 
     #[test]
     fn of_two_servers_that_stop_at_once_the_first_leaves_the_socket_to_the_second() {
         let first = Users::new(None);
-        let second = Users::new(first.add());
+        let second = Users::new(first.add().unwrap());
         let left = first.withhold();
         assert!(left.are_there());
         let waits = std::thread::spawn(move || second.withhold().are_there());
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn a_predecessor_that_goes_on_is_a_user() {
         let first = Users::new(None);
-        let second = Users::new(first.add());
+        let second = Users::new(first.add().unwrap());
         assert!(second.withhold().are_there());
     }
 }

@@ -220,20 +220,19 @@ impl Handle {
     /// Duplicates of the listening sockets, for a server that takes over; not of inherited ones, which
     /// it inherits itself. With each comes a stream, which that server keeps as long as it uses the
     /// socket. None while this server is stopping.
-    pub fn hand_over(&self) -> Option<Vec<(TcpListener, UnixStream)>> {
-        if self.service.context.is_stopping() {
-            return None;
-        }
+    ///
+    /// # Errors
+    /// The system's, where it has no descriptors for all of them: then none is handed over.
+    pub fn hand_over(&self) -> io::Result<Option<Vec<(TcpListener, UnixStream)>>> {
         let open = self.listeners.iter().filter_map(Weak::upgrade);
-        let own = open.filter(|listener| !listener.inherited);
-        let sockets = own
-            .filter_map(|listener| {
-                let socket = listener.socket.try_clone().ok()?;
-                Some((socket, listener.users.add()?))
-            })
-            .collect();
-        // A stop that began meanwhile may have withheld some.
-        (!self.service.context.is_stopping()).then_some(sockets)
+        let mut sockets = Vec::new();
+        for listener in open.filter(|listener| !listener.inherited) {
+            if let Some(stream) = listener.users.add()? {
+                sockets.push((listener.socket.try_clone()?, stream));
+            }
+        }
+        // At the end: a stop that has begun may have withheld some.
+        Ok((!self.service.context.is_stopping()).then_some(sockets))
     }
 
     /// The figures at this moment. The log's is the caller's to know.
