@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::output::{complain, print};
-use super::running::{Found, RunningServer, ServerPlace};
+use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
@@ -18,23 +18,14 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     // The server reads the configuration itself, and tells its mistakes.
     let place = ServerPlace::in_silence(configured)?;
-    match place.find() {
-        Found::RunningServer(server) => reload(server),
-        Found::Unclear(why) => {
-            complain(&why);
-            Err(ServiceExit::Denied)
-        }
-        Found::Nobody => match place.find_meant() {
-            Some(other) => reload(other),
-            None => {
-                complain(&format!(
-                    "flashpolicyd is not running; there is nothing to reload{}",
-                    place.without_pid_file()
-                ));
-                Err(ServiceExit::NotRunning)
-            }
-        },
+    if let Some(server) = place.find()?.or_else(|| place.find_meant()) {
+        return reload(server);
     }
+    complain(&format!(
+        "flashpolicyd is not running; there is nothing to reload{}",
+        place.without_pid_file()
+    ));
+    Err(ServiceExit::NotRunning)
 }
 
 fn reload(server: RunningServer) -> Result<ServiceExit, ServiceExit> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::input::read_policies;
 use super::output::{complain, print};
-use super::running::{Found, RunningServer, ServerPlace};
-use super::stop::{GRACE, Left, not_from_here};
+use super::running::{RunningServer, ServerPlace};
+use super::stop::{GRACE, Left};
 use super::{spawn, start};
 use crate::config::Configured;
 use crate::control_socket::{self, Reply, Request, path_beside};
@@ -19,38 +19,21 @@ const TO_ASK: Duration = Duration::from_secs(1);
 
 /// Starts a new server in the place of the running one; without one, starts it.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
-    let checked = check(configured);
-    let place = match checked {
-        Ok(place) => place,
-        Err(exit) => {
-            // Only to say what it is like: the mistakes have been said.
-            if let Ok(Found::RunningServer(server)) =
-                ServerPlace::in_silence(configured).map(|p| p.find())
-            {
-                complain(&left_as_it_is(&server));
-            }
-            return Err(exit);
+    let place = check(configured).inspect_err(|_| {
+        // Only to say what it is like: the mistakes have been said.
+        let place = ServerPlace::in_silence(configured);
+        if let Ok(Ok(Some(server))) = place.map(|place| place.look()) {
+            complain(&left_as_it_is(&server));
         }
+    })?;
+    let Some(server) = place.find()? else {
+        place.is_not_elsewhere()?;
+        return start::start(configured, &place);
     };
-    match place.find() {
-        Found::RunningServer(server) => {
-            if configured.file.is_none() {
-                has_the_same_file(&place, &server)?;
-            }
-            take_over(configured, &place, &server)
-        }
-        Found::Unclear(why) => {
-            complain(&why);
-            Err(ServiceExit::Denied)
-        }
-        Found::Nobody => match place.find_meant() {
-            Some(other) => {
-                complain(&not_from_here(&other));
-                Err(ServiceExit::Denied)
-            }
-            None => start::start(configured, &place),
-        },
+    if configured.file.is_none() {
+        has_the_same_file(&place, &server)?;
     }
+    take_over(configured, &place, &server)
 }
 
 fn check(configured: &Configured) -> Result<ServerPlace, ServiceExit> {

@@ -102,9 +102,23 @@ impl ServerPlace {
         })
     }
 
-    /// The server here.
-    pub(super) fn find(&self) -> Found {
-        find(&self.pid_file)
+    /// The server here, if it runs.
+    ///
+    /// # Errors
+    /// A sentence for why that cannot be told.
+    pub(super) fn look(&self) -> Result<Option<RunningServer>, String> {
+        look(&self.pid_file)
+    }
+
+    /// The same for a command that cannot go on without it.
+    ///
+    /// # Errors
+    /// The exit code; what is wrong has been said.
+    pub(super) fn find(&self) -> Result<Option<RunningServer>, ServiceExit> {
+        self.look().map_err(|why| {
+            complain(&why);
+            ServiceExit::Denied
+        })
     }
 
     /// A server that is not here, but where other servers are by default: another user's, or that
@@ -114,10 +128,7 @@ impl ServerPlace {
         others
             .into_iter()
             .filter(|other| *other != self.pid_file)
-            .find_map(|other| match find(other) {
-                Found::RunningServer(server) => Some(server),
-                Found::Nobody | Found::Unclear(_) => None,
-            })
+            .find_map(|other| look(other).unwrap_or_default())
     }
 
     /// The same where that server is the one that is meant: nobody named a pid file, and the
@@ -128,6 +139,22 @@ impl ServerPlace {
         } else {
             None
         }
+    }
+
+    /// That there is no such server: one that is not here is left alone.
+    ///
+    /// # Errors
+    /// The exit code; what can be done has been said.
+    pub(super) fn is_not_elsewhere(&self) -> Result<(), ServiceExit> {
+        let Some(other) = self.find_meant() else {
+            return Ok(());
+        };
+        complain(&format!(
+            "nothing was done: {}; with that as --pid-file, its user or root can stop it, and \
+             systemd's by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
+            other.is_another()
+        ));
+        Err(ServiceExit::Denied)
     }
 
     /// What listens on the configured addresses though no server has the pid file, and how to end a
@@ -224,16 +251,6 @@ fn default_pid_file() -> Option<PathBuf> {
     }
 }
 
-/// The result.
-pub(super) enum Found {
-    /// Nobody holds the pid file, and nobody answers beside it.
-    Nobody,
-    /// A server.
-    RunningServer(RunningServer),
-    /// That cannot be told; the sentence says why.
-    Unclear(String),
-}
-
 /// A server that runs.
 pub(super) struct RunningServer {
     /// The process that serves; none where it is in another container.
@@ -247,17 +264,18 @@ pub(super) struct RunningServer {
     pub asks: Result<ControlConnection, String>,
 }
 
-fn find(pid_file: &Path) -> Found {
+/// The server that holds this pid file or answers beside it, if there is one.
+fn look(pid_file: &Path) -> Result<Option<RunningServer>, String> {
     let holder = pid_file::holder(pid_file);
     let socket = control_socket::path_beside(pid_file);
     let connection = control_socket::connect(&socket, CONNECT_TIME);
     let server = |pid: Option<u32>, former, asks| {
-        Found::RunningServer(RunningServer {
+        Ok(Some(RunningServer {
             pid: pid.filter(|pid| *pid != 0),
             former,
             pid_file: pid_file.to_owned(),
             asks,
-        })
+        }))
     };
     let why_not = match connection {
         Ok(connection) => {
@@ -273,8 +291,8 @@ fn find(pid_file: &Path) -> Found {
     };
     match holder {
         Ok(Some(pid)) => server(Some(pid), None, Err(sentence(&socket, &why_not, pid))),
-        Ok(None) => Found::Nobody,
-        Err(error) => Found::Unclear(format!(
+        Ok(None) => Ok(None),
+        Err(error) => Err(format!(
             "cannot look at the pid file {}: {}; so whether flashpolicyd runs cannot be told",
             pid_file.display(),
             reason(&error)

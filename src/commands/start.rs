@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::output::{complain, print};
-use super::running::{Found, ServerPlace};
+use super::running::ServerPlace;
 use super::spawn;
 use crate::config::Configured;
 use crate::exit::ServiceExit;
@@ -12,24 +12,15 @@ use crate::exit::ServiceExit;
 /// Starts the server of this configuration, if it does not run.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     let place = ServerPlace::of(configured)?;
-    match place.find() {
-        Found::RunningServer(server) => {
-            let name = server.name();
-            let excuse = server.excuse();
-            print(format!(
-                "flashpolicyd is already running ({name}){excuse}\n"
-            ));
-            Ok(ServiceExit::Fine)
-        }
-        Found::Unclear(why) => {
-            complain(&why);
-            Err(ServiceExit::Denied)
-        }
-        Found::Nobody => {
-            check_log(&place)?;
-            start(configured, &place)
-        }
+    if let Some(server) = place.find()? {
+        let (name, excuse) = (server.name(), server.excuse());
+        print(format!(
+            "flashpolicyd is already running ({name}){excuse}\n"
+        ));
+        return Ok(ServiceExit::Fine);
     }
+    check_log(&place)?;
+    start(configured, &place)
 }
 
 /// A server in the background has no output where its log could go.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::output::{complain, print};
-use super::running::{Found, RunningServer, ServerPlace};
+use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::ServiceExit;
@@ -105,10 +105,10 @@ fn look(place: &ServerPlace) -> Answer {
         status: None,
         broke_off: false,
     };
-    match place.find() {
-        Found::RunningServer(server) => ask(server),
-        Found::Unclear(why) => unclear(why),
-        Found::Nobody => {
+    match place.look() {
+        Ok(Some(server)) => ask(server),
+        Err(why) => unclear(why),
+        Ok(None) => {
             if let Some(meant) = place.find_meant() {
                 return ask(meant);
             }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::output::{complain, print};
-use super::running::{Found, RunningServer, ServerPlace};
+use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
 use crate::exit::ServiceExit;
@@ -32,31 +32,13 @@ const LAST_DESCRIPTORS: Duration = Duration::from_millis(500);
 /// Stops the server of this configuration, if it runs.
 pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     let place = ServerPlace::despite_mistakes(configured)?;
-    match place.find() {
-        Found::RunningServer(server) => stop(&place, &server),
-        Found::Unclear(why) => {
-            complain(&why);
-            Err(ServiceExit::Denied)
-        }
-        Found::Nobody => {
-            if let Some(other) = place.find_meant() {
-                complain(&not_from_here(&other));
-                return Err(ServiceExit::Denied);
-            }
-            clean_up(&place);
-            let note = place.without_pid_file();
-            Ok(print(format!("flashpolicyd is already stopped{note}\n")).into())
-        }
+    if let Some(server) = place.find()? {
+        return stop(&place, &server);
     }
-}
-
-/// Why a server that is not this one is left alone.
-pub(super) fn not_from_here(other: &RunningServer) -> String {
-    format!(
-        "nothing was done: {}; with that as --pid-file, its user or root can stop it, and systemd's \
-         by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
-        other.is_another()
-    )
+    place.is_not_elsewhere()?;
+    clean_up(&place);
+    let note = place.without_pid_file();
+    Ok(print(format!("flashpolicyd is already stopped{note}\n")).into())
 }
 
 fn stop(place: &ServerPlace, server: &RunningServer) -> Result<ServiceExit, ServiceExit> {
