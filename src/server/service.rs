@@ -123,37 +123,66 @@ impl Service {
     /// A worker's job: it serves connections until the queue is empty. A panic costs one connection
     /// and no thread; the panic hook has logged it.
     fn work(&self, proceed: impl Fn(&mut Connection, &Context) -> Next) {
-        while let Some((number, connection)) = self.next() {
-            let place = HeldPlace {
-                service: self,
-                number,
-            };
-            let serve = || place.serve(connection, &proceed);
-            if panic::catch_unwind(AssertUnwindSafe(serve)).is_err() {
+        let mut closed = None;
+        while let Some(turn) = self.next(closed) {
+            let number = turn.number;
+            let serve = || self.serve(turn, &proceed);
+            let outcome = panic::catch_unwind(AssertUnwindSafe(serve));
+            if outcome.is_err() {
                 self.context.stats.panicked.add_one();
+            }
+            closed = match outcome {
+                Ok(Served::Waits) => None,
+                Ok(Served::Closed) | Err(_) => Some(number),
+            };
+        }
+    }
+
+    /// The next connection of the queue, after `closed` has left. With none the job is over, and
+    /// counted as such under the same lock: a connection that comes later calls a worker.
+    fn next(&self, closed: Option<Number>) -> Option<Turn> {
+        let mut state = self.lock();
+        // Its descriptor is closed: first that, then the place that stands for it.
+        if let Some(number) = closed {
+            state.places.leave(number);
+        }
+        if let Some(turn) = state.turn() {
+            return Some(turn);
+        }
+        drop(state);
+        // The next connection may be under way: to look again costs less than to be woken.
+        thread::yield_now();
+        let mut state = self.lock();
+        let turn = state.turn();
+        if turn.is_none() {
+            state.jobs -= 1;
+        }
+        turn
+    }
+
+    /// Serves a connection as far as it goes, and closes it or has it wait.
+    fn serve(&self, turn: Turn, proceed: impl Fn(&mut Connection, &Context) -> Next) -> Served {
+        let mut connection = turn.connection;
+        let mut next = proceed(&mut connection, &self.context);
+        // A request usually follows its connection at once. The worker gives way to the threads that
+        // wait for a processor and looks again: this costs less than the poller. In a crowd it would
+        // keep the others waiting.
+        let has_just_come =
+            !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _));
+        if has_just_come && turn.queued < CROWD {
+            thread::yield_now();
+            next = proceed(&mut connection, &self.context);
+        }
+        match next {
+            Next::Close => Served::Closed,
+            Next::Wait(what, phase, until) => {
+                self.wait(turn.number, connection, what, phase, until)
             }
         }
     }
 
-    /// The next connection of the queue. With none the job is over, and counted as such under the
-    /// same lock: a connection that comes later calls a worker.
-    fn next(&self) -> Option<(Number, Connection)> {
-        let next = self.lock().places.next();
-        if next.is_some() {
-            return next;
-        }
-        // The next connection may be under way: to look again costs less than to be woken.
-        thread::yield_now();
-        let mut state = self.lock();
-        let next = state.places.next();
-        if next.is_none() {
-            state.jobs -= 1;
-        }
-        next
-    }
-
-    /// Registers a connection with the poller, for an event or until a deadline. False where the
-    /// system refuses that: the connection is closed then.
+    /// Registers a connection with the poller, for an event or until a deadline. Where the system
+    /// refuses that, the connection is closed.
     fn wait(
         &self,
         number: Number,
@@ -161,7 +190,7 @@ impl Service {
         what: Awaited,
         phase: Phase,
         until: Instant,
-    ) -> bool {
+    ) -> Served {
         // One event, and then none until the next registration: two workers must never have the same
         // connection.
         let flags = EpollFlags::EPOLLONESHOT
@@ -187,7 +216,7 @@ impl Service {
             drop(state);
             self.say_why(&error);
             connection.cannot_wait(&self.context);
-            return false;
+            return Served::Closed;
         }
         let source = connection.source();
         state.places.wait(number, connection, source, phase, until);
@@ -204,7 +233,7 @@ impl Service {
         if sleeps_too_long {
             self.wake_poller();
         }
-        true
+        Served::Waits
     }
 
     fn say_why(&self, error: &io::Error) {
@@ -299,7 +328,32 @@ impl Service {
     }
 }
 
+/// A connection for a worker.
+struct Turn {
+    number: Number,
+    connection: Connection,
+    /// How many connections are in the queue after it.
+    queued: usize,
+}
+
+/// The outcome for a connection that a worker had.
+enum Served {
+    /// It is closed, and its place is to be given back.
+    Closed,
+    /// It waits, and may be with another worker already.
+    Waits,
+}
+
 impl State {
+    fn turn(&mut self) -> Option<Turn> {
+        let (number, connection) = self.places.next()?;
+        Some(Turn {
+            number,
+            connection,
+            queued: self.places.queued(),
+        })
+    }
+
     fn count(&mut self, evicted: &Evicted<Connection>) {
         if evicted.phase == Phase::Asking {
             self.evictions.add(evicted.source);
@@ -316,49 +370,6 @@ fn pause(until: Option<Instant>) -> EpollTimeout {
     let left = until.saturating_duration_since(Instant::now());
     let millis = left.as_micros().div_ceil(1000);
     EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
-}
-
-/// The place of a connection that a worker has. It is given back when the connection is closed,
-/// whatever happens before.
-struct HeldPlace<'a> {
-    service: &'a Service,
-    number: Number,
-}
-
-impl HeldPlace<'_> {
-    fn serve(
-        self,
-        mut connection: Connection,
-        proceed: impl Fn(&mut Connection, &Context) -> Next,
-    ) {
-        let service = self.service;
-        let mut next = proceed(&mut connection, &service.context);
-        // A request usually follows its connection at once. The worker gives way to the threads that
-        // wait for a processor and looks again: this costs less than the poller. In a crowd it would
-        // keep the others waiting.
-        let has_just_come =
-            !connection.has_waited() && matches!(next, Next::Wait(_, Phase::Asking, _));
-        if has_just_come && service.lock().places.queued() < CROWD {
-            thread::yield_now();
-            next = proceed(&mut connection, &service.context);
-        }
-        match next {
-            // First the descriptor, then the place that stands for it.
-            Next::Close => drop(connection),
-            Next::Wait(what, phase, until) => {
-                if service.wait(self.number, connection, what, phase, until) {
-                    // The place is not this worker's any more.
-                    std::mem::forget(self);
-                }
-            }
-        }
-    }
-}
-
-impl Drop for HeldPlace<'_> {
-    fn drop(&mut self) {
-        self.service.lock().places.leave(self.number);
-    }
 }
 
 #[cfg(test)]
