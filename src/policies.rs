@@ -222,23 +222,13 @@ pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
 fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diagnostic> {
     let lines = &config.written.allow;
     let name = lines.first().map_or("'allow' lines", |line| &line.name);
-    let mut end = policy::render(&Policy {
-        meta: policy.meta,
-        grants: Vec::new(),
-    })
-    .len()
-        - "</cross-domain-policy>".len();
-    let ends: Vec<usize> = policy
-        .grants
-        .iter()
-        .map(|grant| {
-            end += policy::render_grant(grant).chars().count();
-            end
-        })
-        .collect();
+    // The root, the meta-policy, and the first grant.
+    let first = 2 + usize::from(policy.meta.is_some());
     let mut found = Vec::new();
     for finding in &reading.findings {
-        let grant = ends.partition_point(|end| *end < finding.column);
+        let before = reading.text.get(..finding.range.start).unwrap_or_default();
+        // Nothing but an element begins with `<` here.
+        let grant = before.matches('<').count().saturating_sub(first);
         let control = finding.code == Code::GrantsBesideNone;
         let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
         let place = match (lines.get(grant), &config.written.meta_policy) {
@@ -261,29 +251,26 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
 
 /// The part of an `allow` line that a finding is about.
 fn part_of(line: &Place, code: Code) -> Place {
-    let value: String = {
-        let from = line
-            .text
-            .chars()
-            .skip(line.column.unwrap_or(1).saturating_sub(1));
-        from.take(line.width).collect()
-    };
+    let from = line.text.chars();
+    let from = from.skip(line.column.unwrap_or(1).saturating_sub(1));
+    let value: String = from.take(line.width).collect();
     let (domain, ports, secure) = allow::parts(&value);
-    let part = match code {
-        Code::IpDomain | Code::DomainUnmatchable | Code::TrailingDot | Code::NonAscii => domain,
-        Code::LowPortFromHigh | Code::PortRange => ports,
-        Code::SecureGrant if secure => "secure",
+    let (before, part) = match code {
+        Code::IpDomain | Code::DomainUnmatchable | Code::TrailingDot | Code::NonAscii => {
+            ("", domain)
+        }
+        Code::LowPortFromHigh | Code::PortRange => {
+            let at = value.get(domain.len()..).and_then(|rest| rest.find(ports));
+            (
+                value
+                    .get(..domain.len() + at.unwrap_or(0))
+                    .unwrap_or_default(),
+                ports,
+            )
+        }
+        Code::SecureGrant if secure => (value.strip_suffix("secure").unwrap_or(&value), "secure"),
         _ => return line.clone(),
     };
-    let before = match code {
-        Code::SecureGrant => value.rfind(part),
-        Code::LowPortFromHigh | Code::PortRange => value
-            .get(domain.len()..)
-            .and_then(|rest| rest.find(part))
-            .map(|at| at + domain.len()),
-        _ => value.find(part),
-    };
-    let before = value.get(..before.unwrap_or(0)).unwrap_or_default();
     Place {
         column: line.column.map(|column| column + before.chars().count()),
         width: part.chars().count().max(1),

@@ -3,6 +3,7 @@
 //! the text that somebody writes who follows them.
 
 use super::{Code, Finding, Reading, read};
+use crate::diagnostic::Place;
 
 /// How a cure is applied.
 enum Apply {
@@ -425,12 +426,12 @@ fn literal(finding: &Finding) -> &str {
 }
 
 /// The text with the marked place, and `more` behind it, replaced.
-fn replaced(text: &str, finding: &Finding, more: usize, by: &str) -> Vec<u8> {
-    assert_eq!(finding.line, 1, "the texts of the table have one line");
+fn replaced(text: &str, place: &Place, more: usize, by: &str) -> Vec<u8> {
+    assert_eq!(place.line, Some(1), "the texts of the table have one line");
     let chars: Vec<char> = text.chars().collect();
-    let start = finding.column - 1;
+    let start = place.column.unwrap() - 1;
     let (before, rest) = chars.split_at(start);
-    let after = rest.iter().skip(finding.width + more);
+    let after = rest.iter().skip(place.width + more);
     let replaced: String = before
         .iter()
         .copied()
@@ -440,10 +441,10 @@ fn replaced(text: &str, finding: &Finding, more: usize, by: &str) -> Vec<u8> {
     replaced.into_bytes()
 }
 
-fn apply(row: &Row, finding: &Finding) -> (Vec<u8>, Vec<u16>, String) {
+fn apply(row: &Row, finding: &Finding, place: &Place) -> (Vec<u8>, Vec<u16>, String) {
     let text = String::from_utf8_lossy(&row.text);
     let served = row.served_from.to_vec();
-    let mark = finding.column - 1 + finding.width;
+    let mark = place.column.unwrap() - 1 + place.width;
     let behind = |end: &str| {
         text.chars()
             .skip(mark)
@@ -459,7 +460,7 @@ fn apply(row: &Row, finding: &Finding) -> (Vec<u8>, Vec<u16>, String) {
     let (cured, how) = match &row.apply {
         Apply::Write => {
             let by = literal(finding);
-            (replaced(&text, finding, 0, by), format!("write {by}"))
+            (replaced(&text, place, 0, by), format!("write {by}"))
         }
         Apply::WriteValue => {
             let (name, _) = text.split_once("=''").unwrap();
@@ -473,8 +474,11 @@ fn apply(row: &Row, finding: &Finding) -> (Vec<u8>, Vec<u16>, String) {
         Apply::DeleteElement => {
             delete("the element");
             let more = behind(">");
-            let mut whole = finding.clone();
-            (whole.column, whole.width) = (finding.column - 1, finding.width + 1);
+            let whole = Place {
+                column: place.column.map(|column| column - 1),
+                width: place.width + 1,
+                ..place.clone()
+            };
             (
                 replaced(&text, &whole, more, ""),
                 "delete the element".into(),
@@ -491,13 +495,13 @@ fn apply(row: &Row, finding: &Finding) -> (Vec<u8>, Vec<u16>, String) {
                     .unwrap()
                 + 1;
             (
-                replaced(&text, finding, value, ""),
+                replaced(&text, place, value, ""),
                 "delete the attribute".into(),
             )
         }
         Apply::Delete => {
             delete("the place");
-            (replaced(&text, finding, 0, ""), "delete it".into())
+            (replaced(&text, place, 0, ""), "delete it".into())
         }
         Apply::AddInside => {
             let added = text.replacen('>', &format!(">{}", literal(finding)), 1);
@@ -528,7 +532,9 @@ fn every_cure_applied_to_the_text_takes_its_finding_away() {
         let reading = read(&row.text, row.served_from);
         let finding = find(&reading, row.code);
         let finding = finding.unwrap_or_else(|| panic!("{:?} is not in {shown}", row.code));
-        let (cured, served_from, how) = apply(row, finding);
+        let at = reading.findings.iter().position(|f| f == finding).unwrap();
+        let place = &reading.diagnostics("")[at].place;
+        let (cured, served_from, how) = apply(row, finding, place);
         let after = read(&cured, &served_from);
         let told = String::from_utf8_lossy(&cured);
         assert!(

@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use roxmltree::{Attribute, Document, Node};
 
-use super::{Fault, MASTER_PORT, MetaPolicy, Policy, findings::Code, note::Note};
+use super::{
+    Fault, MASTER_PORT, MetaPolicy, Policy,
+    findings::{Code, Finding},
+};
 use crate::text::{did_you_mean, quote};
 
 const ROOT: &str = "cross-domain-policy";
@@ -21,16 +24,16 @@ const META: &str = "permitted-cross-domain-policies";
 /// 2.2 \[FP9-02\]).
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
-/// The policy that the document holds; what is wrong with it goes to `notes`.
+/// The policy that the document holds; what is wrong with it goes to `found`.
 pub(super) fn policy(
     document: &Document<'_>,
     served_from: &[u16],
-    notes: &mut Vec<Note>,
+    found: &mut Vec<Finding>,
 ) -> Option<Policy> {
     let mut judge = Judge {
         text: document.input_text(),
         served_from,
-        notes,
+        found,
     };
     judge.outside_root(document);
     let root = document.root_element();
@@ -40,7 +43,7 @@ pub(super) fn policy(
 pub(super) struct Judge<'a> {
     text: &'a str,
     pub(super) served_from: &'a [u16],
-    notes: &'a mut Vec<Note>,
+    found: &'a mut Vec<Finding>,
 }
 
 impl Judge<'_> {
@@ -51,7 +54,7 @@ impl Judge<'_> {
         cause: impl Into<String>,
         cure: impl Into<String>,
     ) {
-        self.notes.push(Note::new(code, range, cause, cure));
+        self.found.push(Finding::new(code, range, cause, cure));
     }
 
     pub(super) fn fault(&mut self, code: Code, range: Range<usize>, fault: Fault) {
@@ -76,7 +79,7 @@ impl Judge<'_> {
                     "delete it: Flash Player then ignores the whole file",
                 );
             } else if node.range().start > 0 {
-                self.notes
+                self.found
                     .push(super::malformed::late_declaration(node.range()));
             }
         }

@@ -3,6 +3,8 @@
 //! Decides nothing about a file and prints nothing: `parse`, `malformed` and
 //! `elements` find, [`diagnostic`](crate::diagnostic) shows.
 
+use std::ops::Range;
+
 pub use crate::diagnostic::Severity;
 
 use super::Player;
@@ -13,16 +15,28 @@ use super::Player;
 pub struct Finding {
     /// The code; the severity follows from it.
     pub code: Code,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// How many characters of the line are concerned, at least 1.
-    pub width: usize,
+    /// The bytes of [`Reading::text`](super::Reading::text) that are concerned.
+    pub range: Range<usize>,
     /// The cause.
     pub cause: String,
     /// The cure.
     pub cure: String,
+}
+
+impl Finding {
+    pub(super) fn new(
+        code: Code,
+        range: Range<usize>,
+        cause: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            code,
+            range,
+            cause: cause.into(),
+            cure: cure.into(),
+        }
+    }
 }
 
 macro_rules! codes {

@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use roxmltree::{Document, Error, ParsingOptions};
 
-use super::{findings::Code, note::Note, source::SourceText};
+use super::{
+    findings::{Code, Finding},
+    source::{last_char, offset},
+};
 use crate::text::{printable, quote};
 
 /// The quotes that word processors write for `"` and `'`.
@@ -16,13 +19,13 @@ const TYPOGRAPHIC: [char; 8] = [
 ];
 
 /// The finding for a web page, which begins like XML and then is none.
-pub(super) fn web_page(text: &str) -> Option<Note> {
+pub(super) fn web_page(text: &str) -> Option<Finding> {
     const DOCTYPE: &str = "<!doctype html";
     let start = text.len() - text.trim_start().len();
     let end = start + DOCTYPE.len();
     let is_one = text.get(start..end)?.eq_ignore_ascii_case(DOCTYPE);
     is_one.then(|| {
-        Note::new(
+        Finding::new(
             Code::WrongRoot,
             start..end,
             "this is a web page (HTML), not a policy",
@@ -33,13 +36,12 @@ pub(super) fn web_page(text: &str) -> Option<Note> {
 }
 
 /// The finding for a parser error.
-pub(super) fn note(error: &Error, text: &str) -> Note {
-    let source = SourceText::new(text.to_owned());
+pub(super) fn finding(error: &Error, text: &str) -> Finding {
     let at = match error {
-        Error::UnexpectedEndOfStream | Error::UnclosedRootNode => source.last_char().start,
+        Error::UnexpectedEndOfStream | Error::UnclosedRootNode => last_char(text),
         _ => {
             let pos = error.pos();
-            source.offset(pos.row as usize, pos.col as usize)
+            offset(text, pos.row as usize, pos.col as usize)
         }
     };
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
@@ -62,7 +64,7 @@ pub(super) fn note(error: &Error, text: &str) -> Note {
                 )
             }),
     };
-    Note::new(Code::Malformed, at..at, cause, cure)
+    Finding::new(Code::Malformed, at..at, cause, cure)
 }
 
 /// What is wrong, and what to do.
@@ -173,8 +175,8 @@ fn in_a_character(error: &Error) -> Option<CauseAndCure> {
 }
 
 /// An XML declaration with something before it.
-pub(super) fn late_declaration(range: Range<usize>) -> Note {
-    Note::new(
+pub(super) fn late_declaration(range: Range<usize>) -> Finding {
+    Finding::new(
         Code::Malformed,
         range,
         "the XML declaration is not at the very start of the file",
@@ -194,7 +196,7 @@ fn stands_outside(before: &str) -> bool {
     )
 }
 
-fn outside(before: &str, rest: &str) -> Note {
+fn outside(before: &str, rest: &str) -> Finding {
     let token = rest.split_whitespace().next().unwrap_or_default();
     let (cause, cure) = if rest.starts_with("HTTP/") {
         (
@@ -227,7 +229,7 @@ fn outside(before: &str, rest: &str) -> Note {
             "begin the file with `<`; a policy is XML",
         )
     };
-    Note::new(
+    Finding::new(
         Code::OutsideRoot,
         before.len()..before.len() + token.len(),
         cause,

@@ -22,7 +22,6 @@ mod findings;
 mod grants;
 mod malformed;
 mod model;
-mod note;
 mod origin;
 mod parse;
 mod player;

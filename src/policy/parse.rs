@@ -9,12 +9,10 @@ use roxmltree::{Document, Error, ParsingOptions};
 use super::{
     Policy, elements,
     findings::{Code, Finding, Severity},
-    malformed,
-    note::Note,
-    source::SourceText,
+    malformed, source,
 };
-use crate::diagnostic::{self, Diagnostic, Place};
-use crate::text::{Style, printable};
+use crate::diagnostic::{self, Diagnostic};
+use crate::text::Style;
 
 /// The largest policy that is read, in bytes. Clients stop long before it:
 /// at 5,000 (Unity) or 10,000 (Adobe's sample servers; rule book 1.8).
@@ -41,24 +39,20 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// Why Lightspark makes nothing of the file as it is written; none: it reads it.
     pub dropped_by_lightspark: Option<String>,
-    pub(super) source: SourceText,
+    /// The text of the file without its byte-order mark and its final NULs.
+    pub text: String,
 }
 
 impl Reading {
     /// All findings, each with the line that it is about; `name` is the file's.
     pub fn diagnostics(&self, name: &str) -> Vec<Diagnostic> {
+        let lines = source::line_starts(&self.text);
         let shown = self.findings.iter().map(|finding| Diagnostic {
             code: Some(finding.code.as_str()),
             severity: finding.code.severity(),
             cause: finding.cause.clone(),
             cure: finding.cure.clone(),
-            place: Place {
-                name: printable(name),
-                line: Some(finding.line),
-                column: Some(finding.column),
-                width: finding.width,
-                text: self.source.line(finding.line).into(),
-            },
+            place: source::place(name, &self.text, &lines, &finding.range),
         });
         shown.collect()
     }
@@ -75,9 +69,9 @@ impl Reading {
 /// said about what depends on them. NULs at the end belong to the file: it is
 /// served byte for byte.
 pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
-    let mut notes = Vec::new();
+    let mut findings = Vec::new();
     let (text, readable) = if bytes.len() > MAX_POLICY_BYTES {
-        notes.push(Note::new(
+        findings.push(Finding::new(
             Code::TooLarge,
             0..0,
             format!(
@@ -88,18 +82,16 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
         ));
         (String::new(), false)
     } else {
-        check_size(bytes, &mut notes);
-        decode(bytes, &mut notes)
+        check_size(bytes, &mut findings);
+        decode(bytes, &mut findings)
     };
     let policy = if readable {
-        parse(&text, served_from, &mut notes)
+        parse(&text, served_from, &mut findings)
     } else {
         None
     };
 
-    let source = SourceText::new(text);
-    notes.sort_by_key(|note| note.range.start);
-    let findings: Vec<Finding> = notes.into_iter().map(|note| place(note, &source)).collect();
+    findings.sort_by_key(|finding| finding.range.start);
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
     let policy = policy.filter(|_| !findings.iter().any(is_error));
     let dropped = findings.iter().find(|f| f.code.is_fatal_to_lightspark());
@@ -107,23 +99,11 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
         policy,
         dropped_by_lightspark: dropped.map(|finding| finding.cause.clone()),
         findings,
-        source,
+        text,
     }
 }
 
-fn place(note: Note, source: &SourceText) -> Finding {
-    let mark = source.mark(note.range);
-    Finding {
-        code: note.code,
-        line: mark.line,
-        column: mark.column,
-        width: mark.width,
-        cause: note.cause,
-        cure: note.cure,
-    }
-}
-
-fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
+fn check_size(bytes: &[u8], found: &mut Vec<Finding>) {
     let served = bytes.len() + usize::from(!bytes.ends_with(b"\0"));
     let (code, cause) = if served > VERY_LARGE {
         (
@@ -138,7 +118,7 @@ fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
     } else {
         return;
     };
-    notes.push(Note::new(
+    found.push(Finding::new(
         code,
         0..0,
         format!("the policy has {served} bytes with its NUL; {cause}"),
@@ -148,16 +128,16 @@ fn check_size(bytes: &[u8], notes: &mut Vec<Note>) {
 
 /// The text of the file without its byte-order mark and its final NULs, and
 /// whether it is fit to be parsed; unfit text is for showing only.
-fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
+fn decode(bytes: &[u8], found: &mut Vec<Finding>) -> (String, bool) {
     let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
     // `<` as two bytes, and another character of two bytes behind it.
     if matches!(bytes, [0, b'<', 0, 1..=255, ..] | [b'<', 0, 1..=255, 0, ..]) {
         let cause = "the file is UTF-16: each character is two bytes, and clients stop at a NUL";
-        notes.push(Note::new(Code::Encoding, 0..0, cause, cure));
+        found.push(Finding::new(Code::Encoding, 0..0, cause, cure));
         return (String::new(), false);
     }
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        notes.push(Note::new(
+        found.push(Finding::new(
             Code::Bom,
             0..0,
             "the file is UTF-16, with a byte-order mark",
@@ -169,7 +149,7 @@ fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
         Some(rest) => {
             let cause =
                 "the file begins with a byte-order mark, an invisible character before the XML";
-            notes.push(Note::new(
+            found.push(Finding::new(
                 Code::Bom,
                 0..0,
                 cause,
@@ -190,7 +170,7 @@ fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
             body,
             at,
             Code::NulInside,
-            notes,
+            found,
             "a NUL stands in the middle of the file: clients stop reading there",
             "delete it; NULs may only end the file, with nothing after them, not even a line end",
         );
@@ -204,7 +184,7 @@ fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> (String, bool) {
             body,
             error.valid_up_to(),
             Code::Encoding,
-            notes,
+            found,
             "the file is not UTF-8 \
             from here on",
             "save it as plain ASCII or UTF-8, or begin it with `<?xml \
@@ -217,12 +197,12 @@ fn unfit(
     body: &[u8],
     at: usize,
     code: Code,
-    notes: &mut Vec<Note>,
+    found: &mut Vec<Finding>,
     cause: &str,
     cure: &str,
 ) -> (String, bool) {
     let start = String::from_utf8_lossy(body.get(..at).unwrap_or_default()).len();
-    notes.push(Note::new(code, start..start, cause, cure));
+    found.push(Finding::new(code, start..start, cause, cure));
     (String::from_utf8_lossy(body).into_owned(), false)
 }
 
@@ -238,9 +218,9 @@ fn declares_latin_1(body: &[u8]) -> bool {
     declaration().is_some_and(|name| name.eq_ignore_ascii_case("iso-8859-1"))
 }
 
-fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Policy> {
+fn parse(text: &str, served_from: &[u16], found: &mut Vec<Finding>) -> Option<Policy> {
     if let Some(at) = text.find(|c: char| !c.is_ascii()) {
-        notes.push(Note::new(
+        found.push(Finding::new(
             Code::NonAscii,
             at..at,
             "from here on the file is not plain ASCII, and not every client reads the rest",
@@ -248,7 +228,7 @@ fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Polic
         ));
     }
     if let Some(at) = text.find("<!ENTITY") {
-        notes.push(Note::new(
+        found.push(Finding::new(
             Code::TooComplex,
             at..at + "<!ENTITY".len(),
             "entity declarations are refused, because expanding them can cost any amount of memory",
@@ -257,7 +237,7 @@ fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Polic
         return None;
     }
     if let Some((at, name)) = text.match_indices("xmlns").nth(MAX_NAMESPACES) {
-        notes.push(Note::new(
+        found.push(Finding::new(
             Code::TooComplex,
             at..at + name.len(),
             format!(
@@ -268,16 +248,16 @@ fn parse(text: &str, served_from: &[u16], notes: &mut Vec<Note>) -> Option<Polic
         ));
         return None;
     }
-    if let Some(note) = malformed::web_page(text) {
-        notes.push(note);
+    if let Some(page) = malformed::web_page(text) {
+        found.push(page);
         return None;
     }
     match document(text) {
-        Ok(document) => elements::policy(&document, served_from, notes),
+        Ok(document) => elements::policy(&document, served_from, found),
         Err(error) => {
-            notes.push(malformed::note(&error, text));
+            found.push(malformed::finding(&error, text));
             if let Error::UnknownNamespace(prefix, _) = error {
-                look_past_prefix(text, &prefix, served_from, notes);
+                look_past_prefix(text, &prefix, served_from, found);
             }
             None
         }
@@ -295,13 +275,13 @@ fn document(text: &str) -> Result<Document<'_>, Error> {
 
 /// An undeclared prefix hides everything else from a strict parser. With its colons out of the
 /// way the other errors can be told too, at the same places.
-fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], notes: &mut Vec<Note>) {
+fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Vec<Finding>) {
     let text = text.replace(&format!("{prefix}:"), &format!("{prefix}_"));
     if let Ok(document) = document(&text) {
         let mut more = Vec::new();
         elements::policy(&document, served_from, &mut more);
         // Warnings would speak of what the prefix may have meant.
-        more.retain(|note| note.code.severity() == Severity::Error);
-        notes.append(&mut more);
+        more.retain(|finding| finding.code.severity() == Severity::Error);
+        found.append(&mut more);
     }
 }

@@ -9,8 +9,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let reading = read(bytes, &[843, 10_843]);
     let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
-    for finding in &reading.findings {
-        assert!((1..=lines).contains(&finding.line) && finding.column >= 1 && finding.width >= 1);
+    for finding in reading.diagnostics("policy.xml") {
+        let place = finding.place;
+        let (line, column) = (place.line.unwrap(), place.column.unwrap());
+        assert!((1..=lines).contains(&line) && column >= 1 && place.width >= 1);
     }
     let report = reading.report("policy.xml", &Style::PLAIN);
     assert!(!report.chars().any(|c| c != '\n' && c.is_control()));
