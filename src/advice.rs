@@ -4,8 +4,8 @@
 
 use crate::json::Change;
 use crate::policy::{
-    Decision, Denial, DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MASTER_PORT, MetaPolicy,
-    Offer, Origin, Player, Policy, PortSet, Refusal, decide_as, render_grant,
+    Denial, DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MASTER_PORT, MetaPolicy, Offer, Origin,
+    Player, Policy, PortSet, Refusal, decide, render_grant,
 };
 use crate::text::{clip, list};
 
@@ -63,10 +63,7 @@ pub fn wishes(
     origin: &Origin,
     port: u16,
 ) -> Vec<Wish> {
-    let denial = |offer: &Offer| match decide_as(player, offer, origin, port) {
-        Decision::Allowed { .. } => None,
-        Decision::Denied(denial) => Some(denial),
-    };
+    let denial = |offer: &Offer| decide(player, offer, origin, port).err();
     let Missing {
         mut wishes,
         grant: asked,

@@ -9,7 +9,7 @@ use crate::config::{self, Config, DEFAULT_ALLOW, Listen};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{
-    self, Code, Finding, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading,
+    self, Code, Finding, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading, grant_number,
 };
 use crate::text::{quote, reason};
 
@@ -110,7 +110,7 @@ impl ConfiguredPolicy {
     pub fn grant_name(&self, grant: usize) -> String {
         match self.line_of(grant) {
             Some(place) => format!("{} ({place})", quote(place.text.trim())),
-            None => format!("grant {}", grant + 1),
+            None => grant_number(grant),
         }
     }
 }

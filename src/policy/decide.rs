@@ -3,8 +3,6 @@
 //! Knows the rules for a single policy; the order in which Flash Player asks
 //! for several belongs to `explain`.
 
-use std::fmt;
-
 use super::{
     DomainPattern, FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MetaPolicy, Origin, Player, Policy,
     PortSet, domain::Pattern, origin::Host, words::ports_in_words,
@@ -40,22 +38,10 @@ impl<'a> Offer<'a> {
         if let Some(why) = self.dropped_by_lightspark {
             return Some(why.into());
         }
-        let elsewhere = self.port != MASTER_PORT && self.policy.meta.is_some();
-        (elsewhere && !player.rules().takes_control_elsewhere)
+        // In a policy from another port `site-control` is passed over by others (rule book 2.6).
+        (self.port != MASTER_PORT && self.policy.meta.is_some())
             .then(|| format!("it has `site-control`, and is not served from port {MASTER_PORT}"))
     }
-}
-
-/// The decision of one policy about one connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// It may be made.
-    Allowed {
-        /// The index of the first grant that allows it, from 0.
-        grant: usize,
-    },
-    /// This policy does not allow it.
-    Denied(Denial),
 }
 
 /// Why a policy does not allow a connection.
@@ -102,42 +88,40 @@ pub enum Refusal {
     Ports {
         /// The ports that it grants.
         ports: PortSet,
-        /// The port that was asked for.
-        destination: u16,
         /// The player, where Flash Player would find the port among them.
         only: Option<Player>,
     },
 }
 
-/// Asks one policy, served from a port of the destination host, whether Flash
-/// Player would let content from `origin` connect to port `destination` there.
+/// Asks one policy whether the player would let content from `origin` connect to port `destination`
+/// of the host that serves it: the index of the first grant that allows it, from 0, or why none does.
 ///
 /// One matching grant is enough (rule book 4.2 \[FL8, LS\]). A meta-policy
 /// counts only in the master, on port 843 (2.6).
-pub fn decide(policy: &Policy, served_from: u16, origin: &Origin, destination: u16) -> Decision {
-    let offer = Offer::new(served_from, policy);
-    decide_as(Player::Flash, &offer, origin, destination)
-}
-
-/// Asks one policy by the rules of a player.
-pub fn decide_as(player: Player, offer: &Offer<'_>, origin: &Origin, destination: u16) -> Decision {
+///
+/// # Errors
+/// Why the policy does not allow the connection.
+pub fn decide(
+    player: Player,
+    offer: &Offer<'_>,
+    origin: &Origin,
+    destination: u16,
+) -> Result<usize, Denial> {
     let (policy, served_from) = (offer.policy, offer.port);
-    let rules = player.rules();
     if destination == 0 {
-        return Decision::Denied(Denial::NoSuchPort);
+        return Err(Denial::NoSuchPort);
     }
     if let Some(why) = offer.dropped_by(player) {
-        return Decision::Denied(Denial::Dropped { player, why });
+        return Err(Denial::Dropped { player, why });
     }
-    let none = policy.meta == Some(MetaPolicy::None) && rules.knows_meta_policy;
+    let none = policy.meta == Some(MetaPolicy::None) && player.knows_meta_policy();
     if none && served_from == MASTER_PORT {
-        return Decision::Denied(Denial::MetaPolicyNone);
+        return Err(Denial::MetaPolicyNone);
     }
-    let high = rules
-        .first_high_source
-        .is_some_and(|first| served_from >= first);
+    let first_high = player.first_high_source();
+    let high = first_high.is_some_and(|first| served_from >= first);
     if high && destination < FIRST_UNPRIVILEGED_PORT {
-        return Decision::Denied(Denial::LowPort { served_from });
+        return Err(Denial::LowPort { served_from });
     }
     let mut refusals = Vec::new();
     for (index, grant) in policy.grants.iter().enumerate() {
@@ -152,40 +136,19 @@ pub fn decide_as(player: Player, offer: &Offer<'_>, origin: &Origin, destination
         } else if !player.grants(&grant.ports, destination) {
             refusals.push(Refusal::Ports {
                 ports: grant.ports.clone(),
-                destination,
                 only: grant.ports.contains(destination).then_some(player),
             });
         } else {
-            return Decision::Allowed { grant: index };
+            return Ok(index);
         }
     }
-    Decision::Denied(Denial::Grants(refusals))
+    Err(Denial::Grants(refusals))
 }
 
 impl Denial {
-    /// Whether this is the same denial of another port.
-    pub(super) fn is_alike(&self, other: &Denial) -> bool {
-        let alike = |a: &Refusal, b: &Refusal| match (a, b) {
-            (
-                Refusal::Ports { ports, only, .. },
-                Refusal::Ports {
-                    ports: other,
-                    only: other_only,
-                    ..
-                },
-            ) => ports == other && only == other_only,
-            (a, b) => a == b,
-        };
-        match (self, other) {
-            (Denial::Grants(a), Denial::Grants(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
-            }
-            (a, b) => a == b,
-        }
-    }
-
-    /// The denial in words; `grant` says what a grant is called, by its index from 0.
-    pub fn in_words(&self, grant: &dyn Fn(usize) -> String) -> String {
+    /// The denial of the ports `asked` in words; `grant` says what a grant is called, by its index
+    /// from 0.
+    pub fn in_words(&self, asked: &str, grant: &dyn Fn(usize) -> String) -> String {
         match self {
             Denial::NoSuchPort => "there is no port 0".into(),
             Denial::Dropped { player, why } => format!("{player} drops it: {why}"),
@@ -197,35 +160,28 @@ impl Denial {
             Denial::Grants(refusals) if refusals.is_empty() => "it grants nothing".into(),
             Denial::Grants(refusals) => {
                 let each = refusals.iter().enumerate();
-                let each = each.map(|(index, refusal)| format!("{} is {refusal}", grant(index)));
+                let each =
+                    each.map(|(at, why)| format!("{} is {}", grant(at), why.in_words(asked)));
                 each.collect::<Vec<_>>().join("; ")
             }
         }
     }
 }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.in_words(&|index| format!("grant {}", index + 1)))
-    }
+/// The name of a grant of which no more is known than its index, from 0.
+pub fn grant_number(index: usize) -> String {
+    format!("grant {}", index + 1)
 }
 
-/// Completes "the grant is ...".
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (pattern, origin) = match self {
-            Refusal::NotHttps => return f.write_str("for content loaded over HTTPS only"),
-            Refusal::Ports {
-                ports,
-                destination,
-                only,
-            } => {
-                let ports = ports_in_words(ports);
-                write!(f, "for {ports}, not for {destination}")?;
-                return match only.and_then(Player::on_ranges) {
-                    Some(why) => write!(f, ": {why}"),
-                    None => Ok(()),
-                };
+impl Refusal {
+    /// Completes "the grant is ...", for the ports `asked`.
+    pub fn in_words(&self, asked: &str) -> String {
+        match self {
+            Refusal::NotHttps => "for content loaded over HTTPS only".into(),
+            Refusal::Ports { ports, only } => {
+                let why = only.and_then(Player::on_ranges);
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                format!("for {}, not for {asked}{why}", ports_in_words(ports))
             }
             Refusal::Domain {
                 pattern,
@@ -236,35 +192,23 @@ impl fmt::Display for Refusal {
                     Player::Lightspark => "compares names literally, with the dot at their end",
                     Player::Flash | Player::Unity => "takes `*` and no other domain",
                 };
-                return write!(f, "for {pattern}, and {player} {why}");
+                format!("for {pattern}, and {player} {why}")
             }
             Refusal::Domain {
                 pattern, origin, ..
-            } => (pattern, origin),
-        };
-        match (&pattern.0, origin) {
-            (_, Origin::Local) => write!(f, "for {pattern}, and only `*` matches local content"),
-            (_, Origin::Anywhere) => write!(f, "for {pattern}, not for content from anywhere"),
-            (
-                Pattern::Host(_) | Pattern::Subdomains(_),
-                Origin::Web {
-                    host: host @ Host::Ip(_),
-                    ..
-                },
-            )
-            | (
-                Pattern::Ip(_),
-                Origin::Web {
-                    host: host @ Host::Name(_),
-                    ..
-                },
-            ) => {
-                write!(
-                    f,
-                    "for {pattern}, not for {host} (names and addresses never match each other)"
-                )
-            }
-            (_, Origin::Web { host, .. }) => write!(f, "for {pattern}, not for {host}"),
+            } => match origin {
+                Origin::Local => format!("for {pattern}, and only `*` matches local content"),
+                Origin::Anywhere => format!("for {pattern}, not for content from anywhere"),
+                Origin::Web { host, .. } => {
+                    let is_address = matches!(host, Host::Ip(_));
+                    let why = if matches!(pattern.0, Pattern::Ip(_)) == is_address {
+                        ""
+                    } else {
+                        " (names and addresses never match each other)"
+                    };
+                    format!("for {pattern}, not for {host}{why}")
+                }
+            },
         }
     }
 }

@@ -3,11 +3,9 @@
 //! The only place that knows in which order policies count. Never fetches
 //! one: whoever asks brings them.
 
-use std::fmt;
-
 use super::{
     MASTER_PORT, MetaPolicy, Origin, Player, Policy,
-    decide::{Decision, Denial, Offer, decide_as},
+    decide::{Denial, Offer, decide},
 };
 
 /// The decision of the player.
@@ -64,24 +62,18 @@ pub fn explain(
     if master.is_none() {
         reasons.push(Reason::NoMaster);
     }
-    let counting = if others_count(player, master.map(|offer| offer.policy)) {
-        others
-    } else {
-        &[]
-    };
+    let others_count = others_count(player, master.map(|offer| offer.policy));
+    let counting = if others_count { others } else { &[] };
     for offer in master.into_iter().chain(counting) {
         let port = offer.port;
-        match decide_as(player, offer, origin, destination) {
-            Decision::Allowed { grant } => return Verdict::Allowed { port, grant },
-            Decision::Denied(denial) => reasons.push(Reason::Policy { port, denial }),
+        match decide(player, offer, origin, destination) {
+            Ok(grant) => return Verdict::Allowed { port, grant },
+            Err(denial) => reasons.push(Reason::Policy { port, denial }),
         }
     }
-    if counting.len() < others.len() {
-        reasons.extend(
-            others
-                .iter()
-                .map(|offer| Reason::Ignored { port: offer.port }),
-        );
+    if !others_count {
+        let ignored = others.iter().map(|offer| offer.port);
+        reasons.extend(ignored.map(|port| Reason::Ignored { port }));
     }
     Verdict::Denied(reasons)
 }
@@ -91,55 +83,23 @@ pub fn explain(
 /// also the default.
 pub fn others_count(player: Player, master: Option<&Policy>) -> bool {
     let meta = master.and_then(|policy| policy.meta);
-    matches!(meta, None | Some(MetaPolicy::All)) || !player.rules().knows_meta_policy
-}
-
-impl Verdict {
-    /// Whether this is the same verdict, for the same reasons, on another port.
-    pub fn is_alike(&self, other: &Verdict) -> bool {
-        match (self, other) {
-            (Verdict::Denied(a), Verdict::Denied(b)) => {
-                let mut pairs = a.iter().zip(b);
-                a.len() == b.len() && pairs.all(|(a, b)| a.is_alike(b))
-            }
-            (a, b) => a == b,
-        }
-    }
+    matches!(meta, None | Some(MetaPolicy::All)) || !player.knows_meta_policy()
 }
 
 impl Reason {
-    fn is_alike(&self, other: &Reason) -> bool {
-        match (self, other) {
-            (
-                Reason::Policy { port, denial },
-                Reason::Policy {
-                    port: other_port,
-                    denial: other,
-                },
-            ) => port == other_port && denial.is_alike(other),
-            (a, b) => a == b,
-        }
-    }
-
-    /// The reason in words; `grant` says what a grant is called, by the port that serves its policy
-    /// and its index from 0.
-    pub fn in_words(&self, grant: &dyn Fn(u16, usize) -> String) -> String {
+    /// The reason in words, for the ports `asked`; `grant` says what a grant is called, by the port
+    /// that serves its policy and its index from 0.
+    pub fn in_words(&self, asked: &str, grant: &dyn Fn(u16, usize) -> String) -> String {
         match self {
             Reason::NoSuchPort => "there is no port 0".into(),
             Reason::NoMaster => format!("port {MASTER_PORT} has no policy"),
             Reason::Policy { port, denial } => {
-                let denial = denial.in_words(&|index| grant(*port, index));
+                let denial = denial.in_words(asked, &|index| grant(*port, index));
                 format!("the policy on port {port}: {denial}")
             }
             Reason::Ignored { port } => format!(
                 "the policy on port {port} does not count: the master's meta-policy is not `all`"
             ),
         }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.in_words(&|_, index| format!("grant {}", index + 1)))
     }
 }

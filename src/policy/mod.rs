@@ -39,7 +39,7 @@ mod strategies;
 #[cfg(test)]
 mod verdict_tests;
 
-pub use decide::{Decision, Denial, Offer, Refusal, decide, decide_as};
+pub use decide::{Denial, Offer, Refusal, decide, grant_number};
 pub use domain::DomainPattern;
 pub use explain::{Reason, Verdict, explain, others_count};
 pub use fault::Fault;
@@ -47,7 +47,7 @@ pub use findings::{Code, Finding, Severity};
 pub use model::{Grant, MetaPolicy, Policy};
 pub use origin::{Host, Origin};
 pub use parse::{MAX_POLICY_BYTES, Reading, read};
-pub use player::{Player, Ranges, Rules, SECURITY_ERROR};
+pub use player::{Player, SECURITY_ERROR};
 pub use ports::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED, PortSet, Sample};
 pub use render::{MAX_LISTED_BYTES, for_every_player, render, render_grant};
 pub use words::{grant_in_words, ports_in_words, words};

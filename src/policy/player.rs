@@ -5,7 +5,9 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::{DomainPattern, Fault, Host, Origin, PortSet, domain::Pattern};
+use super::{
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Host, Origin, PortSet, domain::Pattern,
+};
 use crate::text::{did_you_mean, quote};
 
 /// The error that Flash Player reports where no policy allows a connection.
@@ -33,35 +35,6 @@ impl Player {
     }
 }
 
-/// In what a player differs; each field is a rule of Flash Player's that it may not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// A policy served from a port of 1024 or more grants nothing below (rule book 4.1). Lightspark
-    /// has no such rule; Unity's code lets port 1024 itself grant low ports.
-    pub first_high_source: Option<u16>,
-    /// `site-control` counts in the master (rule book 2.4). Unity does not look at it.
-    pub knows_meta_policy: bool,
-    /// The destination port is asked last, without being named (rule book 1.10). Unity asks only
-    /// port 843 and what `Security.PrefetchSocketPolicy` names.
-    pub asks_destination: bool,
-    /// `site-control` in a policy from another port than 843 is passed over (rule book 2.6).
-    /// Lightspark drops the whole file over it.
-    pub takes_control_elsewhere: bool,
-    /// Which ports of a range count.
-    pub ranges: Ranges,
-}
-
-/// Which ports of a range in `to-ports` count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ranges {
-    /// All of them (rule book 2.10).
-    Whole,
-    /// The first alone: Lightspark.
-    FirstOnly,
-    /// All but the last: Unity.
-    WithoutLast,
-}
-
 impl Player {
     /// Every player, with the name that `--player` takes.
     pub const ALL: [(&'static str, Player); 3] = [
@@ -79,31 +52,25 @@ impl Player {
         }
     }
 
-    /// In what it differs from Flash Player.
-    pub fn rules(self) -> Rules {
-        let flash = Rules {
-            first_high_source: Some(super::FIRST_UNPRIVILEGED_PORT),
-            knows_meta_policy: true,
-            asks_destination: true,
-            takes_control_elsewhere: true,
-            ranges: Ranges::Whole,
-        };
+    /// The first port whose policies grant nothing below 1024 (rule book 4.1). Lightspark has no such
+    /// rule; Unity's code lets port 1024 itself grant low ports.
+    pub(super) fn first_high_source(self) -> Option<u16> {
         match self {
-            Player::Flash => flash,
-            Player::Lightspark => Rules {
-                first_high_source: None,
-                takes_control_elsewhere: false,
-                ranges: Ranges::FirstOnly,
-                ..flash
-            },
-            Player::Unity => Rules {
-                first_high_source: Some(super::FIRST_UNPRIVILEGED_PORT + 1),
-                knows_meta_policy: false,
-                asks_destination: false,
-                ranges: Ranges::WithoutLast,
-                ..flash
-            },
+            Player::Flash => Some(FIRST_UNPRIVILEGED_PORT),
+            Player::Lightspark => None,
+            Player::Unity => Some(FIRST_UNPRIVILEGED_PORT + 1),
         }
+    }
+
+    /// Whether `site-control` counts in the master (rule book 2.4). Unity does not look at it.
+    pub(super) fn knows_meta_policy(self) -> bool {
+        self != Player::Unity
+    }
+
+    /// Whether the destination port is asked last, without being named (rule book 1.10). Unity asks
+    /// only port 843 and what `Security.PrefetchSocketPolicy` names.
+    pub fn asks_destination(self) -> bool {
+        self != Player::Unity
     }
 
     /// Whether it takes content from `origin` for what `pattern` means, by its own rules where they
@@ -132,30 +99,27 @@ impl Player {
 
     /// Whether it takes `port` for one of these.
     pub fn grants(self, ports: &PortSet, port: u16) -> bool {
-        let Some(ranges) = ports.ranges() else {
-            return true;
-        };
-        ranges.iter().any(|range| self.in_range(range, port))
+        let listed = ports.ranges();
+        listed.is_none_or(|ranges| ranges.iter().any(|range| self.in_range(range, port)))
     }
 
+    /// Lightspark counts only the first port of a range; Unity leaves out its last.
     fn in_range(self, range: &RangeInclusive<u16>, port: u16) -> bool {
-        let single = range.start() == range.end();
-        range.contains(&port)
-            && (single
-                || match self.rules().ranges {
-                    Ranges::Whole => true,
-                    Ranges::FirstOnly => port == *range.start(),
-                    Ranges::WithoutLast => port != *range.end(),
-                })
+        let counts = match self {
+            Player::Flash => true,
+            Player::Lightspark => port == *range.start(),
+            Player::Unity => port != *range.end() || range.start() == range.end(),
+        };
+        counts && range.contains(&port)
     }
 
     /// What makes this player's verdict on ports another one than Flash Player's, to be said behind
     /// "for ports 3000-3010"; none where it is the same.
     pub(super) fn on_ranges(self) -> Option<&'static str> {
-        match self.rules().ranges {
-            Ranges::Whole => None,
-            Ranges::FirstOnly => Some("of a range Lightspark counts only the first port"),
-            Ranges::WithoutLast => Some("of a range Unity Web Player leaves out the last port"),
+        match self {
+            Player::Flash => None,
+            Player::Lightspark => Some("of a range Lightspark counts only the first port"),
+            Player::Unity => Some("of a range Unity Web Player leaves out the last port"),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! by `|`, such as `master-only | *.a.example 80,90-95 secure`.
 
 use super::{
-    Decision, Denial, DomainPattern, Grant, Offer, Origin, Player, Policy, PortSet, Reason,
-    Refusal, Verdict, decide, decide_as, explain,
+    Denial, DomainPattern, Grant, Offer, Origin, Player, Policy, PortSet, Reason, Refusal, Verdict,
+    decide, explain, grant_number,
 };
 
 fn policy(short: &str) -> Policy {
@@ -291,10 +291,14 @@ const EXPLANATIONS: &[Explained] = &[
 #[test]
 fn domains_match_by_the_rules() {
     for (rule, domain, origin, expected) in DOMAINS {
-        let short = format!("{domain} *");
-        let decision = decide(&policy(&short), 843, &Origin::parse(origin).unwrap(), 2001);
-        let allowed = decision == Decision::Allowed { grant: 0 };
-        assert_eq!(allowed, *expected, "{rule}: {domain} for {origin}");
+        let policy = policy(&format!("{domain} *"));
+        let origin = Origin::parse(origin).unwrap();
+        let decision = decide(Player::Flash, &Offer::new(843, &policy), &origin, 2001);
+        assert_eq!(
+            decision == Ok(0),
+            *expected,
+            "{rule}: {domain} for {origin}"
+        );
     }
 }
 
@@ -302,9 +306,11 @@ fn domains_match_by_the_rules() {
 fn a_policy_decides_by_the_rules() {
     for (rule, served_from, short, origin, destination, expected) in DECISIONS {
         let origin = Origin::parse(origin).unwrap();
-        let told = match decide(&policy(short), *served_from, &origin, *destination) {
-            Decision::Allowed { grant } => (grant + 1).to_string(),
-            Decision::Denied(denial) => denial_tag(&denial),
+        let policy = policy(short);
+        let offer = Offer::new(*served_from, &policy);
+        let told = match decide(Player::Flash, &offer, &origin, *destination) {
+            Ok(grant) => (grant + 1).to_string(),
+            Err(denial) => denial_tag(&denial),
         };
         assert_eq!(
             told, *expected,
@@ -413,7 +419,8 @@ fn a_denial_says_all_reasons_in_words() {
         else {
             panic!("allowed, and not: {words}");
         };
-        let told: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+        let (asked, name) = (port.to_string(), |_, grant| grant_number(grant));
+        let told: Vec<_> = reasons.iter().map(|r| r.in_words(&asked, &name)).collect();
         assert_eq!(told.join("; "), words);
     }
 }
@@ -449,14 +456,12 @@ fn other_players_differ_where_the_rule_book_says() {
         let origin = Origin::parse(origin).unwrap();
         let policy = policy(short);
         let offer = Offer::new(*served_from, &policy);
-        let told = match decide_as(*player, &offer, &origin, *destination) {
-            Decision::Allowed { grant } => (grant + 1).to_string(),
-            Decision::Denied(denial) => {
+        let told = match decide(*player, &offer, &origin, *destination) {
+            Ok(grant) => (grant + 1).to_string(),
+            Err(denial) => {
                 let own_rule = !["none", "low"].contains(expected);
-                assert!(
-                    !own_rule || denial.to_string().contains(&player.to_string()),
-                    "{denial}"
-                );
+                let words = denial.in_words(&destination.to_string(), &grant_number);
+                assert!(!own_rule || words.contains(&player.to_string()), "{words}");
                 denial_tag(&denial)
             }
         };

@@ -156,7 +156,7 @@ fn examine_port(
     let address = SocketAddr::new(master.exchange.address.ip(), port);
     let mut own = None;
     let others_count = others_count(plan.player, master.policy(plan.player));
-    let asks_it = plan.player.rules().asks_destination;
+    let asks_it = plan.player.asks_destination();
     if !verdict.is_allowed() && !asked && others_count && asks_it {
         let step = step(Role::Destination, address, port, elsewhere(plan));
         verdict = judge(plan, origin, master, loads, Some(&step), port);

@@ -12,7 +12,8 @@ use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{
-    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, others_count, render_grant,
+    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, grant_number, others_count,
+    render_grant,
 };
 use crate::text::{clip, time};
 
@@ -112,7 +113,7 @@ pub(super) fn judge(
     let by = by(plan, &decision, master, &others, origin, port);
     let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
     if by.is_none() {
-        reasons = self::reasons(plan, &decision, master, loads, own);
+        reasons = self::reasons(plan, &decision, master, loads, own, port);
         wishes = self::wishes(plan, master, &others, origin, port);
     }
     PortVerdict {
@@ -199,6 +200,7 @@ fn reasons(
     master: &Step,
     loads: &[Step],
     own: Option<&Step>,
+    destination: u16,
 ) -> Vec<String> {
     let policy::Verdict::Denied(found) = decision else {
         return Vec::new();
@@ -211,15 +213,17 @@ fn reasons(
             plan.port, plan.player
         ));
     }
+    let asked = destination.to_string();
     for reason in found {
         lines.push(match reason {
             Reason::NoMaster => format!("port {}: {}", plan.port, because(master)),
             Reason::Policy { port, denial }
                 if *port == MASTER_PORT && master.offer(plan.player).is_some() =>
             {
+                let denial = denial.in_words(&asked, &grant_number);
                 format!("the policy on port {}: {denial}", plan.port)
             }
-            other => other.to_string(),
+            other => other.in_words(&asked, &|_, grant| grant_number(grant)),
         });
     }
     lines.extend(of_other_ports(plan, master, loads, own));

@@ -106,8 +106,7 @@ pub(super) fn notes(
     }
     let mut masters = all.iter().filter(|l| l.offer.port == MASTER_PORT);
     let open = |master: &Location| {
-        let rules = asked.player.rules();
-        rules.asks_destination && others_count(asked.player, Some(master.offer.policy))
+        asked.player.asks_destination() && others_count(asked.player, Some(master.offer.policy))
     };
     if masters.any(open) {
         let more = match asked.player {

@@ -21,7 +21,7 @@ pub(super) fn story(
     for one in told {
         let same = |other: &&mut (&Told, Vec<u16>)| {
             let both = [one, other.0].map(|t| t.master.map(|m| std::ptr::from_ref(m.served)));
-            both[0] == both[1] && one.verdict.is_alike(&other.0.verdict)
+            both[0] == both[1] && one.verdict == other.0.verdict
         };
         match groups.iter_mut().find(same) {
             Some((_, ports)) => ports.push(one.port),
@@ -40,10 +40,8 @@ pub(super) fn story(
             }
             _ => headline,
         });
-        let ports = ports.strip_prefix("ports ");
-        for line in one.reason_lines(all) {
-            lines.push(ports.map_or(line.clone(), |ports| for_all(&line, one.port, ports)));
-        }
+        let (_, numbers) = ports.split_once(' ').unwrap_or_default();
+        lines.extend(one.reason_lines(all, numbers));
         if let Verdict::Allowed { port, .. } = one.verdict {
             lines.extend(asking(asked.player, port, one.port));
         }
@@ -63,27 +61,9 @@ pub(super) fn story(
     lines.collect()
 }
 
-/// The reason for one port, as that for all of these.
-fn for_all(reason: &str, port: u16, ports: &str) -> String {
-    let mut told = String::new();
-    let mut rest = reason;
-    let of_one = format!(", not for {port}");
-    while let Some((before, after)) = rest.split_once(&of_one) {
-        told.push_str(before);
-        // A host name may begin with the same digits.
-        if after.is_empty() || after.starts_with([';', ':']) {
-            told.push_str(&format!(", not for {ports}"));
-        } else {
-            told.push_str(&of_one);
-        }
-        rest = after;
-    }
-    told + rest
-}
-
 /// The call that makes the SWF's player ask for the policy on this port.
 fn asking(player: Player, port: u16, destination: u16) -> Option<String> {
-    if port == MASTER_PORT || (port == destination && player.rules().asks_destination) {
+    if port == MASTER_PORT || (port == destination && player.asks_destination()) {
         return None;
     }
     Some(match player {

@@ -102,46 +102,44 @@ impl Told<'_> {
         )
     }
 
-    /// The name of a grant, by the port that serves its policy.
+    /// The reason in words, for the ports `asked`.
+    fn in_words(&self, all: &[Location], reason: &Reason, asked: &str) -> String {
+        let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
+        clip(&reason.in_words(asked, &name))
+    }
+
     fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
-        match self.location(all, port) {
-            Some(location) => location.served.grant_name(grant),
-            None => format!("grant {}", grant + 1),
+        let location = self.location(all, port);
+        location.map_or_else(String::new, |location| location.served.grant_name(grant))
+    }
+
+    fn reasons(&self) -> &[Reason] {
+        match &self.verdict {
+            Verdict::Denied(reasons) => reasons,
+            Verdict::Allowed { .. } => &[],
         }
     }
 
-    fn reasons(&self, all: &[Location]) -> Vec<String> {
-        let Verdict::Denied(reasons) = &self.verdict else {
-            return Vec::new();
-        };
-        let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
-        let reasons = reasons.iter();
-        reasons
-            .map(|reason| clip(&reason.in_words(&name)))
-            .collect()
-    }
-
-    /// The reasons as a list; where several grants refuse, each has a line of its own.
-    pub fn reason_lines(&self, all: &[Location]) -> Vec<String> {
-        let Verdict::Denied(reasons) = &self.verdict else {
-            return Vec::new();
-        };
+    /// The reasons as a list, for the ports `asked`; where several grants refuse, each has a line of
+    /// its own.
+    pub fn reason_lines(&self, all: &[Location], asked: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        for (reason, in_words) in reasons.iter().zip(self.reasons(all)) {
+        for reason in self.reasons() {
             let (port, refusals) = match reason {
                 Reason::Policy {
                     port,
                     denial: Denial::Grants(refusals),
                 } if refusals.len() > 1 => (*port, refusals),
                 _ => {
-                    lines.push(format!("- {in_words}"));
+                    lines.push(format!("- {}", self.in_words(all, reason, asked)));
                     continue;
                 }
             };
             lines.push(format!("- the policy on port {port}:"));
             for (index, refusal) in refusals.iter().enumerate().take(MAX_REFUSALS) {
                 let name = self.grant_name(all, port, index);
-                lines.push(clip(&format!("  - {name} is {refusal}")));
+                let why = refusal.in_words(asked);
+                lines.push(clip(&format!("  - {name} is {why}")));
             }
             if refusals.len() > MAX_REFUSALS {
                 lines.push(format!("  - and {} more.", refusals.len() - MAX_REFUSALS));
@@ -173,6 +171,9 @@ impl Told<'_> {
                 })
             }
         };
+        let port = self.port.to_string();
+        let reasons = self.reasons().iter();
+        let reasons = reasons.map(|reason| self.in_words(all, reason, &port));
         OneVerdict {
             master: self.master.map(|master| master.served.origin.name()),
             verdict: json::JsonVerdict {
@@ -183,8 +184,8 @@ impl Told<'_> {
                 no_answer: None,
                 error: (!self.is_allowed()).then_some(SECURITY_ERROR),
                 by,
-                text: self.headline(all, asked, &format!("port {}", self.port)),
-                reasons: self.reasons(all),
+                text: self.headline(all, asked, &format!("port {port}")),
+                reasons: reasons.collect(),
             },
         }
     }
