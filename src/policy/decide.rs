@@ -47,8 +47,6 @@ impl<'a> Offer<'a> {
 /// Why a policy does not allow a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
-    /// Port 0 does not exist (rule book 4.3 \[ASDOC\]).
-    NoSuchPort,
     /// The player drops the whole file.
     Dropped {
         /// The player.
@@ -93,8 +91,9 @@ pub enum Refusal {
     },
 }
 
-/// Asks one policy whether the player would let content from `origin` connect to port `destination`
-/// of the host that serves it: the index of the first grant that allows it, from 0, or why none does.
+/// Asks one policy whether the player would let content from `origin` connect to port `destination`,
+/// from 1, of the host that serves it: the index of the first grant that allows it, from 0, or why none
+/// does.
 ///
 /// One matching grant is enough (rule book 4.2 \[FL8, LS\]). A meta-policy
 /// counts only in the master, on port 843 (2.6).
@@ -108,9 +107,6 @@ pub fn decide(
     destination: u16,
 ) -> Result<usize, Denial> {
     let (policy, served_from) = (offer.policy, offer.port);
-    if destination == 0 {
-        return Err(Denial::NoSuchPort);
-    }
     if let Some(why) = offer.dropped_by(player) {
         return Err(Denial::Dropped { player, why });
     }
@@ -150,7 +146,6 @@ impl Denial {
     /// from 0.
     pub fn in_words(&self, asked: &str, grant: &dyn Fn(usize) -> String) -> String {
         match self {
-            Denial::NoSuchPort => "there is no port 0".into(),
             Denial::Dropped { player, why } => format!("{player} drops it: {why}"),
             Denial::MetaPolicyNone => "its meta-policy is `none`, which denies everything".into(),
             Denial::LowPort { served_from } => format!(

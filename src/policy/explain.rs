@@ -25,8 +25,6 @@ pub enum Verdict {
 /// One of the reasons for a denial, in the order in which they arise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Port 0 does not exist (rule book 4.3 \[ASDOC\]).
-    NoSuchPort,
     /// Nothing was found on port 843.
     NoMaster,
     /// A policy was asked and does not allow it.
@@ -55,9 +53,6 @@ pub fn explain(
     origin: &Origin,
     destination: u16,
 ) -> Verdict {
-    if destination == 0 {
-        return Verdict::Denied(vec![Reason::NoSuchPort]);
-    }
     let mut reasons = Vec::new();
     if master.is_none() {
         reasons.push(Reason::NoMaster);
@@ -91,7 +86,6 @@ impl Reason {
     /// that serves its policy and its index from 0.
     pub fn in_words(&self, asked: &str, grant: &dyn Fn(u16, usize) -> String) -> String {
         match self {
-            Reason::NoSuchPort => "there is no port 0".into(),
             Reason::NoMaster => format!("port {MASTER_PORT} has no policy"),
             Reason::Policy { port, denial } => {
                 let denial = denial.in_words(asked, &|index| grant(*port, index));

@@ -34,7 +34,6 @@ fn policy(short: &str) -> Policy {
 
 fn denial_tag(denial: &Denial) -> String {
     match denial {
-        Denial::NoSuchPort => "zero".into(),
         Denial::MetaPolicyNone => "none".into(),
         Denial::Dropped { .. } => "dropped".into(),
         Denial::LowPort { .. } => "low".into(),
@@ -188,10 +187,6 @@ const DECISIONS: &[(&str, u16, &str, &str, u16, &str)] = &[
     ("4.2 each grant has its reason", 843, "b.example * | a.example 81 | * * secure", "a.example", 80, "domain+ports+https"),
     ("4.2 no grant, no connection", 843, "", "a.example", 80, "empty"),
     ("4.2 no grant, no connection", 843, "all", "a.example", 80, "empty"),
-    // 4.3: ports that exist
-    ("4.3 there is no port 0", 843, "* *", "a.example", 0, "zero"),
-    ("4.3 there is no port 0", 10843, "* *", "a.example", 0, "zero"),
-    ("4.3 port 0 before the meta-policy", 843, "none | * *", "a.example", 0, "zero"),
     // 2.11: secure
     ("2.11 secure asks for https", 843, "* * secure", "https://a.example", 80, "1"),
     ("2.11 secure asks for https", 843, "* * secure", "http://a.example", 80, "https"),
@@ -280,9 +275,6 @@ const EXPLANATIONS: &[Explained] = &[
     ("2.6 all elsewhere does not reopen", Some("master-only"), &[(2001, "all | * *")], "a.example", 2001, "843:empty, ignored 2001"),
     // the rest
     ("4.2 a union over the files", Some("a.example 80"), &[(10843, "b.example 2001"), (2001, "a.example 2001")], "a.example", 2001, "2001/1"),
-    ("4.3 there is no port 0", Some("* *"), &[(2001, "* *")], "a.example", 0, "zero"),
-    ("4.3 there is no port 0", None, &[], "a.example", 0, "zero"),
-    ("4.3 there is no port 0", Some("none"), &[], "a.example", 0, "zero"),
     ("2.11 secure in one file, not in another", Some("* * secure"), &[(2001, "* *")], "a.example", 2001, "2001/1"),
     ("2.11 secure asks for https", Some("* * secure"), &[], "https://a.example", 2001, "843/1"),
     ("3.7 local content needs the star", Some("localhost *"), &[(2001, "* *")], "file:", 2001, "2001/1"),
@@ -343,7 +335,6 @@ fn several_policies_count_in_the_players_order() {
             Verdict::Allowed { port, grant } => format!("{port}/{}", grant + 1),
             Verdict::Denied(reasons) => {
                 let tags = reasons.iter().map(|reason| match reason {
-                    Reason::NoSuchPort => "zero".into(),
                     Reason::NoMaster => "no-master".into(),
                     Reason::Policy { port, denial } => format!("{port}:{}", denial_tag(denial)),
                     Reason::Ignored { port } => format!("ignored {port}"),
@@ -391,7 +382,6 @@ fn a_denial_says_all_reasons_in_words() {
              the policy on port 80 does not count: the master's meta-policy is not `all`",
         ),
         (None, &[], name.clone(), 80, "port 843 has no policy"),
-        (None, &[], name.clone(), 0, "there is no port 0"),
         (
             master_of(&policy("")),
             &[],
