@@ -35,19 +35,16 @@ impl Sample {
     }
 }
 
-/// A set of destination ports, as in `to-ports` (rule book 2.10 \[DG, SPECcn\]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortSet(Ports);
+const EVERY_PORT: [RangeInclusive<u16>; 1] = [1..=u16::MAX];
 
+/// A set of destination ports, as in `to-ports` (rule book 2.10 \[DG, SPECcn\]): the ranges as
+/// written, a single port being a range of one; none for `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Ports {
-    All,
-    Listed(Vec<RangeInclusive<u16>>),
-}
+pub struct PortSet(Option<Vec<RangeInclusive<u16>>>);
 
 impl PortSet {
     /// Every port: `*`.
-    pub const ALL: PortSet = PortSet(Ports::All);
+    pub const ALL: PortSet = PortSet(None);
 
     /// Reads `*`, or ports (1 to 65535) and inclusive ranges, separated by
     /// commas: `2001,3000-3010`.
@@ -72,30 +69,23 @@ impl PortSet {
             ));
         }
         let entries = trimmed.split(',').map(|entry| range(trim(entry)));
-        Ok(PortSet(Ports::Listed(entries.collect::<Result<_, _>>()?)))
+        Ok(PortSet(Some(entries.collect::<Result<_, _>>()?)))
     }
 
     /// These ports, from 1, each by itself.
     pub fn of(ports: &[u16]) -> PortSet {
-        PortSet(Ports::Listed(
-            ports.iter().map(|&port| port..=port).collect(),
-        ))
+        PortSet(Some(ports.iter().map(|&port| port..=port).collect()))
     }
 
     /// Whether a connection to this port is in the set.
     pub fn contains(&self, port: u16) -> bool {
-        match &self.0 {
-            Ports::All => true,
-            Ports::Listed(ranges) => ranges.iter().any(|range| range.contains(&port)),
-        }
+        let listed = self.ranges();
+        listed.is_none_or(|ranges| ranges.iter().any(|range| range.contains(&port)))
     }
 
     /// The ranges as written, a single port being a range of one; `None` for `*`.
     pub fn ranges(&self) -> Option<&[RangeInclusive<u16>]> {
-        match &self.0 {
-            Ports::All => None,
-            Ports::Listed(ranges) => Some(ranges),
-        }
+        self.0.as_deref()
     }
 
     /// The set with this range of it written as a list.
@@ -111,7 +101,7 @@ impl PortSet {
                 listed.push(known.clone());
             }
         }
-        PortSet(Ports::Listed(listed))
+        PortSet(Some(listed))
     }
 
     /// The same ports in the same order, neighbours in the list joined to ranges.
@@ -139,7 +129,7 @@ impl PortSet {
             2 => range.map(|port| port..=port).collect(),
             _ => vec![range],
         });
-        PortSet(Ports::Listed(ranges.collect()))
+        PortSet(Some(ranges.collect()))
     }
 
     /// The ranges with more than one port, as written; none for `*`.
@@ -150,10 +140,8 @@ impl PortSet {
 
     /// The ranges in ascending order, those that touch or overlap as one.
     fn merged(&self) -> Vec<(u16, u16)> {
-        let mut ranges: Vec<_> = match self.ranges() {
-            None => vec![(1, u16::MAX)],
-            Some(ranges) => ranges.iter().map(|r| (*r.start(), *r.end())).collect(),
-        };
+        let ranges = self.ranges().unwrap_or(&EVERY_PORT).iter();
+        let mut ranges: Vec<_> = ranges.map(|r| (*r.start(), *r.end())).collect();
         ranges.sort_unstable();
         let mut merged: Vec<(u16, u16)> = Vec::new();
         for (first, end) in ranges {
@@ -174,11 +162,10 @@ impl PortSet {
 
     /// Every port of the set, each once, in the order in which they are written.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        let all = [1..=u16::MAX];
-        let ranges = self.ranges().map_or(all.to_vec(), <[_]>::to_vec);
+        let ranges = self.ranges().unwrap_or(&EVERY_PORT).iter();
         let mut seen = vec![false; usize::from(u16::MAX) + 1];
         ranges
-            .into_iter()
+            .cloned()
             .flatten()
             .filter(move |port| !std::mem::replace(&mut seen[usize::from(*port)], true))
     }
@@ -193,8 +180,7 @@ impl PortSet {
             return Sample { ports: all, of };
         }
         let mut edges = Vec::new();
-        let named = self.ranges().unwrap_or(&[]).iter().cloned();
-        for range in named.chain([1..=u16::MAX]) {
+        for range in self.ranges().unwrap_or_default().iter().chain(&EVERY_PORT) {
             edges.extend([*range.start(), *range.end()]);
         }
         edges.extend([FIRST_UNPRIVILEGED_PORT - 1, FIRST_UNPRIVILEGED_PORT]);
@@ -225,16 +211,11 @@ impl fmt::Display for PortSet {
         let Some(ranges) = self.ranges() else {
             return f.write_str("*");
         };
-        for (index, range) in ranges.iter().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{}", range.start())?;
-            if range.start() != range.end() {
-                write!(f, "-{}", range.end())?;
-            }
-        }
-        Ok(())
+        let written = ranges.iter().map(|range| match range.len() {
+            1 => range.start().to_string(),
+            _ => format!("{}-{}", range.start(), range.end()),
+        });
+        f.write_str(&written.collect::<Vec<_>>().join(","))
     }
 }
 

@@ -22,8 +22,7 @@ pub fn for_every_player(policy: &Policy) -> Policy {
         if grant.ports.is_everything() {
             grant.ports = PortSet::ALL;
         }
-        let of_grant = grant.ports.ranges().unwrap_or_default().iter();
-        let long = of_grant.filter(|range| range.start() < range.end());
+        let long = grant.ports.long_ranges();
         ranges.extend(long.map(|range| (index, *range.start(), *range.end())));
     }
     ranges.sort_by_key(|(_, first, last)| last - first);
