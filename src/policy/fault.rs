@@ -1,6 +1,8 @@
-//! Why a value could not be understood. It parses nothing itself.
+//! Why a value could not be understood, and the value with a name.
 
 use std::{error, fmt};
+
+use crate::text::{did_you_mean, quote};
 
 /// Why a value could not be understood, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,23 @@ impl Fault {
             cure: cure.into(),
         }
     }
+}
+
+/// The value with this name. Where there is none, the fault says that it is no `what`, and names the
+/// nearest name or `otherwise` as the cure.
+pub(super) fn by_name<T: Copy>(
+    name: &str,
+    known: &[(&str, T)],
+    what: &str,
+    otherwise: &str,
+) -> Result<T, Fault> {
+    let value = known.iter().find(|(known, _)| *known == name);
+    value.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        let cure = did_you_mean(name, &names, "`");
+        let cure = cure.unwrap_or_else(|| otherwise.into());
+        Fault::new(format!("{} is no {what}", quote(name)), cure)
+    })
 }
 
 impl fmt::Display for Fault {

@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DomainPattern, Fault, PortSet};
-use crate::text::{did_you_mean, quote};
+use super::{DomainPattern, Fault, PortSet, fault::by_name};
 
 /// The meaning of one policy file: what a host allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +60,8 @@ impl FromStr for MetaPolicy {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let known = MetaPolicy::NAMES.iter().find(|(name, _)| *name == text);
-        known.map(|(_, meta)| *meta).ok_or_else(|| {
-            let names = MetaPolicy::NAMES.map(|(name, _)| name);
-            Fault::new(
-                format!("{} is no meta-policy", quote(text)),
-                did_you_mean(text, &names, "`")
-                    .unwrap_or_else(|| "write `all`, `master-only` or `none`".into()),
-            )
-        })
+        let otherwise = "write `all`, `master-only` or `none`";
+        by_name(text, &MetaPolicy::NAMES, "meta-policy", otherwise)
     }
 }
 

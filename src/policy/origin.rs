@@ -5,7 +5,6 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
-    str::FromStr,
 };
 
 use super::Fault;
@@ -82,14 +81,6 @@ impl Origin {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = host(authority)?;
         Ok(Origin::Web { https, host })
-    }
-}
-
-impl FromStr for Origin {
-    type Err = Fault;
-
-    fn from_str(text: &str) -> Result<Self, Fault> {
-        Origin::parse(text)
     }
 }
 
@@ -216,7 +207,7 @@ mod tests {
             "https://[::1]",
             "http://10.0.0.1",
         ] {
-            let origin: Origin = text.parse().unwrap();
+            let origin = Origin::parse(text).unwrap();
             assert_eq!(Origin::parse(&origin.to_string()), Ok(origin));
         }
     }

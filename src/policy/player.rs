@@ -7,8 +7,8 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use super::{
     DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Host, Origin, PortSet, domain::Pattern,
+    fault::by_name,
 };
-use crate::text::{did_you_mean, quote};
 
 /// The error that Flash Player reports where no policy allows a connection.
 pub const SECURITY_ERROR: &str = "SecurityError #2048";
@@ -37,7 +37,7 @@ impl Player {
 
 impl Player {
     /// Every player, with the name that `--player` takes.
-    pub const ALL: [(&'static str, Player); 3] = [
+    const ALL: [(&'static str, Player); 3] = [
         ("flash", Player::Flash),
         ("lightspark", Player::Lightspark),
         ("unity", Player::Unity),
@@ -138,15 +138,7 @@ impl FromStr for Player {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let known = Player::ALL.iter().find(|(name, _)| *name == text);
-        known.map(|(_, player)| *player).ok_or_else(|| {
-            let names = Player::ALL.map(|(name, _)| name);
-            Fault::new(
-                format!("{} is no player", quote(text)),
-                did_you_mean(text, &names, "`").unwrap_or_else(|| {
-                    "write `flash`, `lightspark` or `unity`; Ruffle asks for no policy".into()
-                }),
-            )
-        })
+        let otherwise = "write `flash`, `lightspark` or `unity`; Ruffle asks for no policy";
+        by_name(text, &Player::ALL, "player", otherwise)
     }
 }

@@ -16,7 +16,7 @@ use crate::config::{Config, Configured, Listen};
 use crate::exit::Exit;
 use crate::json::{self, Change};
 use crate::policies::ConfiguredPolicy;
-use crate::policy::{self, Player, PortSet};
+use crate::policy::{self, Origin, Player, PortSet};
 use crate::terminal;
 use change::{changes, notes};
 use story::{painted, story};
@@ -125,8 +125,8 @@ fn air(question: &Question, as_json: bool) -> Exit {
 fn understand(question: &Question) -> Result<Asked, String> {
     let player = question.player.as_deref().map(str::parse).transpose();
     Ok(Asked {
-        origin: question.from.parse().map_err(|fault| format!("{fault}"))?,
-        ports: PortSet::parse(&question.to).map_err(|fault| format!("{fault}"))?,
+        origin: Origin::parse(&question.from).map_err(|fault| fault.to_string())?,
+        ports: PortSet::parse(&question.to).map_err(|fault| fault.to_string())?,
         player: player
             .map_err(|fault: policy::Fault| format!("--player: {fault}"))?
             .unwrap_or_default(),
