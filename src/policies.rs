@@ -26,8 +26,10 @@ pub struct ConfiguredPolicy {
     pub ignored: usize,
     /// The lines of the configuration that its grants come from, in their order.
     lines: Vec<Place>,
-    /// The content; none where it could not be read.
-    content: Option<Content>,
+    /// As it stands in the file; empty where it could not be read.
+    bytes: Vec<u8>,
+    /// What was read; none where it could not be.
+    reading: Option<Reading>,
 }
 
 /// Where a policy comes from.
@@ -39,12 +41,6 @@ pub enum PolicyOrigin {
     Allow,
     /// Nothing was configured.
     BuiltIn,
-}
-
-struct Content {
-    /// As it stands in the file.
-    bytes: Vec<u8>,
-    reading: Reading,
 }
 
 impl PolicyOrigin {
@@ -69,12 +65,12 @@ impl PolicyOrigin {
 impl ConfiguredPolicy {
     /// The policy, when it is fit to be served.
     pub fn policy(&self) -> Option<&Policy> {
-        self.content.as_ref()?.reading.policy.as_ref()
+        self.reading.as_ref()?.policy.as_ref()
     }
 
     /// The policy as it is offered on a port.
     pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
-        let reading = &self.content.as_ref()?.reading;
+        let reading = self.reading.as_ref()?;
         Some(Offer {
             dropped_by_lightspark: reading.dropped_by_lightspark.as_deref(),
             ..Offer::new(port, reading.policy.as_ref()?)
@@ -85,7 +81,7 @@ impl ConfiguredPolicy {
     /// not end in one. Source: rule book section 1.2 (DG).
     pub fn on_the_wire(&self) -> Option<Arc<[u8]>> {
         self.policy()?;
-        let mut bytes = self.content.as_ref()?.bytes.clone();
+        let mut bytes = self.bytes.clone();
         if bytes.last() != Some(&0) {
             bytes.push(0);
         }
@@ -158,7 +154,8 @@ fn read_one(
         findings: Vec::new(),
         ignored: 0,
         lines: Vec::new(),
-        content: None,
+        bytes: Vec::new(),
+        reading: None,
     };
     let name = served.origin.name();
     let bytes = match &served.origin {
@@ -183,7 +180,7 @@ fn read_one(
                 (PolicyOrigin::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
                 _ => reading.diagnostics(&name),
             };
-            served.content = Some(Content { bytes, reading });
+            (served.bytes, served.reading) = (bytes, Some(reading));
             found
         }
     };
