@@ -65,7 +65,7 @@ pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
             say(&format!("# {}", listeners(served, &config)));
         }
         let wire = served.on_the_wire().unwrap_or_default();
-        let mut text = without_nuls(&wire).to_vec();
+        let mut text = policy::without_nuls(&wire).to_vec();
         // A pipe gets the bytes as they are; a person, and whoever takes several, gets lines.
         let needs_line_end = all.len() > 1 || io::stdout().is_terminal();
         if needs_line_end && !text.ends_with(b"\n") {
@@ -83,11 +83,6 @@ pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
         }
     }
     exit
-}
-
-fn without_nuls(wire: &[u8]) -> &[u8] {
-    let nuls = wire.iter().rev().take_while(|&&byte| byte == 0).count();
-    wire.get(..wire.len() - nuls).unwrap_or_default()
 }
 
 fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
@@ -110,7 +105,7 @@ fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
             .enumerate()
             .map(|(index, grant)| json::JsonGrant::new(grant, served.line_of(index).cloned()))
             .collect(),
-        xml: String::from_utf8_lossy(without_nuls(&wire)).into_owned(),
+        xml: String::from_utf8_lossy(policy::without_nuls(&wire)).into_owned(),
         bytes: wire.len(),
         text: policy.map(policy::words).unwrap_or_default(),
         findings: served.findings.clone(),

@@ -119,11 +119,11 @@ impl Judge<'_> {
     }
 
     fn children(&mut self, root: Node<'_, '_>) -> Policy {
+        self.stray_text(root);
         let elements = || root.children().filter(Node::is_element);
-        let known = |node: &Node<'_, '_>, name| {
-            node.tag_name().name() == name && namespace(*node) == namespace(root)
-        };
-        let mut grants = elements().filter(|node| known(node, GRANT)).peekable();
+        let mut grants = elements()
+            .filter(|node| known_name(*node, root) == GRANT)
+            .peekable();
         let first_grant = grants.peek().map(|node| self.tag(*node));
         let for_http = grants.all(|node| node.attribute("to-ports").is_none());
 
@@ -131,6 +131,31 @@ impl Judge<'_> {
             meta: None,
             grants: Vec::new(),
         };
+        let (mut control_seen, mut allow_seen) = (false, false);
+        for node in elements() {
+            match known_name(node, root) {
+                CONTROL => {
+                    if control_seen {
+                        self.note(
+                            Code::SiteControlRepeated,
+                            self.tag(node),
+                            format!("there is more than one `{CONTROL}`"),
+                            "keep one of them",
+                        );
+                    }
+                    policy.meta = self.site_control(node, allow_seen);
+                    control_seen = true;
+                }
+                GRANT => policy.grants.extend(self.grant(node, for_http)),
+                name => self.without_effect(node, name),
+            }
+            allow_seen |= node.tag_name().name().starts_with("allow-");
+        }
+        self.whole(root, &policy, first_grant);
+        policy
+    }
+
+    fn stray_text(&mut self, root: Node<'_, '_>) {
         for text in root.children().filter(Node::is_text) {
             let words = text.text().unwrap_or_default();
             let blanks = words.len() - words.trim_start().len();
@@ -144,69 +169,55 @@ impl Judge<'_> {
                 );
             }
         }
-        let mut control_seen = false;
-        let mut allow_seen = false;
-        for node in elements() {
-            if known(&node, CONTROL) {
-                if control_seen {
-                    self.note(
-                        Code::SiteControlRepeated,
-                        self.tag(node),
-                        format!("there is more than one `{CONTROL}`"),
-                        "keep one of them",
-                    );
-                }
-                policy.meta = self.site_control(node, allow_seen);
-                control_seen = true;
-            } else if known(&node, GRANT) {
-                policy.grants.extend(self.grant(node, for_http));
-            } else if known(&node, HEADERS) {
-                self.note(
-                    Code::HttpHeadersElement,
-                    self.tag(node),
-                    format!(
-                        "`{HEADERS}` is for HTTP and has no effect on sockets; Lightspark \
-                    drops the whole file over it"
-                    ),
-                    "delete it",
-                );
-            } else if known(&node, IDENTITY) {
-                self.note(
-                    Code::IdentityElement,
-                    self.tag(node),
-                    format!("`{IDENTITY}` is for signed documents and has no effect on sockets"),
-                    "delete it",
-                );
-            } else {
-                self.unknown_element(node);
-            }
-            allow_seen |= node.tag_name().name().starts_with("allow-");
-        }
-        self.whole(root, &policy, first_grant);
-        policy
+    }
+
+    /// An element that does nothing in a socket policy.
+    fn without_effect(&mut self, node: Node<'_, '_>, known_name: &str) {
+        let written = node.tag_name().name();
+        let (code, cause, cure) = match known_name {
+            HEADERS => (
+                Code::HttpHeadersElement,
+                format!(
+                    "`{HEADERS}` is for HTTP and has no effect on sockets; Lightspark drops the \
+                    whole file over it"
+                ),
+                "delete it".into(),
+            ),
+            IDENTITY => (
+                Code::IdentityElement,
+                format!("`{IDENTITY}` is for signed documents and has no effect on sockets"),
+                "delete it".into(),
+            ),
+            _ => (
+                Code::UnknownElement,
+                format!("{} is no element of a policy", quote(written)),
+                instead(written, &[GRANT, CONTROL]),
+            ),
+        };
+        self.note(code, self.tag(node), cause, cure);
     }
 
     /// The findings about the policy as a whole.
     fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
+        let denies_all = policy.meta == Some(MetaPolicy::None);
         match first_grant {
-            // Who denies everything needs no grant.
-            None if policy.meta == Some(MetaPolicy::None) => {}
-            None => self.note(
+            None if !denies_all => self.note(
                 Code::NoGrant,
                 self.tag(root),
                 "the policy grants nothing: no content may connect by it",
                 format!(
                     "add a grant, such as `<{GRANT} domain=\"*.example.com\" \
-                to-ports=\"2001\" />`, unless this is meant"
+                    to-ports=\"2001\" />`, unless this is meant"
                 ),
             ),
-            Some(first) if policy.meta == Some(MetaPolicy::None) => self.note(
+            Some(first) if denies_all => self.note(
                 Code::GrantsBesideNone,
                 first,
                 "the meta-policy `none` denies everything, so the grants do nothing",
                 "write `master-only` or `all`, or delete the grants",
             ),
-            Some(_) => {}
+            // Who denies everything needs no grant.
+            _ => {}
         }
     }
 
@@ -280,7 +291,6 @@ impl Judge<'_> {
             self.note(missing, self.tag(node), cause, cure);
             return None;
         };
-        let range = self.value_range(&attribute);
         let value = attribute.value();
         if value.trim().is_empty() {
             self.note(
@@ -291,7 +301,7 @@ impl Judge<'_> {
             );
             return None;
         }
-        Some((value, range))
+        Some((value, self.value_range(&attribute)))
     }
 
     pub(super) fn attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
@@ -313,18 +323,6 @@ impl Judge<'_> {
                 );
             }
         }
-    }
-
-    fn unknown_element(&mut self, node: Node<'_, '_>) {
-        self.note(
-            Code::UnknownElement,
-            self.tag(node),
-            format!(
-                "{} is no element of a policy",
-                quote(node.tag_name().name())
-            ),
-            instead(node.tag_name().name(), &[GRANT, CONTROL]),
-        );
     }
 
     pub(super) fn inside(&mut self, node: Node<'_, '_>) {
@@ -359,6 +357,15 @@ impl Judge<'_> {
             Some(quote) => start + quote + 1..end.saturating_sub(1),
             None => start..end,
         }
+    }
+}
+
+/// The name of an element; none in another namespace than the root's.
+fn known_name<'a>(node: Node<'a, '_>, root: Node<'_, '_>) -> &'a str {
+    if namespace(node) == namespace(root) {
+        node.tag_name().name()
+    } else {
+        ""
     }
 }
 

@@ -44,36 +44,33 @@ impl Judge<'_> {
     fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
         let cure = "write `domain=\"*.example.com\"`, one host, an IP address or `*`";
         let (value, range) = self.required(node, "domain", Code::DomainMissing, cure)?;
-        match DomainPattern::parse(value) {
-            Err(fault) => {
-                self.fault(Code::DomainInvalid, range, fault);
-                None
-            }
-            Ok(domain) => {
-                if let Some(fault) = domain.oddity() {
-                    self.fault(Code::DomainUnmatchable, range.clone(), fault);
-                }
-                if let Some(bare) = value.strip_suffix('.') {
-                    self.note(
-                        Code::TrailingDot,
-                        range.clone(),
-                        "the domain ends in a dot; Lightspark compares it literally, so that it \
-                        matches nothing",
-                        format!("write {}", quote(bare)),
-                    );
-                }
-                if domain.is_address_like() && domain.oddity().is_none() {
-                    self.note(
-                        Code::IpDomain,
-                        range,
-                        "an IP address matches only content that was loaded by that literal \
-                        address, and there are no patterns for addresses",
-                        "write the host name by which the content is loaded",
-                    );
-                }
-                Some(domain)
-            }
+        let domain = DomainPattern::parse(value)
+            .map_err(|fault| self.fault(Code::DomainInvalid, range.clone(), fault))
+            .ok()?;
+        let oddity = domain.oddity();
+        let is_address = domain.is_address_like() && oddity.is_none();
+        if let Some(fault) = oddity {
+            self.fault(Code::DomainUnmatchable, range.clone(), fault);
         }
+        if let Some(bare) = value.strip_suffix('.') {
+            self.note(
+                Code::TrailingDot,
+                range.clone(),
+                "the domain ends in a dot; Lightspark compares it literally, so that it matches \
+                nothing",
+                format!("write {}", quote(bare)),
+            );
+        }
+        if is_address {
+            self.note(
+                Code::IpDomain,
+                range,
+                "an IP address matches only content that was loaded by that literal address, and \
+                there are no patterns for addresses",
+                "write the host name by which the content is loaded",
+            );
+        }
+        Some(domain)
     }
 
     fn ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
@@ -90,13 +87,9 @@ impl Judge<'_> {
             return None;
         }
         let (value, range) = self.required(node, "to-ports", Code::ToPortsMissing, cure)?;
-        let ports = match PortSet::parse(value) {
-            Err(fault) => {
-                self.fault(Code::ToPortsInvalid, range, fault);
-                return None;
-            }
-            Ok(ports) => ports,
-        };
+        let ports = PortSet::parse(value)
+            .map_err(|fault| self.fault(Code::ToPortsInvalid, range.clone(), fault))
+            .ok()?;
         if value.contains(|c: char| c.is_ascii_whitespace()) {
             let lightspark = if ports == PortSet::ALL {
                 "; Lightspark does not take it for every port"

@@ -53,9 +53,8 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
             "write a policy, such as `<cross-domain-policy><allow-access-from \
             domain=\"*.example.com\" to-ports=\"2001\" /></cross-domain-policy>`",
         ),
-        _ => in_the_structure(error)
+        _ => in_the_text(error)
             .or_else(|| in_an_attribute(error, before, rest))
-            .or_else(|| in_a_character(error))
             .unwrap_or_else(|| {
                 let error = printable(&error.to_string());
                 (
@@ -70,8 +69,9 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
 /// What is wrong, and what to do.
 type CauseAndCure = (String, &'static str);
 
-/// A fault in how elements, comments and the file begin and end.
-fn in_the_structure(error: &Error) -> Option<CauseAndCure> {
+/// A fault in how elements, comments and the file begin and end; a character that has a meaning of
+/// its own in XML, or none.
+fn in_the_text(error: &Error) -> Option<CauseAndCure> {
     Some(match error {
         Error::NoRootNode => (
             "there is no element in the file".into(),
@@ -97,6 +97,20 @@ fn in_the_structure(error: &Error) -> Option<CauseAndCure> {
         Error::InvalidComment(_) => (
             "there is a `--` inside a comment".into(),
             "delete it; comments do not nest either",
+        ),
+        Error::MalformedEntityReference(_) => ("a `&` stands alone".into(), "write `&amp;`"),
+        Error::UnknownEntityReference(name, _) => (
+            format!("the entity {} is not defined", quote(name)),
+            "write the character itself; a lone `&` is written `&amp;`",
+        ),
+        Error::NonXmlChar(c, _) => (
+            format!("XML does not allow the character {}", quote(&c.to_string())),
+            "delete it",
+        ),
+        Error::InvalidName(_) => (
+            "a name is expected here".into(),
+            "write `&lt;` where no tag is meant; names have no blank before them and begin \
+            with a letter",
         ),
         _ => return None,
     })
@@ -153,27 +167,6 @@ fn in_an_attribute(error: &Error, before: &str, rest: &str) -> Option<CauseAndCu
     })
 }
 
-/// A character that has a meaning of its own in XML, or none.
-fn in_a_character(error: &Error) -> Option<CauseAndCure> {
-    Some(match error {
-        Error::MalformedEntityReference(_) => ("a `&` stands alone".into(), "write `&amp;`"),
-        Error::UnknownEntityReference(name, _) => (
-            format!("the entity {} is not defined", quote(name)),
-            "write the character itself; a lone `&` is written `&amp;`",
-        ),
-        Error::NonXmlChar(c, _) => (
-            format!("XML does not allow the character {}", quote(&c.to_string())),
-            "delete it",
-        ),
-        Error::InvalidName(_) => (
-            "a name is expected here".into(),
-            "write `&lt;` where no tag is meant; names have no blank before them and begin \
-            with a letter",
-        ),
-        _ => return None,
-    })
-}
-
 /// An XML declaration with something before it.
 pub(super) fn late_declaration(range: Range<usize>) -> Finding {
     Finding::new(
@@ -184,16 +177,18 @@ pub(super) fn late_declaration(range: Range<usize>) -> Finding {
     )
 }
 
-/// Whether a fault stands before or after the root: up to there, all is well.
-fn stands_outside(before: &str) -> bool {
+/// The text as XML. A policy has no more nodes than bytes, and is small.
+pub(super) fn document(text: &str) -> Result<Document<'_>, Error> {
     let options = ParsingOptions {
         allow_dtd: true,
         ..ParsingOptions::default()
     };
-    matches!(
-        Document::parse_with_options(before, options),
-        Ok(_) | Err(Error::NoRootNode)
-    )
+    Document::parse_with_options(text, options)
+}
+
+/// Whether a fault stands before or after the root: up to there, all is well.
+fn stands_outside(before: &str) -> bool {
+    matches!(document(before), Ok(_) | Err(Error::NoRootNode))
 }
 
 fn outside(before: &str, rest: &str) -> Finding {

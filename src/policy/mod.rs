@@ -46,7 +46,7 @@ pub use fault::Fault;
 pub use findings::{Code, Finding, Severity};
 pub use model::{Grant, MetaPolicy, Policy};
 pub use origin::{Host, Origin};
-pub use parse::{MAX_POLICY_BYTES, Reading, read};
+pub use parse::{MAX_POLICY_BYTES, Reading, read, without_nuls};
 pub use player::{Player, SECURITY_ERROR};
 pub use ports::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED, PortSet, Sample};
 pub use render::{MAX_LISTED_BYTES, for_every_player, render, render_grant};

@@ -4,7 +4,7 @@
 //! a policy may come from a stranger's server. The elements themselves are
 //! judged in `elements`, broken XML in `malformed`.
 
-use roxmltree::{Document, Error, ParsingOptions};
+use roxmltree::Error;
 
 use super::{
     Policy, elements,
@@ -70,7 +70,7 @@ impl Reading {
 /// served byte for byte.
 pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
     let mut findings = Vec::new();
-    let (text, readable) = if bytes.len() > MAX_POLICY_BYTES {
+    let decoded = if bytes.len() > MAX_POLICY_BYTES {
         findings.push(Finding::new(
             Code::TooLarge,
             0..0,
@@ -80,16 +80,14 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
             ),
             "remove comments, and merge the grants of subdomains into one for `*.example.com`",
         ));
-        (String::new(), false)
+        Err(String::new())
     } else {
         check_size(bytes, &mut findings);
         decode(bytes, &mut findings)
     };
-    let policy = if readable {
-        parse(&text, served_from, &mut findings)
-    } else {
-        None
-    };
+    let fit = decoded.as_deref().ok();
+    let policy = fit.and_then(|text| parse(text, served_from, &mut findings));
+    let text = decoded.unwrap_or_else(|unfit| unfit);
 
     findings.sort_by_key(|finding| finding.range.start);
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
@@ -126,84 +124,64 @@ fn check_size(bytes: &[u8], found: &mut Vec<Finding>) {
     ));
 }
 
-/// The text of the file without its byte-order mark and its final NULs, and
-/// whether it is fit to be parsed; unfit text is for showing only.
-fn decode(bytes: &[u8], found: &mut Vec<Finding>) -> (String, bool) {
-    let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
-    // `<` as two bytes, and another character of two bytes behind it.
-    if matches!(bytes, [0, b'<', 0, 1..=255, ..] | [b'<', 0, 1..=255, 0, ..]) {
-        let cause = "the file is UTF-16: each character is two bytes, and clients stop at a NUL";
-        found.push(Finding::new(Code::Encoding, 0..0, cause, cure));
-        return (String::new(), false);
+/// The bytes without the NULs at their end.
+pub fn without_nuls(bytes: &[u8]) -> &[u8] {
+    let nuls = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    bytes.get(..bytes.len() - nuls).unwrap_or_default()
+}
+
+/// The text of the file without its byte-order mark and its final NULs; as an error, text that is
+/// not fit to be parsed, for showing only.
+fn decode(bytes: &[u8], found: &mut Vec<Finding>) -> Result<String, String> {
+    let utf_16 = match bytes {
+        // `<` as two bytes, and another character of two bytes behind it.
+        [0, b'<', 0, 1..=255, ..] | [b'<', 0, 1..=255, 0, ..] => Some((
+            Code::Encoding,
+            "the file is UTF-16: each character is two bytes, and clients stop at a NUL",
+        )),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
+            Some((Code::Bom, "the file is UTF-16, with a byte-order mark"))
+        }
+        _ => None,
+    };
+    if let Some((code, cause)) = utf_16 {
+        let cure = "save the file as plain ASCII or as UTF-8 without a byte-order mark";
+        found.push(Finding::new(code, 0..0, cause, cure));
+        return Err(String::new());
     }
-    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+    let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if body.len() < bytes.len() {
         found.push(Finding::new(
             Code::Bom,
             0..0,
-            "the file is UTF-16, with a byte-order mark",
-            cure,
+            "the file begins with a byte-order mark, an invisible character before the XML",
+            "save the file as UTF-8 without one",
         ));
-        return (String::new(), false);
     }
-    let body = match bytes.strip_prefix(b"\xEF\xBB\xBF") {
-        Some(rest) => {
-            let cause =
-                "the file begins with a byte-order mark, an invisible character before the XML";
-            found.push(Finding::new(
-                Code::Bom,
-                0..0,
-                cause,
-                "save the file as UTF-8 without one",
-            ));
-            rest
-        }
-        None => bytes,
-    };
-    let end = body
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
-    let body = body.get(..end).unwrap_or_default();
-
-    if let Some(at) = body.iter().position(|byte| *byte == 0) {
-        return unfit(
-            body,
+    let body = without_nuls(body);
+    let nul = body.iter().position(|byte| *byte == 0);
+    let (at, code, cause, cure) = match (nul, std::str::from_utf8(body)) {
+        (Some(at), _) => (
             at,
             Code::NulInside,
-            found,
             "a NUL stands in the middle of the file: clients stop reading there",
             "delete it; NULs may only end the file, with nothing after them, not even a line end",
-        );
-    }
-    if declares_latin_1(body) {
-        return (body.iter().map(|byte| char::from(*byte)).collect(), true);
-    }
-    match std::str::from_utf8(body) {
-        Ok(text) => (text.to_owned(), true),
-        Err(error) => unfit(
-            body,
+        ),
+        (None, _) if declares_latin_1(body) => {
+            return Ok(body.iter().map(|byte| char::from(*byte)).collect());
+        }
+        (None, Ok(text)) => return Ok(text.to_owned()),
+        (None, Err(error)) => (
             error.valid_up_to(),
             Code::Encoding,
-            found,
-            "the file is not UTF-8 \
-            from here on",
-            "save it as plain ASCII or UTF-8, or begin it with `<?xml \
-            version=\"1.0\" encoding=\"ISO-8859-1\"?>` if that is what it is",
+            "the file is not UTF-8 from here on",
+            "save it as plain ASCII or UTF-8, or begin it with `<?xml version=\"1.0\" \
+            encoding=\"ISO-8859-1\"?>` if that is what it is",
         ),
-    }
-}
-
-fn unfit(
-    body: &[u8],
-    at: usize,
-    code: Code,
-    found: &mut Vec<Finding>,
-    cause: &str,
-    cure: &str,
-) -> (String, bool) {
+    };
     let start = String::from_utf8_lossy(body.get(..at).unwrap_or_default()).len();
     found.push(Finding::new(code, start..start, cause, cure));
-    (String::from_utf8_lossy(body).into_owned(), false)
+    Err(String::from_utf8_lossy(body).into_owned())
 }
 
 fn declares_latin_1(body: &[u8]) -> bool {
@@ -252,7 +230,7 @@ fn parse(text: &str, served_from: &[u16], found: &mut Vec<Finding>) -> Option<Po
         found.push(page);
         return None;
     }
-    match document(text) {
+    match malformed::document(text) {
         Ok(document) => elements::policy(&document, served_from, found),
         Err(error) => {
             found.push(malformed::finding(&error, text));
@@ -264,20 +242,11 @@ fn parse(text: &str, served_from: &[u16], found: &mut Vec<Finding>) -> Option<Po
     }
 }
 
-fn document(text: &str) -> Result<Document<'_>, Error> {
-    let options = ParsingOptions {
-        allow_dtd: true,
-        nodes_limit: MAX_POLICY_BYTES as u32,
-        ..ParsingOptions::default()
-    };
-    Document::parse_with_options(text, options)
-}
-
 /// An undeclared prefix hides everything else from a strict parser. With its colons out of the
 /// way the other errors can be told too, at the same places.
 fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Vec<Finding>) {
     let text = text.replace(&format!("{prefix}:"), &format!("{prefix}_"));
-    if let Ok(document) = document(&text) {
+    if let Ok(document) = malformed::document(&text) {
         let mut more = Vec::new();
         elements::policy(&document, served_from, &mut more);
         // Warnings would speak of what the prefix may have meant.
