@@ -86,26 +86,24 @@ impl DomainPattern {
             }
             Pattern::Ip(_) | Pattern::Any => return None,
         };
-        let fault =
-            |what: &str, cure: &str| Some(Fault::new(format!("{} {what}", quote(name)), cure));
-        if name.contains([',', ';']) {
-            return fault("names several domains", "write a grant for each domain");
-        }
         let odd = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_.".contains(c);
-        if name.contains(odd) {
-            return fault(
+        let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+        let (what, cure) = if name.contains([',', ';']) {
+            ("names several domains", "write a grant for each domain")
+        } else if name.contains(odd) {
+            (
                 "holds a character that no host name has",
                 "write the bare name, without quotes or brackets",
-            );
-        }
-        let labels = name.strip_suffix('.').unwrap_or(name);
-        if labels.split('.').any(str::is_empty) {
-            return fault(
+            )
+        } else if labels.any(str::is_empty) {
+            (
                 "has an empty part",
                 "delete the dot too many; `*.example.com` means the domain and all below it",
-            );
-        }
-        None
+            )
+        } else {
+            return None;
+        };
+        Some(Fault::new(format!("{} {what}", quote(name)), cure))
     }
 
     /// Whether this is one IP address, or is meant as a group of them:
@@ -142,49 +140,40 @@ fn same_name(pattern: &str, asked: &str) -> bool {
 
 /// `name` is `whole` without its leading `*.`, if it has one.
 fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
-    let fault =
-        |what: &str, cure: String| Err(Fault::new(format!("{} {what}", quote(whole)), cure));
-    if name.is_empty() || name == "." {
-        return fault("names no domain", HOW.into());
-    }
-    if !name.chars().all(|c| is_printable(c) && !c.is_whitespace()) {
-        return fault(
+    let is_visible = |c: char| is_printable(c) && !c.is_whitespace();
+    let is_numeric = |b: u8| b.is_ascii_digit() || b".*".contains(&b);
+    let (what, cure) = if name.is_empty() || name == "." {
+        ("names no domain", HOW.into())
+    } else if !name.chars().all(is_visible) {
+        (
             "holds a blank or an invisible character",
             "delete it; each domain needs a grant of its own".into(),
-        );
-    }
-    if let Some((_, rest)) = name.split_once("://") {
-        return fault("has a scheme", bare(rest));
-    }
-    if let Some((address, _)) = name.split_once('/') {
-        if parse_ip(address).is_some() {
-            return fault("is a network", NO_ADDRESS_PATTERNS.into());
+        )
+    } else if let Some((_, rest)) = name.split_once("://") {
+        ("has a scheme", bare(rest))
+    } else if let Some((address, _)) = name.split_once('/') {
+        match parse_ip(address) {
+            Some(_) => ("is a network", NO_ADDRESS_PATTERNS.into()),
+            None => ("has a path", bare(name)),
         }
-        return fault("has a path", bare(name));
-    }
-    if name.contains(':') {
-        return fault("has a port, or is no IPv6 address", bare(name));
-    }
-    if whole == "*.*" || whole == "**" || whole == "*.*.*" {
-        return fault(
+    } else if name.contains(':') {
+        ("has a port, or is no IPv6 address", bare(name))
+    } else if matches!(whole, "*.*" | "**" | "*.*.*") {
+        (
             "has a `*` too many",
             "write `*` for content from anywhere".into(),
-        );
-    }
-    if name.contains('*')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b".*".contains(&b))
-    {
-        return fault("is a group of addresses", NO_ADDRESS_PATTERNS.into());
-    }
-    if name.contains('*') {
-        return fault(
+        )
+    } else if !name.contains('*') {
+        return Ok(name);
+    } else if name.bytes().all(is_numeric) {
+        ("is a group of addresses", NO_ADDRESS_PATTERNS.into())
+    } else {
+        (
             "has a `*` where none is possible",
             "write `*` alone, or in front as in `*.example.com`".into(),
-        );
-    }
-    Ok(name)
+        )
+    };
+    Err(Fault::new(format!("{} {what}", quote(whole)), cure))
 }
 
 const NO_ADDRESS_PATTERNS: &str = "there are no patterns for addresses, which match only content loaded by that literal address \

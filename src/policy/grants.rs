@@ -2,6 +2,8 @@
 //!
 //! Judges them as section 8 of the rule book says; never stops at the first fault.
 
+use std::ops::Range;
+
 use roxmltree::Node;
 
 use super::{
@@ -119,21 +121,24 @@ impl Judge<'_> {
                 listed(&ports),
             );
         }
-        let mut served_from = self.served_from.iter();
-        if let Some(high) = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT) {
-            if ports.names_low_ports() {
-                self.note(
-                    Code::LowPortFromHigh,
-                    range,
-                    format!(
-                        "a policy served from port {high} grants nothing below \
-                    {FIRST_UNPRIVILEGED_PORT}"
-                    ),
-                    "serve it from port 843, or grant ports from 1024 upwards only",
-                );
-            }
-        }
+        self.low_ports(&ports, range);
         Some(ports)
+    }
+
+    fn low_ports(&mut self, ports: &PortSet, range: Range<usize>) {
+        let mut served_from = self.served_from.iter();
+        let high = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT);
+        if let Some(high) = high.filter(|_| ports.names_low_ports()) {
+            self.note(
+                Code::LowPortFromHigh,
+                range,
+                format!(
+                    "a policy served from port {high} grants nothing below \
+                    {FIRST_UNPRIVILEGED_PORT}"
+                ),
+                "serve it from port 843, or grant ports from 1024 upwards only",
+            );
+        }
     }
 
     fn secure(&mut self, node: Node<'_, '_>) -> Option<bool> {

@@ -133,36 +133,31 @@ fn host(authority: &str) -> Result<Host, Fault> {
         return Ok(Host::Ip(ip));
     }
     let name = host.strip_suffix('.').unwrap_or(host);
-    let fault = |what: &str, cure: &str| {
-        Err(Fault::new(
-            format!("the host {} {what}", quote(authority)),
-            cure,
-        ))
-    };
     if name.is_empty() {
         return Err(Fault::new(
             "the origin names no host",
             "write a host, an IP address, a `http://` or `https://` URL, or `file:`",
         ));
     }
-    if !name.is_ascii() {
-        return fault(
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let (what, cure) = if !name.is_ascii() {
+        (
             "is not plain ASCII",
             "write an international name in its punycode form (`xn--...`)",
-        );
-    }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if !name.bytes().all(allowed) {
-        return fault(
+        )
+    } else if !name.bytes().all(allowed) {
+        (
             "holds a character that no host name has",
             "use letters, digits, `-` and `.` only; an origin is one host, without `*` or a \
             user name",
-        );
-    }
-    if name.split('.').any(str::is_empty) {
-        return fault("has an empty part", "delete the dot too many");
-    }
-    Ok(Host::Name(name.to_owned()))
+        )
+    } else if name.split('.').any(str::is_empty) {
+        ("has an empty part", "delete the dot too many")
+    } else {
+        return Ok(Host::Name(name.to_owned()));
+    };
+    let cause = format!("the host {} {what}", quote(authority));
+    Err(Fault::new(cause, cure))
 }
 
 fn is_port(text: &str) -> bool {
