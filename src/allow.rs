@@ -153,19 +153,10 @@ fn reversed(word: &str) -> String {
 
 /// The word for "any domain" in other programs.
 fn is_everybody(word: &str) -> bool {
-    [
-        "0.0.0.0",
-        "0.0.0.0/0",
-        "[::]",
-        "::",
-        "::/0",
-        "*.*",
-        "**",
-        "any",
-        "all",
-        "everyone",
-    ]
-    .contains(&word.to_ascii_lowercase().as_str())
+    let word = word.to_ascii_lowercase();
+    let any_address = ["0.0.0.0", "0.0.0.0/0", "[::]", "::", "::/0"];
+    let any_name = ["*.*", "**", "any", "all", "everyone"];
+    any_address.contains(&word.as_str()) || any_name.contains(&word.as_str())
 }
 
 /// A URL's host, and the port behind it.

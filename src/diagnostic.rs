@@ -195,26 +195,19 @@ fn excerpt(line: &str, column: usize, width: usize, window: usize) -> (String, u
     let pieces: Vec<String> = line.chars().map(show).collect();
     let columns = |pieces: &[String]| -> usize { pieces.iter().map(|p| p.chars().count()).sum() };
     let at = column.saturating_sub(1).min(pieces.len());
-    let whole = columns(&pieces) <= window;
-    let (mut start, mut end) = (0, pieces.len());
-    if !whole {
-        let room = window.saturating_sub(2 * CUT.len());
-        let before = room * BEFORE.0 / BEFORE.1;
-        // The end of the line is no reason to leave columns empty.
-        let mut behind = columns(pieces.get(at..).unwrap_or_default());
-        let before = before.max(room.saturating_sub(behind));
-        start = at;
-        let mut taken = 0;
-        while start > 0 && taken + pieces[start - 1].chars().count() <= before {
-            start -= 1;
-            taken += pieces[start].chars().count();
-        }
-        behind = taken;
-        end = at;
-        while end < pieces.len() && behind + pieces[end].chars().count() <= room {
-            behind += pieces[end].chars().count();
-            end += 1;
-        }
+    let room = match columns(&pieces) {
+        all if all <= window => all,
+        _ => window.saturating_sub(2 * CUT.len()),
+    };
+    // The end of the line is no reason to leave columns empty.
+    let behind = columns(pieces.get(at..).unwrap_or_default());
+    let before = (room * BEFORE.0 / BEFORE.1).max(room.saturating_sub(behind));
+    let (mut start, mut end) = (at, at);
+    while start > 0 && columns(&pieces[start - 1..at]) <= before {
+        start -= 1;
+    }
+    while end < pieces.len() && columns(&pieces[start..=end]) <= room {
+        end += 1;
     }
     let mut shown = String::from(if start > 0 { CUT } else { "" });
     let indent = shown.len() + columns(pieces.get(start..at).unwrap_or_default());
