@@ -224,7 +224,8 @@ pub fn changes_of_sample(wishes: &[Wish], named: &PortSet) -> Vec<Change> {
     changes_with(grants, wishes)
 }
 
-fn changes_with(grants: Vec<Grant>, wishes: &[Wish]) -> Vec<Change> {
+/// What is in the way, each thing once, and these grants.
+pub fn changes_with(grants: Vec<Grant>, wishes: &[Wish]) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     let mut add = |change: Change| {
         if !changes.contains(&change) {

@@ -55,7 +55,7 @@ pub struct JsonGrantSource {
 }
 
 /// Whether a connection to one port is allowed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct JsonVerdict {
     /// The destination port.
     pub port: u16,

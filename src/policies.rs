@@ -68,6 +68,12 @@ impl ConfiguredPolicy {
         self.reading.as_ref()?.policy.as_ref()
     }
 
+    /// The listeners that serve it.
+    pub fn listens<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a Listen> {
+        let indices = self.listeners.iter();
+        indices.filter_map(|&index| config.startup.listen.get(index))
+    }
+
     /// The policy as it is offered on a port.
     pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
         let reading = self.reading.as_ref()?;
@@ -144,10 +150,6 @@ fn read_one(
     controls: bool,
     listeners: Vec<usize>,
 ) -> ConfiguredPolicy {
-    let ports: Vec<u16> = listeners
-        .iter()
-        .filter_map(|&index| config.startup.listen.get(index)?.players_port())
-        .collect();
     let mut served = ConfiguredPolicy {
         origin,
         listeners,
@@ -175,6 +177,10 @@ fn read_one(
             vec![a_configuration(&name)]
         }
         Ok(bytes) => {
+            let ports: Vec<_> = served
+                .listens(config)
+                .filter_map(Listen::players_port)
+                .collect();
             let reading = policy::read(&bytes, &ports);
             let found = match (&served.origin, &reading.policy) {
                 (PolicyOrigin::Allow, Some(policy)) => in_the_lines(&reading, policy, config),

@@ -88,12 +88,11 @@ pub(super) fn run(configured: &Configured, as_json: bool) -> Exit {
 fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
     let wire = served.on_the_wire().unwrap_or_default();
     let policy = served.policy();
-    let listeners = served.listeners.iter();
-    let listeners = listeners.filter_map(|&index| config.startup.listen.get(index));
     let grants = policy.map_or(&[][..], |policy| &policy.grants).iter();
     Shown {
         name: served.origin.name(),
-        listeners: listeners
+        listeners: served
+            .listens(config)
             .map(|listen| ServedListener {
                 address: listen.address.to_string(),
                 port: listen.players_port(),
@@ -114,12 +113,8 @@ fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {
 }
 
 fn listeners(served: &ConfiguredPolicy, config: &Config) -> String {
-    let addresses: Vec<_> = served
-        .listeners
-        .iter()
-        .filter_map(|&index| config.startup.listen.get(index))
-        .map(|listen| listen.address.to_string())
-        .collect();
+    let listens = served.listens(config);
+    let addresses: Vec<_> = listens.map(|l| l.address.to_string()).collect();
     format!("{} ({})", addresses.join(", "), served.origin.name())
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
 use crate::policies::PolicyOrigin;
-use crate::policy::{self, Host, MASTER_PORT, Origin, Player, PortSet, Sample, others_count};
+use crate::policy::{Grant, Host, MASTER_PORT, Origin, Player, PortSet, Sample, others_count};
 use crate::text::quote;
 
 /// The changes that allow the denied connections, each with the line that it replaces.
@@ -26,52 +26,41 @@ pub(super) fn changes(
     let mut wishes = Vec::new();
     for denied in told.iter().filter(|told| !told.is_allowed()) {
         let master = denied.master.map(|master| &master.offer);
-        let origin = &asked.origin;
-        wishes.extend(advice::wishes(
-            asked.player,
-            master,
-            &others,
-            origin,
-            denied.port,
-        ));
+        let (player, origin) = (asked.player, &asked.origin);
+        wishes.extend(advice::wishes(player, master, &others, origin, denied.port));
     }
-    let mut changes: Vec<Change> = advice::changes(&wishes)
-        .into_iter()
-        .filter(|change| {
-            !change
-                .conf
-                .as_ref()
-                .is_some_and(|c| c.starts_with("allow = "))
-        })
-        .collect();
+    let mut changes = advice::changes_with(Vec::new(), &wishes);
     let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     for mut grant in advice::grants(wishes.iter()) {
         if is_sample {
             // The ports between those that were asked are meant, too.
             grant.ports = asked.ports.clone();
         }
-        let mut change = advice::allow(&grant);
-        let extended = config.live.allow.iter().position(|known| {
-            known.domain == grant.domain && known.secure == grant.secure && from_lines
+        changes.push(match from_lines {
+            true => in_a_line(config, grant),
+            false => advice::allow(&grant),
         });
-        let line = extended
-            .and_then(|at| Some((config.live.allow.get(at)?, config.written.allow.get(at)?)));
-        if let Some((known, place)) = line {
-            let ports = format!("{},{}", known.ports, grant.ports);
-            if let Ok(ports) = PortSet::parse(&ports) {
-                let conf = advice::line(&policy::Grant { ports, ..grant });
-                change.text = format!(
-                    "allow it: write `{conf}` in place of {} ({place})",
-                    quote(place.text.trim())
-                );
-                change.conf = Some(conf);
-            }
-        } else if from_lines {
-            change.text = format!("allow it: `{}`", advice::line(&grant));
-        }
-        changes.push(change);
     }
     changes
+}
+
+/// The line that grants this: one for the same content with more ports, where there is one.
+fn in_a_line(config: &Config, grant: Grant) -> Change {
+    let mut change = advice::allow(&grant);
+    let mut lines = config.live.allow.iter().zip(&config.written.allow);
+    let line =
+        lines.find(|(known, _)| known.domain == grant.domain && known.secure == grant.secure);
+    let Some((known, place)) = line else {
+        change.text = format!("allow it: `{}`", advice::line(&grant));
+        return change;
+    };
+    if let Ok(ports) = PortSet::parse(&format!("{},{}", known.ports, grant.ports)) {
+        let conf = advice::line(&Grant { ports, ..grant });
+        let replaced = quote(place.text.trim());
+        change.text = format!("allow it: write `{conf}` in place of {replaced} ({place})");
+        change.conf = Some(conf);
+    }
+    change
 }
 
 /// Notes on what the verdicts do not cover.

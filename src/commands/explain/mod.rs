@@ -98,13 +98,8 @@ fn air(question: &Question, as_json: bool) -> Exit {
         verdict: json::JsonVerdict {
             port,
             allowed: true,
-            uncertain: false,
-            answers: None,
-            no_answer: None,
-            error: None,
-            by: None,
             text: text.clone(),
-            reasons: Vec::new(),
+            ..json::JsonVerdict::default()
         },
     });
     print(
@@ -133,13 +128,11 @@ fn understand(question: &Question) -> Result<Asked, String> {
     })
 }
 
-fn locations<'a>(config: &Config, all: &'a [ConfiguredPolicy]) -> Vec<Location<'a>> {
+fn locations<'a>(config: &'a Config, all: &'a [ConfiguredPolicy]) -> Vec<Location<'a>> {
     let mut locations = Vec::new();
     for served in all {
         let mut ports: Vec<_> = served
-            .listeners
-            .iter()
-            .filter_map(|&index| config.startup.listen.get(index))
+            .listens(config)
             .filter_map(Listen::players_port)
             .collect();
         ports.sort_unstable();

@@ -79,12 +79,9 @@ fn asking(player: Player, port: u16, destination: u16) -> Option<String> {
 }
 
 pub(super) fn painted(headline: &str, style: &Style) -> String {
-    let (word, colour) = match headline.strip_prefix("ALLOWED") {
-        Some(_) => ("ALLOWED", Colour::Good),
-        None => ("DENIED", Colour::Bad),
+    let (word, colour) = match headline.starts_with("ALLOWED") {
+        true => ("ALLOWED", Colour::Good),
+        false => ("DENIED", Colour::Bad),
     };
-    match headline.strip_prefix(word) {
-        Some(rest) => style.paint(colour, word) + rest,
-        None => headline.into(),
-    }
+    headline.replacen(word, &style.paint(colour, word), 1)
 }

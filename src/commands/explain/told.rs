@@ -125,24 +125,22 @@ impl Told<'_> {
     pub fn reason_lines(&self, all: &[Location], asked: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for reason in self.reasons() {
-            let (port, refusals) = match reason {
+            match reason {
                 Reason::Policy {
                     port,
                     denial: Denial::Grants(refusals),
-                } if refusals.len() > 1 => (*port, refusals),
-                _ => {
-                    lines.push(format!("- {}", self.in_words(all, reason, asked)));
-                    continue;
+                } if refusals.len() > 1 => {
+                    lines.push(format!("- the policy on port {port}:"));
+                    for (index, refusal) in refusals.iter().enumerate().take(MAX_REFUSALS) {
+                        let name = self.grant_name(all, *port, index);
+                        let why = refusal.in_words(asked);
+                        lines.push(clip(&format!("  - {name} is {why}")));
+                    }
+                    if refusals.len() > MAX_REFUSALS {
+                        lines.push(format!("  - and {} more.", refusals.len() - MAX_REFUSALS));
+                    }
                 }
-            };
-            lines.push(format!("- the policy on port {port}:"));
-            for (index, refusal) in refusals.iter().enumerate().take(MAX_REFUSALS) {
-                let name = self.grant_name(all, port, index);
-                let why = refusal.in_words(asked);
-                lines.push(clip(&format!("  - {name} is {why}")));
-            }
-            if refusals.len() > MAX_REFUSALS {
-                lines.push(format!("  - and {} more.", refusals.len() - MAX_REFUSALS));
+                _ => lines.push(format!("- {}", self.in_words(all, reason, asked))),
             }
         }
         lines
@@ -179,13 +177,11 @@ impl Told<'_> {
             verdict: json::JsonVerdict {
                 port: self.port,
                 allowed: self.is_allowed(),
-                uncertain: false,
-                answers: None,
-                no_answer: None,
                 error: (!self.is_allowed()).then_some(SECURITY_ERROR),
                 by,
                 text: self.headline(all, asked, &format!("port {port}")),
                 reasons: reasons.collect(),
+                ..json::JsonVerdict::default()
             },
         }
     }
