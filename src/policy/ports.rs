@@ -74,7 +74,7 @@ impl PortSet {
 
     /// These ports, from 1, each by itself.
     pub fn of(ports: &[u16]) -> PortSet {
-        PortSet(Some(ports.iter().map(|&port| port..=port).collect()))
+        PortSet(Some(one_by_one(ports.iter().copied())))
     }
 
     /// Whether a connection to this port is in the set.
@@ -89,25 +89,26 @@ impl PortSet {
     }
 
     /// The set with this range of it written as a list.
-    pub(super) fn listed(&self, range: RangeInclusive<u16>) -> PortSet {
-        let Some(ranges) = self.ranges() else {
-            return self.clone();
-        };
-        let mut listed = Vec::with_capacity(ranges.len() + range.len());
-        for known in ranges {
-            if *known == range {
-                listed.extend(range.clone().map(|port| port..=port));
-            } else {
-                listed.push(known.clone());
-            }
-        }
-        PortSet(Some(listed))
+    pub(super) fn listed(&self, range: &RangeInclusive<u16>) -> PortSet {
+        let listed = self.ranges().map(|ranges| {
+            let ranges = ranges.iter().cloned();
+            let ranges = ranges.flat_map(|known| match known == *range {
+                true => one_by_one(known),
+                false => vec![known],
+            });
+            ranges.collect()
+        });
+        PortSet(listed)
     }
 
-    /// The same ports in the same order, neighbours in the list joined to ranges.
-    pub(super) fn joined(&self) -> Vec<RangeInclusive<u16>> {
+    /// The same set as somebody would write it in the configuration: three neighbours or more are a
+    /// range.
+    pub fn as_written_by_hand(&self) -> PortSet {
+        let Some(ranges) = self.ranges() else {
+            return PortSet::ALL;
+        };
         let mut joined: Vec<RangeInclusive<u16>> = Vec::new();
-        for range in self.ranges().unwrap_or_default() {
+        for range in ranges {
             match joined.last_mut() {
                 Some(last) if u32::from(*range.start()) == u32::from(*last.end()) + 1 => {
                     *last = *last.start()..=*range.end();
@@ -115,18 +116,8 @@ impl PortSet {
                 _ => joined.push(range.clone()),
             }
         }
-        joined
-    }
-
-    /// The same set as somebody would write it in the configuration: three neighbours or more are a
-    /// range.
-    pub fn as_written_by_hand(&self) -> PortSet {
-        if self.ranges().is_none() {
-            return PortSet::ALL;
-        }
-        let ranges = self.joined().into_iter();
-        let ranges = ranges.flat_map(|range| match range.len() {
-            2 => range.map(|port| port..=port).collect(),
+        let ranges = joined.into_iter().flat_map(|range| match range.len() {
+            2 => one_by_one(range),
             _ => vec![range],
         });
         PortSet(Some(ranges.collect()))
@@ -204,6 +195,10 @@ impl PortSet {
         let mut ranges = self.ranges().unwrap_or_default().iter();
         ranges.any(|range| *range.start() < FIRST_UNPRIVILEGED_PORT)
     }
+}
+
+fn one_by_one(ports: impl Iterator<Item = u16>) -> Vec<RangeInclusive<u16>> {
+    ports.map(|port| port..=port).collect()
 }
 
 impl fmt::Display for PortSet {

@@ -3,6 +3,8 @@
 //! Never checks anything: what [`read`](super::read) refuses cannot be
 //! written as a [`Policy`] in the first place.
 
+use std::ops::RangeInclusive;
+
 use super::{Grant, Policy, PortSet};
 
 /// The most bytes that a policy may have, its NUL included, to have its ranges written as lists: so
@@ -17,21 +19,21 @@ pub const MAX_LISTED_BYTES: usize = 1_200;
 /// book 7 \[LS, UN\]).
 pub fn for_every_player(policy: &Policy) -> Policy {
     let mut written = policy.clone();
-    let mut ranges: Vec<(usize, u16, u16)> = Vec::new();
+    let mut ranges: Vec<(usize, RangeInclusive<u16>)> = Vec::new();
     for (index, grant) in written.grants.iter_mut().enumerate() {
         if grant.ports.is_everything() {
             grant.ports = PortSet::ALL;
         }
         let long = grant.ports.long_ranges();
-        ranges.extend(long.map(|range| (index, *range.start(), *range.end())));
+        ranges.extend(long.map(|range| (index, range.clone())));
     }
-    ranges.sort_by_key(|(_, first, last)| last - first);
-    for (index, first, last) in ranges {
+    ranges.sort_by_key(|(_, range)| range.len());
+    for (index, range) in ranges {
         let mut longer = written.clone();
         let Some(grant) = longer.grants.get_mut(index) else {
             continue;
         };
-        grant.ports = grant.ports.listed(first..=last);
+        grant.ports = grant.ports.listed(&range);
         if render(&longer).len() + 1 > MAX_LISTED_BYTES {
             break;
         }

@@ -3,8 +3,6 @@
 //! Says what each part means by itself; whether a connection is allowed in
 //! the end is for `decide` and `explain`.
 
-use std::ops::RangeInclusive;
-
 use super::{Grant, MASTER_PORT, MetaPolicy, Policy, PortSet, domain::Pattern};
 use crate::text::list;
 
@@ -53,26 +51,18 @@ pub fn grant_in_words(grant: &Grant) -> String {
 
 /// `any port`, `port 80`, `ports 2001 and 3000 to 3010`: neighbours in a list are told as a range.
 pub fn ports_in_words(ports: &PortSet) -> String {
-    if ports.ranges().is_none() {
+    let written = ports.as_written_by_hand();
+    let Some(ranges) = written.ranges() else {
         return "any port".into();
-    }
-    let told = ports.joined();
-    match told.as_slice() {
-        [one] if one.start() == one.end() => format!("port {}", one.start()),
-        told => {
-            let told: Vec<_> = told.iter().flat_map(range_in_words).collect();
-            format!("ports {}", list(&told))
-        }
-    }
-}
-
-/// Two neighbours are two ports, and more are a range.
-fn range_in_words(range: &RangeInclusive<u16>) -> Vec<String> {
-    let (first, last) = (*range.start(), *range.end());
-    match last - first {
-        0 => vec![first.to_string()],
-        1 => vec![first.to_string(), last.to_string()],
-        _ => vec![format!("{first} to {last}")],
+    };
+    let told = ranges.iter().map(|range| match range.len() {
+        1 => range.start().to_string(),
+        _ => format!("{} to {}", range.start(), range.end()),
+    });
+    let told: Vec<_> = told.collect();
+    match (told.as_slice(), ranges) {
+        ([one], [range]) if range.len() == 1 => format!("port {one}"),
+        _ => format!("ports {}", list(&told)),
     }
 }
 
