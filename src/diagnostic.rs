@@ -117,22 +117,6 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// `NAME:LINE:COLUMN: SEVERITY[CODE]: CAUSE; CURE`, without a line end. A mistake of the
-    /// configuration is shorter: `NAME:LINE: CAUSE; CURE`.
-    pub fn one_line(&self) -> String {
-        let label = match self.code {
-            Some(_) => format!("{}: ", self.label()),
-            None => String::new(),
-        };
-        let cure = if self.cure.is_empty() { "" } else { "; " };
-        format!(
-            "{}: {label}{}{cure}{}",
-            self.position(),
-            self.cause,
-            self.cure
-        )
-    }
-
     fn position(&self) -> String {
         match (self.code, self.place.column) {
             (Some(_), Some(column)) => format!("{}:{column}", self.place),
@@ -177,8 +161,18 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
+    /// `NAME:LINE:COLUMN: SEVERITY[CODE]: CAUSE; CURE`, without a line end. A mistake of the
+    /// configuration is shorter: `NAME:LINE: CAUSE; CURE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.one_line())
+        write!(f, "{}: ", self.position())?;
+        if self.code.is_some() {
+            write!(f, "{}: ", self.label())?;
+        }
+        f.write_str(&self.cause)?;
+        if self.cure.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; {}", self.cure)
     }
 }
 
@@ -262,13 +256,13 @@ mod tests {
         );
         let mistake = Diagnostic::error(Place::whole("x\n.conf"), "no file", "");
         assert_eq!(mistake.report(&Style::PLAIN), "x\\n.conf: error: no file\n");
-        assert_eq!(mistake.one_line(), "x\\n.conf: no file");
+        assert_eq!(mistake.to_string(), "x\\n.conf: no file");
     }
 
     #[test]
     fn the_log_gets_one_line() {
         assert_eq!(
-            at("", 3, 1).one_line(),
+            at("", 3, 1).to_string(),
             "p:12:3: warning[ip-domain]: the cause; the cure"
         );
     }

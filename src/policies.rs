@@ -9,7 +9,7 @@ use crate::config::{self, Config, DEFAULT_ALLOW, Listen};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{
-    self, Code, Finding, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading, grant_number,
+    self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading, grant_number,
 };
 use crate::text::{quote, reason};
 
@@ -97,7 +97,7 @@ impl ConfiguredPolicy {
     /// Everything found, a line each, for the log.
     pub fn lines(&self) -> Vec<String> {
         let lines = self.findings.iter().map(|finding| match finding.code {
-            Some(_) => finding.one_line(),
+            Some(_) => finding.to_string(),
             None => format!("{}: error: {}", finding.place, finding.cause),
         });
         lines.collect()
@@ -227,29 +227,22 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
     let name = lines.first().map_or("'allow' lines", |line| &line.name);
     // The root, the meta-policy, and the first grant.
     let first = 2 + usize::from(policy.meta.is_some());
-    let mut found = Vec::new();
-    for finding in &reading.findings {
+    let mut shown = reading.diagnostics(name);
+    for (finding, shown) in reading.findings.iter().zip(&mut shown) {
         let before = reading.text.get(..finding.range.start).unwrap_or_default();
         // Nothing but an element begins with `<` here.
         let grant = before.matches('<').count().saturating_sub(first);
         let control = finding.code == Code::GrantsBesideNone;
         let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
-        let place = match (lines.get(grant), &config.written.meta_policy) {
+        shown.place = match (lines.get(grant), &config.written.meta_policy) {
             (_, Some(place)) if control => place.clone(),
             (Some(line), _) if !about_all => part_of(line, finding.code),
             _ => Place::whole(name),
         };
-        let (cause, cure) = in_words_of_lines(finding, config.live.allow.get(grant));
-        found.push(Diagnostic {
-            code: Some(finding.code.as_str()),
-            severity: finding.code.severity(),
-            cause,
-            cure,
-            place,
-        });
+        in_words_of_lines(shown, finding.code, config.live.allow.get(grant));
     }
-    found.sort_by_key(|finding| finding.place.line);
-    found
+    shown.sort_by_key(|finding| finding.place.line);
+    shown
 }
 
 /// The part of an `allow` line that a finding is about.
@@ -281,35 +274,34 @@ fn part_of(line: &Place, code: Code) -> Place {
     }
 }
 
-/// A finding in the words of the configuration, where the policy's are those of XML.
-fn in_words_of_lines(finding: &Finding, grant: Option<&Grant>) -> (String, String) {
-    let (cause, cure) = (finding.cause.clone(), finding.cure.clone());
-    match finding.code {
-        Code::SecureGrant => (
-            "`secure` is for content loaded over HTTPS only, while the socket itself is plain"
-                .into(),
-            "delete `secure`, unless this is meant".into(),
-        ),
-        Code::GrantsBesideNone => (
-            "the meta-policy `none` denies everything, so the `allow` lines do nothing".into(),
-            "write `meta_policy = master-only`, unless this is meant".into(),
-        ),
-        Code::Large | Code::VeryLarge => (
-            cause,
-            "merge lines of the same domain, and those of subdomains into one for `*.example.com`"
-                .into(),
-        ),
+/// Gives a finding the words of the configuration, where the policy's are those of XML.
+fn in_words_of_lines(shown: &mut Diagnostic, code: Code, grant: Option<&Grant>) {
+    match code {
+        Code::SecureGrant => {
+            shown.cause =
+                "`secure` is for content loaded over HTTPS only, while the socket itself \
+                           is plain"
+                    .into();
+            shown.cure = "delete `secure`, unless this is meant".into();
+        }
+        Code::GrantsBesideNone => {
+            shown.cause =
+                "the meta-policy `none` denies everything, so the `allow` lines do nothing".into();
+            shown.cure = "write `meta_policy = master-only`, unless this is meant".into();
+        }
+        Code::Large | Code::VeryLarge => {
+            shown.cure = "merge lines of the same domain, and those of subdomains into one for \
+                          `*.example.com`"
+                .into();
+        }
         Code::PortRange => {
-            let ports = grant
-                .map(|grant| grant.ports.to_string())
-                .unwrap_or_default();
-            let cure = format!(
+            let ports = grant.map_or_else(String::new, |grant| grant.ports.to_string());
+            shown.cure = format!(
                 "where these players matter, write `*` in place of {}",
                 quote(&ports)
             );
-            (cause, cure)
         }
-        _ => (cause, cure),
+        _ => {}
     }
 }
 
