@@ -50,23 +50,20 @@ pub(super) fn run(
     ignore: &Ignored,
     json: bool,
 ) -> Exit {
-    let Checked {
-        what,
-        findings,
-        ignored,
-    } = if files.is_empty() {
+    let checked = if files.is_empty() {
         check_configuration(configured, ignore)
     } else {
         check_files(files, ignore)
     };
-    let errors = findings.iter().filter(|f| f.is_error()).count();
-    let warnings = findings.len() - errors;
-    let accepted = match ignored {
+    let errors = checked.findings.iter().filter(|f| f.is_error()).count();
+    let warnings = checked.findings.len() - errors;
+    let accepted = match checked.ignored {
         0 => String::new(),
         some => format!(" ({some} ignored)"),
     };
     let line = format!(
-        "{what}: {}, {}{accepted}.",
+        "{}: {}, {}{accepted}.",
+        checked.what,
         count(errors, "error"),
         count(warnings, "warning")
     );
@@ -81,11 +78,11 @@ pub(super) fn run(
             line,
             errors,
             warnings,
-            ignored,
-            findings,
+            ignored: checked.ignored,
+            findings: checked.findings,
         })
     } else {
-        let mut text = diagnostic::report(&findings, &terminal::stdout());
+        let mut text = diagnostic::report(&checked.findings, &terminal::stdout());
         if !text.is_empty() {
             text.push('\n');
         }
@@ -198,8 +195,7 @@ fn check_files(files: &[PathBuf], ignore: &Ignored) -> Checked {
 fn standard_input() -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let most = MAX_POLICY_BYTES as u64 + 1;
-    match io::stdin().take(most).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(format!("cannot read it: {}", reason(&error))),
-    }
+    let read = io::stdin().take(most).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot read it: {}", reason(&error)))?;
+    Ok(bytes)
 }
