@@ -10,19 +10,17 @@ use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 /// # Errors
 /// The cause, and the line to write instead.
 pub fn parse(value: &str) -> Result<Grant, Fault> {
-    strict(value).map_err(|fault| {
-        let meant = meant(value);
-        Fault {
-            cause: fault.cause,
-            cure: match meant.as_slice() {
-                [] => fault.cure,
-                [line] => format!("write `allow = {line}`"),
-                lines => {
-                    let lines: Vec<_> = lines.iter().map(|l| format!("`allow = {l}`")).collect();
-                    format!("write a line for each: {}", lines.join(", "))
-                }
-            },
+    strict(value).map_err(|mut fault| {
+        let lines: Vec<_> = meant(value)
+            .iter()
+            .map(|l| format!("`allow = {l}`"))
+            .collect();
+        match lines.as_slice() {
+            [] => {}
+            [line] => fault.cure = format!("write {line}"),
+            lines => fault.cure = format!("write a line for each: {}", lines.join(", ")),
         }
+        fault
     })
 }
 

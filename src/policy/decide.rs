@@ -38,7 +38,7 @@ impl<'a> Offer<'a> {
         if let Some(why) = self.dropped_by_lightspark {
             return Some(why.into());
         }
-        // In a policy from another port `site-control` is passed over by others (rule book 2.6).
+        // The others pass over `site-control` in a policy from another port (rule book 2.6).
         (self.port != MASTER_PORT && self.policy.meta.is_some())
             .then(|| format!("it has `site-control`, and is not served from port {MASTER_PORT}"))
     }

@@ -126,8 +126,7 @@ impl fmt::Display for DomainPattern {
             Pattern::Any => f.write_str("*"),
             Pattern::Host(name) => f.write_str(name),
             Pattern::Subdomains(suffix) => write!(f, "*.{suffix}"),
-            Pattern::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
-            Pattern::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Pattern::Ip(ip) => write!(f, "{}", Host::Ip(*ip)),
         }
     }
 }

@@ -25,14 +25,24 @@ pub(super) struct Location<'a> {
     pub(super) served: &'a ConfiguredPolicy,
 }
 
+impl Location<'_> {
+    /// A grant of it as XML.
+    fn xml(&self, grant: usize) -> String {
+        let grant = self.offer.policy.grants.get(grant);
+        clip(&grant.map(render_grant).unwrap_or_default())
+    }
+}
+
 /// The most grants of one policy whose refusal is told.
 const MAX_REFUSALS: usize = 10;
+
 /// The verdict of one master and the other locations on one port.
 pub(super) struct Told<'a> {
     pub master: Option<&'a Location<'a>>,
     pub port: u16,
     pub verdict: Verdict,
 }
+
 #[derive(Serialize)]
 pub(super) struct OneVerdict {
     /// The policy on port 843 by which it was judged.
@@ -40,6 +50,7 @@ pub(super) struct OneVerdict {
     #[serde(flatten)]
     pub verdict: json::JsonVerdict,
 }
+
 /// One verdict for each port, and for each policy on port 843: listeners may have their own.
 pub(super) fn judge<'a>(
     locations: &'a [Location<'a>],
@@ -68,6 +79,7 @@ pub(super) fn judge<'a>(
     }
     told
 }
+
 impl Told<'_> {
     pub fn is_allowed(&self) -> bool {
         matches!(self.verdict, Verdict::Allowed { .. })
@@ -88,13 +100,12 @@ impl Told<'_> {
             let refusal = asked.player.refusal();
             return format!("DENIED: {swf} may not connect to {ports}; {refusal}.");
         };
-        let by = self.location(all, port).and_then(|location| {
-            if location.served.line_of(grant).is_some() {
-                return Some(location.served.grant_name(grant));
+        let by = self.location(all, port).map(|location| {
+            let served = location.served;
+            match served.line_of(grant) {
+                Some(_) => served.grant_name(grant),
+                None => format!("{} of {}", location.xml(grant), served.origin.in_words()),
             }
-            let xml = render_grant(location.offer.policy.grants.get(grant)?);
-            let name = location.served.origin.in_words();
-            Some(format!("{} of {name}", clip(&xml)))
         });
         format!(
             "ALLOWED: {swf} may connect to {ports}, by {}, served on port {port}.",
@@ -157,14 +168,7 @@ impl Told<'_> {
                         _ => "load",
                     },
                     port,
-                    grant: clip(
-                        &l.offer
-                            .policy
-                            .grants
-                            .get(grant)
-                            .map(render_grant)
-                            .unwrap_or_default(),
-                    ),
+                    grant: l.xml(grant),
                     place: l.served.line_of(grant).cloned(),
                 })
             }
