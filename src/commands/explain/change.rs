@@ -1,13 +1,13 @@
 //! What would allow the denied connections, and notes on what the verdicts do not cover. It prints
 //! nothing.
 
-use super::told::{Asked, Location, Told};
+use super::told::{Asked, Location, Told, masters, others};
 use crate::advice;
 use crate::config::Config;
 use crate::inspect;
 use crate::json::Change;
 use crate::policies::PolicyOrigin;
-use crate::policy::{Grant, Host, MASTER_PORT, Origin, Player, PortSet, Sample, others_count};
+use crate::policy::{Grant, Host, Origin, Player, PortSet, Sample, others_count};
 use crate::text::quote;
 
 /// The changes that allow the denied connections, each with the line that it replaces.
@@ -18,11 +18,7 @@ pub(super) fn changes(
     told: &[Told],
     is_sample: bool,
 ) -> Vec<Change> {
-    let others: Vec<_> = all
-        .iter()
-        .filter(|location| location.offer.port != MASTER_PORT)
-        .map(|location| location.offer)
-        .collect();
+    let others = others(all);
     let mut wishes = Vec::new();
     for denied in told.iter().filter(|told| !told.is_allowed()) {
         let master = denied.master.map(|master| &master.offer);
@@ -93,11 +89,10 @@ pub(super) fn notes(
         )),
         _ => {}
     }
-    let mut masters = all.iter().filter(|l| l.offer.port == MASTER_PORT);
     let open = |master: &Location| {
         asked.player.asks_destination() && others_count(asked.player, Some(master.offer.policy))
     };
-    if masters.any(open) {
+    if masters(all).any(open) {
         let more = match asked.player {
             Player::Lightspark => {
                 "Lightspark asks the destination port for a policy, too, also where port 843 \

@@ -1,7 +1,7 @@
 //! The text that `explain` prints for people: verdicts, reasons, changes and notes. It decides
 //! nothing.
 
-use super::told::{Asked, Location, Told};
+use super::told::{Asked, Location, Told, masters};
 use crate::json::Change;
 use crate::policy::{MASTER_PORT, Player, PortSet, Verdict, ports_in_words};
 use crate::terminal;
@@ -16,7 +16,7 @@ pub(super) fn story(
     notes: &[String],
 ) -> String {
     let style = terminal::stdout();
-    let several_masters = all.iter().filter(|l| l.offer.port == MASTER_PORT).count() > 1;
+    let several_masters = masters(all).count() > 1;
     let mut groups: Vec<(&Told, Vec<u16>)> = Vec::new();
     for one in told {
         let same = |other: &&mut (&Told, Vec<u16>)| {

@@ -51,20 +51,28 @@ pub(super) struct OneVerdict {
     pub verdict: json::JsonVerdict,
 }
 
+/// The policies on port 843.
+pub(super) fn masters<'a>(all: &'a [Location<'a>]) -> impl Iterator<Item = &'a Location<'a>> {
+    all.iter().filter(|l| l.offer.port == MASTER_PORT)
+}
+
+/// The policies on other ports, as they are offered there.
+pub(super) fn others<'a>(all: &[Location<'a>]) -> Vec<Offer<'a>> {
+    let offers = all.iter().map(|location| location.offer);
+    offers.filter(|offer| offer.port != MASTER_PORT).collect()
+}
+
 /// One verdict for each port, and for each policy on port 843: listeners may have their own.
 pub(super) fn judge<'a>(
     locations: &'a [Location<'a>],
     asked: &Asked,
     sample: &Sample,
 ) -> Vec<Told<'a>> {
-    let (masters, others): (Vec<&Location>, Vec<&Location>) = locations
-        .iter()
-        .partition(|location| location.offer.port == MASTER_PORT);
-    let others: Vec<_> = others.iter().map(|location| location.offer).collect();
-    let masters: Vec<Option<&Location>> = match masters.len() {
-        0 => vec![None],
-        _ => masters.into_iter().map(Some).collect(),
-    };
+    let others = others(locations);
+    let mut masters: Vec<_> = masters(locations).map(Some).collect();
+    if masters.is_empty() {
+        masters.push(None);
+    }
     let mut told = Vec::new();
     for master in masters {
         for &port in &sample.ports {
