@@ -40,17 +40,28 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
         );
         explain_silence(step, Class::Tls, cause);
     }
+    let at = step.exchange.address;
     let mut looks = Vec::new();
     if nothing_came && !is_tls {
-        looks.extend(other_requests(plan, step.exchange.address));
+        let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
+        let line = Shows::StrictRequest("a line end in place of the NUL");
+        looks.push((at, [bare, b"\n"].concat(), line));
+        looks.push((at, bare.to_vec(), Shows::StrictRequest("no NUL")));
+        let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
+        looks.push((at, head.into_bytes(), Shows::Web));
     }
     let no_route = matches!(step.exchange.connected, Err(NoConnection::NoRoute(_)));
     if step.role == Role::Master && class != Class::Invalid && !no_route {
-        looks.push(crossdomain_xml(plan, step.exchange.address));
+        let get = format!(
+            "GET /crossdomain.xml HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            plan.host
+        );
+        let web = SocketAddr::new(at.ip(), 80);
+        looks.push((web, get.into_bytes(), Shows::Crossdomain(web)));
     }
-    let seen = at_once(&looks, |look| ask(look.at, &look.request, limits).bytes);
-    for (look, bytes) in looks.iter().zip(seen) {
-        take(look, &bytes, step);
+    let seen = at_once(&looks, |(at, request, _)| ask(*at, request, limits).bytes);
+    for ((_, _, shows), bytes) in looks.iter().zip(seen) {
+        take(shows, &bytes, step);
     }
 }
 
@@ -71,72 +82,29 @@ fn what_it_did(exchange: &Exchange) -> String {
 /// Puts what is really there in the place of the remark that nothing came.
 fn explain_silence(step: &mut Step, class: Class, cause: String) {
     let port = step.exchange.address.port();
-    let remark = Remark::new(class, port, cause);
-    let remarks = &mut step.answer.remarks;
-    match remarks.iter_mut().find(|remark| remark.is_error()) {
-        Some(error) => *error = remark,
-        None => remarks.push(remark),
+    let mut remarks = step.answer.remarks.iter_mut();
+    if let Some(error) = remarks.find(|remark| remark.is_error()) {
+        *error = Remark::new(class, port, cause);
     }
 }
 
-/// A request, where it goes, and what an answer would show.
-struct Look {
-    at: SocketAddr,
-    request: Vec<u8>,
-    shows: Shows,
-}
-
+/// What the answer to another request would show.
 enum Shows {
     /// A server that wants this in place of the request's NUL.
     StrictRequest(&'static str),
     /// A web server.
     Web,
     /// A policy for HTTP on the host's web server.
-    Crossdomain,
-}
-
-/// The requests for the policy's own port.
-fn other_requests(plan: &Plan, at: SocketAddr) -> [Look; 3] {
-    let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
-    let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
-    [
-        Look {
-            at,
-            request: [bare, b"\n"].concat(),
-            shows: Shows::StrictRequest("a line end in place of the NUL"),
-        },
-        Look {
-            at,
-            request: bare.to_vec(),
-            shows: Shows::StrictRequest("no NUL"),
-        },
-        Look {
-            at,
-            request: head.into_bytes(),
-            shows: Shows::Web,
-        },
-    ]
-}
-
-fn crossdomain_xml(plan: &Plan, master: SocketAddr) -> Look {
-    let get = format!(
-        "GET /crossdomain.xml HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n",
-        plan.host
-    );
-    Look {
-        at: SocketAddr::new(master.ip(), 80),
-        request: get.into_bytes(),
-        shows: Shows::Crossdomain,
-    }
+    Crossdomain(SocketAddr),
 }
 
 /// Adds what an answer shows to the step's remarks.
-fn take(look: &Look, bytes: &[u8], step: &mut Step) {
+fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
     let port = step.exchange.address.port();
     let is_http = bytes.starts_with(b"HTTP/");
     let holds_policy = contains(bytes, b"cross-domain-policy");
     let remarks = &mut step.answer.remarks;
-    match look.shows {
+    match shows {
         Shows::StrictRequest(how) if holds_policy => {
             let is_known = |remark: &Remark| remark.class == Class::StrictRequest;
             if !remarks.iter().any(is_known) {
@@ -154,8 +122,7 @@ fn take(look: &Look, bytes: &[u8], step: &mut Step) {
             let cause = "a web server listens here: it waits for the rest of an HTTP request";
             explain_silence(step, Class::Http, cause.into());
         }
-        Shows::Crossdomain if is_http && holds_policy => {
-            let web = look.at;
+        Shows::Crossdomain(web) if is_http && holds_policy => {
             let cause =
                 format!("http://{web}/crossdomain.xml exists: it is for HTTP and opens no socket");
             remarks.push(Remark::new(Class::CrossdomainHttp, port, cause));
