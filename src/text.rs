@@ -1,5 +1,5 @@
-//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, lists and
-//! times; the nearest known name; line breaks. It knows nothing of policies and prints nothing.
+//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, lists
+//! without repetitions, and times; the nearest known name; line breaks. It knows nothing of policies and prints nothing.
 
 use std::io;
 use std::time::Duration;
@@ -182,6 +182,17 @@ pub fn count(count: usize, noun: &str) -> String {
         (_, None) if noun.ends_with('s') => format!("{count} {noun}es"),
         (_, None) => format!("{count} {noun}s"),
     }
+}
+
+/// The items in their order, each once.
+pub fn each_once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for item in items {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
 }
 
 /// `1`, `1 and 2`, `1, 2 and 3`.

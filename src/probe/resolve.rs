@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::policy::Host;
-use crate::text::reason;
+use crate::text::{each_once, reason};
 
 /// The addresses of the host, each once, in the system's order.
 ///
@@ -31,12 +31,7 @@ pub(super) fn resolve(host: &Host, within: Duration) -> Result<Vec<IpAddr>, Stri
         .recv_timeout(within)
         .unwrap_or_else(|_| Err(io::Error::other("the name server does not answer")))
         .map_err(|error| resolver_error(&error))?;
-    let mut ips: Vec<IpAddr> = Vec::new();
-    for address in found {
-        if !ips.contains(&address.ip()) {
-            ips.push(address.ip());
-        }
-    }
+    let ips = each_once(found.map(|address| address.ip()));
     if ips.is_empty() {
         return Err("the name has none in the DNS or in /etc/hosts".into());
     }
