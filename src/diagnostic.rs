@@ -35,7 +35,8 @@ impl Severity {
         }
     }
 
-    fn colour(self) -> Colour {
+    /// The colour of its label.
+    pub fn colour(self) -> Colour {
         match self {
             Severity::Error => Colour::Bad,
             Severity::Warning => Colour::Doubtful,

@@ -68,8 +68,8 @@ impl From<ServiceExit> for ExitCode {
     }
 }
 
-/// The exit codes of `probe`: those of a monitoring plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The exit codes of `probe`: those of a monitoring plugin. Of two the greater one is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProbeExit {
     /// 0: all is well.
     Fine = 0,
@@ -79,6 +79,18 @@ pub enum ProbeExit {
     Critical = 2,
     /// 3: the command line is wrong; nothing was asked.
     Usage = 3,
+}
+
+impl ProbeExit {
+    /// The word that monitoring plugins have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProbeExit::Fine => "OK",
+            ProbeExit::Warnings => "WARNING",
+            ProbeExit::Critical => "CRITICAL",
+            ProbeExit::Usage => "UNKNOWN",
+        }
+    }
 }
 
 impl From<ProbeExit> for ExitCode {

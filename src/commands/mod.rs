@@ -50,7 +50,7 @@ pub fn run(command: Command) -> ExitCode {
             json,
         } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
-        Command::Probe(probe) => return probe::run(&probe).into(),
+        Command::Probe(probe) => return probe::run(probe).into(),
         Command::Help(page) => print(page.as_bytes()),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };

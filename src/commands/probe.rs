@@ -10,26 +10,21 @@ use crate::probe::{self, Plan};
 use crate::terminal;
 
 /// Probes and tells; a plugin says what is wrong with its command line in its first line.
-pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
-    let planned = probe
-        .as_ref()
-        .map_err(String::clone)
-        .and_then(|probe| Ok((probe, Plan::new(&probe.arguments)?)));
-    let (probe, plan) = match planned {
+pub(super) fn run(probe: Result<Probe, String>) -> ProbeExit {
+    let planned = probe.and_then(|probe| Ok((Plan::new(&probe.arguments)?, probe)));
+    let (mut plan, probe) = match planned {
         Ok(planned) => planned,
         Err(mistake) => {
             let mistake = mistake.replace('|', "/");
+            let state = ProbeExit::Usage.as_str();
             print(format!(
-                "POLICY UNKNOWN - {mistake}\ntry: flashpolicyd probe --help\n"
+                "POLICY {state} - {mistake}\ntry: flashpolicyd probe --help\n"
             ));
             return ProbeExit::Usage;
         }
     };
-    let plan = Plan {
-        // Advice that nobody reads is worth no second of waiting.
-        looks_for_silence: !probe.quiet,
-        ..plan
-    };
+    // Advice that nobody reads is worth no second of waiting.
+    plan.looks_for_silence = !probe.quiet;
     if !probe.quiet && !probe.json && io::stderr().is_terminal() {
         complain(&format!(
             "asking {} as Flash Player does; where nothing answers, that takes up to half a minute",
@@ -47,6 +42,6 @@ pub(super) fn run(probe: &Result<Probe, String>) -> ProbeExit {
     match print(text) {
         // Nobody has seen the verdict, so it is not to be taken for a good one.
         Exit::Failed => ProbeExit::Critical,
-        _ => report.level().into(),
+        _ => report.level(),
     }
 }

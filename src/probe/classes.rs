@@ -1,12 +1,15 @@
 //! The classes of findings of a probe: name, severity, meaning and cure. `flashpolicyd help` shows
 //! the same words. It classifies nothing: `classify` does.
 
+use serde::Serialize;
+
 use crate::policy::Severity;
 
 macro_rules! classes {
     ($($severity:ident { $($variant:ident $name:literal $meaning:literal $cure:literal)+ })+) => {
         /// The classes of findings. The names are stable: scripts may rely on them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "kebab-case")]
         pub enum Class {
             $($(#[doc = $meaning] $variant,)+)+
         }
@@ -142,12 +145,14 @@ classes! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
 
     #[test]
     fn every_class_has_a_name_of_its_own_in_kebab_case() {
         let mut names: Vec<_> = Class::all().iter().map(|class| class.as_str()).collect();
         let kebab = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
         assert!(names.iter().all(kebab));
+        assert_eq!(json::line(&Class::all()), json::line(&names));
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Class::all().len());

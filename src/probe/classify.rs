@@ -2,6 +2,8 @@
 //! Pure: it opens no socket, and leaves the rules of policies to `policy`. Text for messages is
 //! printable ASCII, or made printable by `policy`.
 
+use serde::Serialize;
+
 use super::ask::{End, Exchange, NoConnection};
 use super::bytes::contains;
 use super::classes::Class;
@@ -13,11 +15,13 @@ use crate::text::{count, time};
 /// smallest that IPv6 promises, without headers. What is longer may come in pieces.
 const ONE_PACKET: usize = 1_200;
 
-/// One thing found about an exchange.
-#[derive(Clone, Debug)]
+/// One thing found about an exchange; `--json` shows it as it is.
+#[derive(Clone, Debug, Serialize)]
 pub struct Remark {
     /// The class.
     pub class: Class,
+    /// That of the class.
+    pub severity: Severity,
     /// The observation, with numbers; printable, on one line.
     pub cause: String,
     /// The cure; printable, on one line.
@@ -29,6 +33,7 @@ impl Remark {
     pub fn new(class: Class, port: u16, cause: impl Into<String>) -> Remark {
         Remark {
             class,
+            severity: class.severity(),
             cause: cause.into(),
             cure: class.cure_on(port),
         }
@@ -36,7 +41,7 @@ impl Remark {
 
     /// Whether it keeps the policy from counting.
     pub fn is_error(&self) -> bool {
-        self.class.severity() == Severity::Error
+        self.severity == Severity::Error
     }
 }
 
@@ -54,7 +59,8 @@ pub struct Answer {
 }
 
 /// The meaning of an exchange for the player.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AnswerState {
     /// A policy that counts.
     Counts,
@@ -148,6 +154,49 @@ fn is_utf16(bytes: &[u8]) -> bool {
         || matches!(bytes, [b'<', 0, c, 0, ..] | [0, b'<', 0, c, ..] if *c != 0)
 }
 
+/// The class of an exchange in which nothing came that looks like a policy, and a sentence.
+fn no_policy(exchange: &Exchange) -> Option<(Class, String)> {
+    let after = time(exchange.time);
+    let (class, cause) = match (&exchange.connected, exchange.end) {
+        (Err(NoConnection::Refused), _) => (
+            Class::Refused,
+            "the port refuses connections: nobody listens there on this address".into(),
+        ),
+        (Err(NoConnection::Filtered), _) => (
+            Class::Filtered,
+            format!(
+                "nobody answered the connection attempt within {after}: a firewall drops it, or the backlog is full"
+            ),
+        ),
+        (Err(NoConnection::Unreachable(reason)), _) => (
+            Class::Unreachable,
+            format!("the address is out of reach, or a firewall says so ({reason})"),
+        ),
+        (Err(NoConnection::NoRoute(reason)), _) => (
+            Class::Unreachable,
+            format!(
+                "this host has no way to the address ({reason}), which tells nothing of the server"
+            ),
+        ),
+        (Ok(_), _) if !exchange.bytes.is_empty() => {
+            return other_service(&exchange.bytes).filter(|_| !is_utf16(&exchange.bytes));
+        }
+        (Ok(_), End::Closed) => (
+            Class::ClosedEmpty,
+            format!("the connection was closed after {after} without a byte"),
+        ),
+        (Ok(_), End::Reset) => (
+            Class::ResetBefore,
+            format!("the connection was reset after {after}, before a policy came"),
+        ),
+        (Ok(_), End::Open | End::TooMuch) => (
+            Class::Silent,
+            format!("the connection was accepted, and nothing came within {after}"),
+        ),
+    };
+    Some((class, cause))
+}
+
 struct Classifier<'a> {
     exchange: &'a Exchange,
     remarks: Vec<Remark>,
@@ -160,52 +209,7 @@ impl Classifier<'_> {
     }
 
     fn reading(&mut self, served_from: u16) -> Option<Reading> {
-        let exchange = self.exchange;
-        let after = time(exchange.time);
-        match &exchange.connected {
-            Ok(_) => {}
-            Err(NoConnection::Refused) => {
-                self.remark(
-                    Class::Refused,
-                    "the port refuses connections: nobody listens there on this address",
-                );
-                return None;
-            }
-            Err(NoConnection::Filtered) => {
-                self.remark(Class::Filtered, format!("nobody answered the connection attempt within {after}: a firewall drops it, or the backlog is full"));
-                return None;
-            }
-            Err(NoConnection::Unreachable(reason)) => {
-                self.remark(
-                    Class::Unreachable,
-                    format!("the address is out of reach, or a firewall says so ({reason})"),
-                );
-                return None;
-            }
-            Err(NoConnection::NoRoute(reason)) => {
-                self.remark(Class::Unreachable, format!("this host has no way to the address ({reason}), which tells nothing of the server"));
-                return None;
-            }
-        }
-        if exchange.bytes.is_empty() {
-            match exchange.end {
-                End::Closed => self.remark(
-                    Class::ClosedEmpty,
-                    format!("the connection was closed after {after} without a byte"),
-                ),
-                End::Reset => self.remark(
-                    Class::ResetBefore,
-                    format!("the connection was reset after {after}, before a policy came"),
-                ),
-                End::Open | End::TooMuch => self.remark(
-                    Class::Silent,
-                    format!("the connection was accepted, and nothing came within {after}"),
-                ),
-            }
-            return None;
-        }
-        let other = other_service(&exchange.bytes).filter(|_| !is_utf16(&exchange.bytes));
-        if let Some((class, cause)) = other {
+        if let Some((class, cause)) = no_policy(self.exchange) {
             self.remark(class, cause);
             return None;
         }

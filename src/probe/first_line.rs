@@ -1,28 +1,27 @@
 //! The first line of a report, which monitoring systems show. It connects to nothing.
 
 use super::classify::AnswerState;
-use super::level::Level;
 use super::report::{Address, Report};
-use super::step::Role;
 use crate::advice::ports_in_words;
+use crate::exit::ProbeExit;
 use crate::policy::{Origin, Player};
-use crate::text::{clip, time};
+use crate::text::{clip, each_once, time};
 
 /// The line that a monitoring plugin prints, without a line end.
 pub fn first_line(report: &Report) -> String {
     let level = report.level();
     let mut facts = Vec::new();
     for address in &report.addresses {
-        if level == Level::Critical {
+        if level == ProbeExit::Critical {
             facts.extend(faults(report, address));
         } else {
             facts.extend(answered(address));
-            facts.extend(warnings(address).filter(|_| level == Level::Warning));
+            facts.extend(warnings(address).filter(|_| level == ProbeExit::Warnings));
         }
     }
     let remarks = report.remarks.iter();
     facts.extend(remarks.map(|remark| format!("{}: {}", remark.class.as_str(), remark.cause)));
-    if level == Level::Fine {
+    if level == ProbeExit::Fine {
         facts.extend(allowed(report));
     }
     let facts = clip(&facts.join("; ")).replace('|', "/");
@@ -72,20 +71,12 @@ fn answered(address: &Address) -> Option<String> {
 }
 
 fn warnings(address: &Address) -> Option<String> {
-    let mut names: Vec<&str> = Vec::new();
-    for step in address
-        .steps()
-        .filter(|step| step.role != Role::Destination)
-    {
+    let names = each_once(address.expected().flat_map(|step| {
         let of_exchange = step.answer.remarks.iter().map(|r| r.class.as_str());
         let reading = step.answer.reading.iter();
         let of_policy = reading.flat_map(|reading| &reading.findings);
-        for name in of_exchange.chain(of_policy.map(|f| f.code.as_str())) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
+        of_exchange.chain(of_policy.map(|f| f.code.as_str()))
+    }));
     (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
 }
 
@@ -120,10 +111,7 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
             address.ip
         ));
     }
-    for step in address
-        .steps()
-        .filter(|step| step.role != Role::Destination)
-    {
+    for step in address.expected() {
         if let Some(error) = step.answer.error() {
             faults.push(format!(
                 "{}: {}: {}",

@@ -2,11 +2,11 @@
 //! never changes the severity of a report.
 
 use super::classify::AnswerState;
-use super::level::Level;
 use super::report::{Address, Report};
 use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
+use crate::exit::ProbeExit;
 use crate::json::Change;
 use crate::policy::{MASTER_PORT, Player, others_count};
 
@@ -14,7 +14,7 @@ use crate::policy::{MASTER_PORT, Player, others_count};
 pub(super) fn hints(report: &Report) -> Vec<Change> {
     let mut hints = Vec::new();
     hints.extend(master_only(report));
-    if report.level() != Level::Critical {
+    if report.level() != ProbeExit::Critical {
         hints.push(Change::in_words(NO_REQUEST));
     }
     hints
@@ -62,13 +62,8 @@ fn master_only(report: &Report) -> Option<Change> {
 
 /// Whether `master-only` would take a grant away that is needed.
 fn only_the_master_counts(address: &Address) -> bool {
-    let elsewhere = |verdict: &PortVerdict| {
-        verdict
-            .by
-            .as_ref()
-            .is_some_and(|by| by.role != Role::Master)
-    };
-    !address.verdicts.iter().any(elsewhere)
+    let mut roles = address.verdicts.iter().filter_map(PortVerdict::role);
+    roles.all(|role| role == Role::Master)
 }
 
 fn silent_ports(address: &Address) -> impl Iterator<Item = u16> + '_ {

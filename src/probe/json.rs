@@ -6,20 +6,19 @@ use serde::Serialize;
 
 use super::ask::{End, NoConnection};
 use super::change::changes;
-use super::classify::AnswerState;
+use super::classify::{AnswerState, Remark};
 use super::first_line::first_line;
 use super::hints::hints;
 use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::Step;
 use super::verdict::{PortVerdict, headline};
 use crate::diagnostic::Diagnostic;
-use crate::exit::ProbeExit;
 use crate::json::{self, Change};
 use crate::policy;
 use crate::text::clip;
 
 #[derive(Serialize)]
-struct Whole {
+struct Whole<'a> {
     state: &'static str,
     exit: u8,
     line: String,
@@ -32,8 +31,8 @@ struct Whole {
     to_named: Option<String>,
     to_named_ports: usize,
     load: Vec<String>,
-    remarks: Vec<JsonRemark>,
-    addresses: Vec<OneAddress>,
+    remarks: &'a [Remark],
+    addresses: Vec<OneAddress<'a>>,
     addresses_left_out: usize,
     ignored: usize,
     changes: Vec<Change>,
@@ -41,17 +40,9 @@ struct Whole {
 }
 
 #[derive(Serialize)]
-struct JsonRemark {
-    class: &'static str,
-    severity: &'static str,
-    cause: String,
-    cure: String,
-}
-
-#[derive(Serialize)]
-struct OneAddress {
+struct OneAddress<'a> {
     address: String,
-    steps: Vec<OneStep>,
+    steps: Vec<OneStep<'a>>,
     verdicts: Vec<JsonPortVerdict>,
 }
 
@@ -64,7 +55,7 @@ struct JsonPortVerdict {
 }
 
 #[derive(Serialize)]
-struct OneStep {
+struct OneStep<'a> {
     step: &'static str,
     port: u16,
     connected: Option<f64>,
@@ -72,9 +63,9 @@ struct OneStep {
     bytes: usize,
     pieces: usize,
     nul: bool,
-    end: Option<&'static str>,
-    answer: &'static str,
-    remarks: Vec<JsonRemark>,
+    end: Option<End>,
+    answer: AnswerState,
+    remarks: &'a [Remark],
     findings: Vec<JsonFinding>,
     findings_in_all: usize,
     policy: Option<String>,
@@ -96,7 +87,7 @@ pub fn json(report: &Report) -> String {
     let addresses = report.addresses.iter();
     json::line(&Whole {
         state: level.as_str(),
-        exit: ProbeExit::from(level) as u8,
+        exit: level as u8,
         line: first_line(report),
         host: plan.host.to_string(),
         port: plan.port,
@@ -107,7 +98,7 @@ pub fn json(report: &Report) -> String {
         to_named: plan.to.as_ref().map(|to| clip(&to.to_string())),
         to_named_ports: plan.to.as_ref().map_or(0, |to| to.sample([]).of),
         load: plan.loads.iter().map(ToString::to_string).collect(),
-        remarks: remarks(&report.remarks),
+        remarks: &report.remarks,
         addresses: addresses
             .map(|address| one_address(report, address))
             .collect(),
@@ -130,17 +121,7 @@ fn asked_ports(report: &Report) -> Vec<u16> {
     ports
 }
 
-fn remarks(remarks: &[super::classify::Remark]) -> Vec<JsonRemark> {
-    let shown = remarks.iter().map(|remark| JsonRemark {
-        class: remark.class.as_str(),
-        severity: remark.class.severity().as_str(),
-        cause: remark.cause.clone(),
-        cure: remark.cure.clone(),
-    });
-    shown.collect()
-}
-
-fn one_address(report: &Report, address: &Address) -> OneAddress {
+fn one_address<'a>(report: &Report, address: &'a Address) -> OneAddress<'a> {
     let verdicts = address.verdicts.iter();
     OneAddress {
         address: address.ip.to_string(),
@@ -151,11 +132,12 @@ fn one_address(report: &Report, address: &Address) -> OneAddress {
     }
 }
 
-fn one_step(step: &Step) -> OneStep {
+fn one_step(step: &Step) -> OneStep<'_> {
     let Step {
         role,
         exchange,
         answer,
+        ..
     } = step;
     let name = exchange.address.to_string();
     let findings = answer.reading.iter().flat_map(|r| r.diagnostics(&name));
@@ -167,22 +149,9 @@ fn one_step(step: &Step) -> OneStep {
         bytes: exchange.bytes.len(),
         pieces: exchange.pieces,
         nul: exchange.bytes.contains(&0),
-        end: exchange
-            .connected
-            .as_ref()
-            .ok()
-            .map(|_| match exchange.end {
-                End::Closed => "closed",
-                End::Reset => "reset",
-                End::Open => "open",
-                End::TooMuch => "too-much",
-            }),
-        answer: match answer.state {
-            AnswerState::Counts => "counts",
-            AnswerState::Absent => "absent",
-            AnswerState::Unusable => "unusable",
-        },
-        remarks: remarks(&answer.remarks),
+        end: exchange.connected.is_ok().then_some(exchange.end),
+        answer: answer.state,
+        remarks: &answer.remarks,
         findings: findings
             .take(MAX_FINDINGS)
             .map(|finding| JsonFinding {

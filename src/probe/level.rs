@@ -7,76 +7,43 @@ use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::exit::ProbeExit;
 
-/// How bad it is: a monitoring plugin's states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// All is well.
-    Fine,
-    /// It works, and something should be changed.
-    Warning,
-    /// Denied, unreachable or invalid.
-    Critical,
-}
-
-impl Level {
-    /// The word that monitoring plugins have for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Fine => "OK",
-            Level::Warning => "WARNING",
-            Level::Critical => "CRITICAL",
-        }
-    }
-}
-
-impl From<Level> for ProbeExit {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Fine => ProbeExit::Fine,
-            Level::Warning => ProbeExit::Warnings,
-            Level::Critical => ProbeExit::Critical,
-        }
-    }
-}
-
 impl Report {
     /// How bad it is, all in all.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> ProbeExit {
         let unresolved = self
             .remarks
             .iter()
             .any(|remark| remark.class == Class::Unresolved);
         if unresolved || self.addresses.iter().all(Address::has_no_route) {
-            return Level::Critical;
+            return ProbeExit::Critical;
         }
         let of_addresses = self.addresses.iter().map(Address::level).max();
         let of_remarks = if self.remarks.is_empty() {
-            Level::Fine
+            ProbeExit::Fine
         } else {
-            Level::Warning
+            ProbeExit::Warnings
         };
-        of_addresses.unwrap_or(Level::Critical).max(of_remarks)
+        of_addresses.unwrap_or(ProbeExit::Critical).max(of_remarks)
     }
 }
 
 impl Address {
     /// How bad it is for players that use this address.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> ProbeExit {
         if self.has_no_route() {
-            return Level::Warning;
+            return ProbeExit::Warnings;
         }
         let verdicts = self.verdicts.iter().map(PortVerdict::level);
         let loads = self.loads.iter().map(|load| match load.answer.state {
             AnswerState::Counts => load.answer.level(),
             // The SWF names it, and it fails; it may not be needed.
-            _ if self.verdicts.is_empty() => Level::Critical,
-            _ => Level::Warning,
+            _ if self.verdicts.is_empty() => ProbeExit::Critical,
+            _ => ProbeExit::Warnings,
         });
         let own = self.own.iter().filter(|own| {
             let port = own.exchange.address.port();
-            self.verdicts.iter().any(|v| {
-                v.port == port && v.by.as_ref().is_some_and(|by| by.role == Role::Destination)
-            })
+            let mut verdicts = self.verdicts.iter();
+            verdicts.any(|v| v.port == port && v.role() == Some(Role::Destination))
         });
         let own = own.map(|own| own.answer.level());
         verdicts
@@ -84,7 +51,7 @@ impl Address {
             .chain(own)
             .chain([self.master_level()])
             .max()
-            .unwrap_or(Level::Fine)
+            .unwrap_or(ProbeExit::Fine)
     }
 
     /// Whether players get everything that was asked for although port 843 refuses connections.
@@ -97,11 +64,11 @@ impl Address {
         self.verdicts.iter().all(PortVerdict::is_allowed)
     }
 
-    fn master_level(&self) -> Level {
+    fn master_level(&self) -> ProbeExit {
         let answer = &self.master.answer;
         match answer.state {
             AnswerState::Counts => answer.level(),
-            AnswerState::Unusable => Level::Critical,
+            AnswerState::Unusable => ProbeExit::Critical,
             AnswerState::Absent => {
                 let mut loads = self.loads.iter();
                 let works = loads.any(|load| load.answer.state == AnswerState::Counts);
@@ -109,12 +76,12 @@ impl Address {
                     .error()
                     .is_some_and(|error| error.class == Class::Refused);
                 if self.verdicts.is_empty() && !works {
-                    Level::Critical
+                    ProbeExit::Critical
                 } else if refused {
                     // The player goes on at once.
-                    Level::Fine
+                    ProbeExit::Fine
                 } else {
-                    Level::Warning
+                    ProbeExit::Warnings
                 }
             }
         }
@@ -123,22 +90,22 @@ impl Address {
 
 impl PortVerdict {
     /// How bad it is for the SWF.
-    fn level(&self) -> Level {
+    fn level(&self) -> ProbeExit {
         if self.works() {
-            Level::Fine
+            ProbeExit::Fine
         } else {
-            Level::Critical
+            ProbeExit::Critical
         }
     }
 }
 
 impl Answer {
     /// How bad an answer is that counts.
-    fn level(&self) -> Level {
+    fn level(&self) -> ProbeExit {
         if self.warnings() > 0 {
-            Level::Warning
+            ProbeExit::Warnings
         } else {
-            Level::Fine
+            ProbeExit::Fine
         }
     }
 }

@@ -166,11 +166,6 @@ impl Plan {
         let sample = self.to.as_ref()?.sample([]);
         sample.is_partial().then_some(sample.of)
     }
-
-    /// Whether the port that players ask is asked, and no other in its place.
-    pub fn asks_port_843(&self) -> bool {
-        self.port == MASTER_PORT
-    }
 }
 
 impl fmt::Display for Location {

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::ask::NoConnection;
-use super::classify::{Answer, Remark};
+use super::classify::Remark;
 use super::plan::Plan;
 use super::step::Step;
 use super::verdict::PortVerdict;
-use crate::policy::{Finding, Severity};
+use crate::policy::{Finding, Reading};
 
 /// The most findings of one policy that are told.
 pub(super) const MAX_FINDINGS: usize = 10;
@@ -29,42 +29,32 @@ pub struct Report {
 
 impl Report {
     /// Takes the warnings out that make no difference to the player, and those that the plan
-    /// ignores; the latter are counted.
+    /// ignores, which are never errors; the latter are counted.
     pub(super) fn without_ignored(mut self) -> Report {
         let (ignored, player) = (&self.plan.ignored, self.plan.player);
-        let mut count = 0;
-        let mut sift = |remarks: &mut Vec<Remark>| {
-            let before = remarks.len();
-            remarks.retain(|remark| remark.is_error() || !ignored.has(remark.class.as_str()));
-            count += before - remarks.len();
-        };
-        sift(&mut self.remarks);
-        let mut answers: Vec<&mut Answer> = Vec::new();
+        let remark = |remark: &Remark| !ignored.has(remark.class.as_str());
+        let finding = |finding: &Finding| !ignored.has(finding.code.as_str());
+        let mut count = sift(&mut self.remarks, remark);
         for address in &mut self.addresses {
             let others = address.loads.iter_mut().chain(&mut address.own);
-            let steps = std::iter::once(&mut address.master).chain(others);
-            answers.extend(steps.map(|step| &mut step.answer));
-        }
-        for answer in &mut answers {
-            sift(&mut answer.remarks);
-        }
-        for reading in answers
-            .into_iter()
-            .filter_map(|answer| answer.reading.as_mut())
-        {
-            reading
-                .findings
-                .retain(|finding| finding.code.matters_to(player));
-            let before = reading.findings.len();
-            let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
-            reading
-                .findings
-                .retain(|finding| is_error(finding) || !ignored.has(finding.code.as_str()));
-            count += before - reading.findings.len();
+            for step in std::iter::once(&mut address.master).chain(others) {
+                count += sift(&mut step.answer.remarks, remark);
+                if let Some(Reading { findings, .. }) = &mut step.answer.reading {
+                    findings.retain(|finding| finding.code.matters_to(player));
+                    count += sift(findings, finding);
+                }
+            }
         }
         self.ignored = count;
         self
     }
+}
+
+/// Keeps some of the items, and says how many went.
+fn sift<T>(items: &mut Vec<T>, is_kept: impl Fn(&T) -> bool) -> usize {
+    let before = items.len();
+    items.retain(is_kept);
+    before - items.len()
 }
 
 /// The results for one address of the host.
@@ -85,9 +75,12 @@ pub struct Address {
 impl Address {
     /// Every exchange with this address, in the player's order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        std::iter::once(&self.master)
-            .chain(&self.loads)
-            .chain(&self.own)
+        self.expected().chain(&self.own)
+    }
+
+    /// The exchanges of which a policy is expected: a destination port may have none of its own.
+    pub(super) fn expected(&self) -> impl Iterator<Item = &Step> {
+        std::iter::once(&self.master).chain(&self.loads)
     }
 
     /// Whether this host has no route to the address, such as to IPv6 on a host without it: then

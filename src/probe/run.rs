@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ask::{Exchange, Limits, REQUEST, ask, ask_briefly, connect_only};
 use super::classes::Class;
-use super::classify::{AnswerState, Remark, classify};
+use super::classify::{AnswerState, Remark};
 use super::parallel::at_once;
 use super::plan::{ELSEWHERE, PLAYERS_PATIENCE, Plan};
 use super::player::waits_for_silence;
@@ -16,8 +16,8 @@ use super::second_look::look_again;
 use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use super::verdict::judge;
-use crate::policy::{MASTER_PORT, Origin, others_count};
-use crate::text::list;
+use crate::policy::{Origin, others_count};
+use crate::text::{each_once, list};
 
 /// The most addresses of one host that are asked.
 const MAX_ADDRESSES: usize = 8;
@@ -94,10 +94,10 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
         patience: plan.patience,
     };
     let address = SocketAddr::new(ip, plan.port);
-    let mut master = step(Role::Master, address, MASTER_PORT, limits);
+    let mut master = step(Role::Master, address, limits);
     look_again(plan, &mut master);
     let loads = at_once(&locations(plan, &master), |&port| {
-        let mut load = step(Role::Load, SocketAddr::new(ip, port), port, elsewhere(plan));
+        let mut load = step(Role::Load, SocketAddr::new(ip, port), elsewhere(plan));
         look_again(plan, &mut load);
         load
     });
@@ -123,15 +123,12 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
 
 /// The ports of this host that the SWF names and that count, each once.
 fn locations(plan: &Plan, master: &Step) -> Vec<u16> {
-    let mut ports: Vec<u16> = Vec::new();
-    if others_count(plan.player, master.policy(plan.player)) {
-        for load in plan.loads.iter().filter(|load| load.host == plan.host) {
-            if load.port != plan.port && !ports.contains(&load.port) {
-                ports.push(load.port);
-            }
-        }
+    if !others_count(plan.player, master.policy(plan.player)) {
+        return Vec::new();
     }
-    ports
+    let here = plan.loads.iter().filter(|load| load.host == plan.host);
+    let ports = here.map(|load| load.port);
+    each_once(ports.filter(|port| *port != plan.port))
 }
 
 /// Limits for every other port than 843: the player waits as long as the system does.
@@ -158,16 +155,13 @@ fn examine_port(
     let others_count = others_count(plan.player, master.policy(plan.player));
     let asks_it = plan.player.asks_destination();
     if !verdict.is_allowed() && !asked && others_count && asks_it {
-        let step = step(Role::Destination, address, port, elsewhere(plan));
+        let step = step(Role::Destination, address, elsewhere(plan));
         verdict = judge(plan, origin, master, loads, Some(&step), port);
         verdict.reachable = Some(step.exchange.connected.clone());
         own = Some(step);
     }
     if verdict.is_allowed() && verdict.reachable.is_none() {
-        let by_master = verdict
-            .by
-            .as_ref()
-            .is_some_and(|by| by.role == Role::Master);
+        let by_master = verdict.role() == Some(Role::Master);
         let waits_for_silence = waits_for_silence(plan.player);
         let looks = plan.looks_for_silence || waits_for_silence;
         if others_count && !asked && by_master && looks {
@@ -189,26 +183,15 @@ fn examine_port(
     (own, verdict)
 }
 
-fn step(role: Role, address: SocketAddr, served_from: u16, limits: Limits) -> Step {
-    let exchange = ask(address, REQUEST, limits);
-    let answer = classify(&exchange, served_from);
-    Step {
-        role,
-        exchange,
-        answer,
-    }
+fn step(role: Role, address: SocketAddr, limits: Limits) -> Step {
+    Step::new(role, ask(address, REQUEST, limits))
 }
 
 /// The report on one exchange with port 843 where nothing else answers: it asks nobody, so
 /// fuzzing and benchmarks can use it without a network.
 pub fn report_of(plan: Plan, master: Exchange) -> Report {
-    let answer = classify(&master, MASTER_PORT);
     let ip = master.address.ip();
-    let master = Step {
-        role: Role::Master,
-        exchange: master,
-        answer,
-    };
+    let master = Step::new(Role::Master, master);
     let verdicts = match &plan.from {
         Some(origin) => plan
             .sample(std::slice::from_ref(&master))

@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::ask::Exchange;
-use super::classify::Answer;
+use super::classify::{Answer, classify};
 use super::player::policy_for;
 use crate::policy::{MASTER_PORT, Offer, Player, Policy};
 
@@ -13,6 +13,8 @@ pub struct Step {
     pub role: Role,
     /// The exchange itself.
     pub exchange: Exchange,
+    /// The port that its policy counts as served from.
+    served_from: u16,
     /// Its classification.
     pub answer: Answer,
 }
@@ -40,11 +42,17 @@ impl Role {
 }
 
 impl Step {
-    /// The port that the policy counts as served from.
-    fn served_from(&self) -> u16 {
-        match self.role {
+    /// What an exchange in this part amounts to.
+    pub(super) fn new(role: Role, exchange: Exchange) -> Step {
+        let served_from = match role {
             Role::Master => MASTER_PORT,
-            Role::Load | Role::Destination => self.exchange.address.port(),
+            Role::Load | Role::Destination => exchange.address.port(),
+        };
+        Step {
+            role,
+            served_from,
+            answer: classify(&exchange, served_from),
+            exchange,
         }
     }
 
@@ -63,13 +71,13 @@ impl Step {
             .as_deref();
         Some(Offer {
             dropped_by_lightspark: dropped,
-            ..Offer::new(self.served_from(), self.policy(player)?)
+            ..Offer::new(self.served_from, self.policy(player)?)
         })
     }
 
     /// The policy as it would be if nothing were wrong with how it came.
     pub(super) fn intended_offer(&self) -> Option<Offer<'_>> {
         let intended = self.answer.intended.as_ref()?;
-        Some(Offer::new(self.served_from(), intended))
+        Some(Offer::new(self.served_from, intended))
     }
 }

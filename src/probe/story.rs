@@ -8,10 +8,10 @@ use super::change::changes;
 use super::classify::Remark;
 use super::first_line::first_line;
 use super::hints::hints;
-use super::level::Level;
 use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::{Role, Step};
 use super::verdict::{PortVerdict, headline};
+use crate::exit::ProbeExit;
 use crate::policy::{self, MASTER_PORT, Player, Severity};
 use crate::text::{Colour, Style, clip, count, time};
 
@@ -36,11 +36,11 @@ pub fn story(report: &Report, style: &Style) -> String {
         }
     }
     if report.left_out > 0 {
+        let host = &report.plan.host;
         let more = match report.left_out {
-            1 => "1 more address of NAME was".into(),
-            more => format!("{} of NAME were", count(more, "more address")),
+            1 => format!("1 more address of {host} was"),
+            more => format!("{} of {host} were", count(more, "more address")),
         };
-        let more = more.replace("NAME", &report.plan.host.to_string());
         lines.add("\n", &format!("{more} not asked."), 0);
     }
     if report.ignored > 0 {
@@ -76,9 +76,9 @@ impl Lines {
 
     fn state(&mut self, report: &Report) {
         let colour = match report.level() {
-            Level::Fine => Colour::Good,
-            Level::Warning => Colour::Doubtful,
-            Level::Critical => Colour::Bad,
+            ProbeExit::Fine => Colour::Good,
+            ProbeExit::Warnings => Colour::Doubtful,
+            ProbeExit::Critical | ProbeExit::Usage => Colour::Bad,
         };
         let line = first_line(report);
         let (state, facts) = line.split_once(" - ").unwrap_or((&line, ""));
@@ -87,12 +87,9 @@ impl Lines {
     }
 
     fn remark(&mut self, before: &str, remark: &Remark) {
-        let (severity, colour) = match remark.class.severity() {
-            Severity::Error => ("error", Colour::Bad),
-            Severity::Warning => ("warning", Colour::Doubtful),
-        };
-        let label = format!("{severity}[{}]", remark.class.as_str());
-        let label = self.style.paint(colour, &label);
+        let severity = remark.severity;
+        let label = format!("{}[{}]", severity.as_str(), remark.class.as_str());
+        let label = self.style.paint(severity.colour(), &label);
         self.add(
             "",
             &format!("{before}{label}: {}", remark.cause),
@@ -103,7 +100,7 @@ impl Lines {
     /// The part before the first address.
     fn introduction(&mut self, report: &Report) {
         let plan = &report.plan;
-        if !plan.asks_port_843() {
+        if plan.port != MASTER_PORT {
             let instead = format!(
                 "Players ask port {MASTER_PORT}; here port {} is judged as if it were that one.",
                 plan.port
@@ -139,6 +136,7 @@ impl Lines {
             role,
             exchange,
             answer,
+            ..
         } = step;
         let name = exchange.address.to_string();
         let asked_as = match role {
@@ -195,17 +193,12 @@ impl Lines {
     fn verdict(&mut self, report: &Report, address: &Address, verdict: &PortVerdict) {
         let to = SocketAddr::new(address.ip, verdict.port);
         let sentence = headline(&report.plan, to, verdict);
-        let (word, rest) = sentence.split_at(if verdict.is_allowed() {
-            "ALLOWED".len()
-        } else {
-            "DENIED".len()
-        });
-        let works = verdict.works();
-        let colour = match (verdict.is_allowed(), works) {
-            (true, true) => Colour::Good,
-            (true, false) => Colour::Doubtful,
-            (false, _) => Colour::Bad,
+        let (word, colour) = match (verdict.is_allowed(), verdict.works()) {
+            (true, true) => ("ALLOWED", Colour::Good),
+            (true, false) => ("ALLOWED", Colour::Doubtful),
+            (false, _) => ("DENIED", Colour::Bad),
         };
+        let rest = sentence.strip_prefix(word).unwrap_or(&sentence);
         let word = self.style.paint(colour, word);
         self.add("", &format!("{word}{rest}"), 2);
         for reason in &verdict.reasons {

@@ -12,8 +12,8 @@ use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::step::{Role, Step};
 use crate::advice::{self, Wish};
 use crate::policy::{
-    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, grant_number, others_count,
-    render_grant,
+    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, decide, grant_number,
+    others_count, render_grant,
 };
 use crate::text::{clip, time};
 
@@ -22,12 +22,10 @@ use crate::text::{clip, time};
 pub struct PortVerdict {
     /// The destination port.
     pub port: u16,
-    /// The decision of `policy`.
-    pub decision: policy::Verdict,
     /// The grant that allows it.
     pub by: Option<AllowedBy>,
-    /// Why it is not known whether a player decides like this.
-    pub doubt: Option<Doubt>,
+    /// Why it is not known whether a player decides like this: a sentence.
+    pub doubt: Option<String>,
     /// Why it is denied, in the order in which that arises; printable lines.
     pub reasons: Vec<String>,
     /// Whether the port itself takes connections, where that was tried.
@@ -39,19 +37,6 @@ pub struct PortVerdict {
     pub waits_on: Option<u16>,
     /// The changes that would allow it.
     pub(super) wishes: Vec<Wish>,
-}
-
-/// Why a verdict is uncertain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// Port 843 answered something that is no policy: whether Flash Player passes over it is not
-    /// documented. Source: rule book section 1.12.
-    NotAPolicy,
-    /// Port 843 ended the connection without a byte, and a location allows the connection that the
-    /// SWF names: Lightspark then asks the destination port alone. Source: rule book section 7.
-    EndedEmpty,
-    /// The policy came in pieces, and the player reads once.
-    ReadsOnce,
 }
 
 /// The grant that allows a connection.
@@ -68,7 +53,12 @@ pub struct AllowedBy {
 impl PortVerdict {
     /// Whether the policies allow the connection.
     pub fn is_allowed(&self) -> bool {
-        matches!(self.decision, policy::Verdict::Allowed { .. })
+        self.by.is_some()
+    }
+
+    /// The part that the policy plays which allows the connection.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.by.as_ref().map(|by| by.role)
     }
 
     /// Whether the SWF gets its connection, as far as is known.
@@ -109,25 +99,43 @@ pub(super) fn judge(
         .filter_map(|step| step.offer(plan.player))
         .collect();
     let offer = master.offer(plan.player);
-    let decision = policy::explain(plan.player, offer.as_ref(), &offers, origin, port);
-    let by = by(plan, &decision, master, &others, origin, port);
+    let mut granting = None;
     let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
-    if by.is_none() {
-        reasons = self::reasons(plan, &decision, master, loads, own, port);
-        wishes = self::wishes(plan, master, &others, origin, port);
+    match policy::explain(plan.player, offer.as_ref(), &offers, origin, port) {
+        policy::Verdict::Allowed { .. } => {
+            // A port does not tell the step: another may stand for 843, and a location be on 843.
+            granting = std::iter::once(master)
+                .chain(others)
+                .find_map(|step| Some((step, by(plan, step, origin, port)?)));
+        }
+        policy::Verdict::Denied(found) => {
+            reasons = self::reasons(plan, &found, master, loads, own, port);
+            wishes = self::wishes(plan, master, &others, origin, port);
+        }
     }
     PortVerdict {
         port,
-        doubt: doubt(plan.player, master, &others, by.as_ref()),
-        by,
+        doubt: doubt(plan, master, granting.as_ref().map(|(step, _)| *step)),
+        by: granting.map(|(_, by)| by),
         reasons,
         reachable: None,
         silent: false,
         waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
             .then_some(plan.port),
         wishes,
-        decision,
     }
+}
+
+/// The grant of this policy that allows the connection.
+fn by(plan: &Plan, step: &Step, origin: &Origin, port: u16) -> Option<AllowedBy> {
+    let offer = step.offer(plan.player)?;
+    let grant = decide(plan.player, &offer, origin, port).ok()?;
+    let grant = offer.policy.grants.get(grant)?;
+    Some(AllowedBy {
+        role: step.role,
+        port: step.exchange.address.port(),
+        grant: clip(&render_grant(grant)),
+    })
 }
 
 /// What it takes to have the connection allowed: nothing but the cures of what is wrong with the
@@ -146,65 +154,36 @@ fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u
     }
 }
 
-fn doubt(player: Player, master: &Step, others: &[&Step], by: Option<&AllowedBy>) -> Option<Doubt> {
-    let takes_master = master.policy(player).is_some();
+/// What is not known of how the player takes the answers; `granting` is the one that allows it.
+fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> {
+    let Plan { port, player, .. } = plan;
+    let takes_master = master.policy(*player).is_some();
     if master.answer.state == AnswerState::Unusable && !takes_master {
-        return Some(Doubt::NotAPolicy);
+        // Source: rule book section 1.12.
+        return Some(format!(
+            "how the player takes what port {port} answers is not documented; this holds if it passes over it."
+        ));
     }
-    let by = by?;
-    if master.exchange.ended_empty() && by.role == Role::Load {
-        return Some(Doubt::EndedEmpty);
+    let granting = granting?;
+    if master.exchange.ended_empty() && granting.role == Role::Load {
+        // Source: rule book section 7.
+        return Some(format!(
+            "port {port} ends the connection without a byte. How Flash Player takes that is not documented; \
+             Lightspark then asks the destination port alone, and passes over what loadPolicyFile names."
+        ));
     }
-    let mut steps = std::iter::once(&master).chain(others);
-    let step =
-        steps.find(|step| step.role == by.role && step.exchange.address.port() == by.port)?;
-    may_miss_the_rest(player, &step.answer).then_some(Doubt::ReadsOnce)
-}
-
-fn by(
-    plan: &Plan,
-    decision: &policy::Verdict,
-    master: &Step,
-    others: &[&Step],
-    origin: &Origin,
-    destination: u16,
-) -> Option<AllowedBy> {
-    let policy::Verdict::Allowed { port, grant } = *decision else {
-        return None;
-    };
-    // The port that stands for 843 may be another, and a location may be on 843.
-    let offer = master.offer(plan.player);
-    let alone = policy::explain(plan.player, offer.as_ref(), &[], origin, destination);
-    let by_master = matches!(alone, policy::Verdict::Allowed { .. });
-    let is_it =
-        |step: &&&Step| step.exchange.address.port() == port && step.offer(plan.player).is_some();
-    let (role, step) = if by_master {
-        (Role::Master, Some(master))
-    } else {
-        let step = others.iter().find(is_it).copied();
-        (step.map_or(Role::Destination, |step| step.role), step)
-    };
-    let grant = step
-        .and_then(|step| step.policy(plan.player)?.grants.get(grant))
-        .map(render_grant);
-    Some(AllowedBy {
-        role,
-        port: if by_master { plan.port } else { port },
-        grant: clip(&grant.unwrap_or_default()),
-    })
+    may_miss_the_rest(*player, &granting.answer)
+        .then(|| format!("{player} reads an answer once, and the policy came in pieces."))
 }
 
 fn reasons(
     plan: &Plan,
-    decision: &policy::Verdict,
+    found: &[Reason],
     master: &Step,
     loads: &[Step],
     own: Option<&Step>,
     destination: u16,
 ) -> Vec<String> {
-    let policy::Verdict::Denied(found) = decision else {
-        return Vec::new();
-    };
     let mut lines = Vec::new();
     if passes_over_loads(plan.player, &master.exchange) && !plan.loads.is_empty() {
         lines.push(format!(
@@ -231,9 +210,9 @@ fn reasons(
 }
 
 /// Why a step gave no policy.
-fn because(step: &Step) -> String {
-    let error = step.answer.error().map(|error| error.cause.as_str());
-    error.unwrap_or("no policy").to_string()
+fn because(step: &Step) -> &str {
+    let error = step.answer.error();
+    error.map_or("no policy", |error| &error.cause)
 }
 
 /// The reasons that concern other ports than the master's.
@@ -259,27 +238,18 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
             "no other port was asked: the meta-policy leaves other policies without effect".into(),
         );
     }
-    match own {
-        Some(own) if own.offer(plan.player).is_none() => {
-            let port = own.exchange.address.port();
-            let error = own.answer.error();
-            let unreachable = error.is_some_and(|error| {
-                matches!(
-                    error.class,
-                    Class::Refused | Class::Filtered | Class::Unreachable
-                )
-            });
-            let more = if unreachable {
+    if let Some(own) = own.filter(|own| own.offer(plan.player).is_none()) {
+        let more = match own.answer.error().map(|error| error.class) {
+            Some(Class::Refused | Class::Filtered | Class::Unreachable) => {
                 "; with a policy, the player would report IOError #2031"
-            } else {
-                ""
-            };
-            lines.push(format!(
-                "port {port} itself has no policy: {}{more}",
-                because(own)
-            ));
-        }
-        _ => {}
+            }
+            _ => "",
+        };
+        lines.push(format!(
+            "port {} itself has no policy: {}{more}",
+            own.exchange.address.port(),
+            because(own)
+        ));
     }
     lines
 }
@@ -292,7 +262,8 @@ pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> St
         .map_or_else(String::new, Origin::in_words);
     let doubt = verdict
         .doubt
-        .map_or_else(String::new, |doubt| doubt_in_words(plan, doubt));
+        .as_ref()
+        .map_or_else(String::new, |doubt| format!(" UNCERTAIN: {doubt}"));
     let Some(by) = &verdict.by else {
         let refuses = plan.player.refusal();
         return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
@@ -346,22 +317,5 @@ fn no_answer(why: &NoConnection, limit: Duration) -> String {
         NoConnection::Refused => "connection refused".into(),
         NoConnection::Filtered => format!("no answer within {}", time(limit)),
         NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
-    }
-}
-
-fn doubt_in_words(plan: &Plan, doubt: Doubt) -> String {
-    let port = plan.port;
-    match doubt {
-        Doubt::NotAPolicy => format!(
-            " UNCERTAIN: how the player takes what port {port} answers is not documented; this holds if it passes over it."
-        ),
-        Doubt::EndedEmpty => format!(
-            " UNCERTAIN: port {port} ends the connection without a byte. How Flash Player takes that is not documented; \
-             Lightspark then asks the destination port alone, and passes over what loadPolicyFile names."
-        ),
-        Doubt::ReadsOnce => format!(
-            " UNCERTAIN: {} reads an answer once, and the policy came in pieces.",
-            plan.player
-        ),
     }
 }
