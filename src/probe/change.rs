@@ -9,60 +9,39 @@ use super::verdict::PortVerdict;
 use crate::advice;
 use crate::json::Change;
 use crate::policy::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, Severity};
+use crate::text::each_once;
 
 /// Everything to change: what keeps a policy from counting, what is missing in it, and then what
 /// only some players suffer from, or only at times.
 pub(super) fn changes(report: &Report) -> Vec<Change> {
-    let mut changes = Changes(Vec::new());
     let several = report.addresses.len() > 1;
     let addresses: Vec<&Address> = report
         .addresses
         .iter()
         .filter(|address| !address.has_no_route() || !several)
         .collect();
-    let of_report = report.remarks.iter().map(Cure::of_remark);
+    let of_report = report.remarks.iter().map(of_remark);
     let of_addresses = addresses.iter().flat_map(|address| cures(address));
-    let cures: Vec<Cure> = of_report.chain(of_addresses).collect();
-    for cure in cures.iter().filter(|cure| cure.is_error) {
-        changes.add(cure.change.clone());
-    }
-    missing(report, &addresses, &mut changes);
-    for cure in cures.iter().filter(|cure| !cure.is_error) {
-        changes.add(cure.change.clone());
-    }
+    let (errors, warnings): (Vec<_>, Vec<_>) = of_report
+        .chain(of_addresses)
+        .partition(|(severity, _)| *severity == Severity::Error);
+    let mut changes: Vec<Change> = errors.into_iter().map(|(_, cure)| cure).collect();
+    changes.extend(missing(report, &addresses));
+    changes.extend(warnings.into_iter().map(|(_, cure)| cure));
     for (address, verdict) in verdicts(&addresses) {
         if verdict.is_allowed() && matches!(verdict.reachable, Some(Err(_))) {
             let cure = Class::DestinationUnreachable.cure_on(verdict.port);
-            changes.add(Change::in_words(format!("on {}: {cure}", address.ip)));
+            changes.push(Change::in_words(format!("on {}: {cure}", address.ip)));
         }
     }
-    changes.0
+    each_once(changes)
 }
 
-/// Changes, each once.
-struct Changes(Vec<Change>);
+/// The cure of something that is wrong with an answer, and how bad that is.
+type Cure = (Severity, Change);
 
-impl Changes {
-    fn add(&mut self, change: Change) {
-        if !self.0.contains(&change) {
-            self.0.push(change);
-        }
-    }
-}
-
-/// The cure of something that is wrong with an answer.
-struct Cure {
-    change: Change,
-    is_error: bool,
-}
-
-impl Cure {
-    fn of_remark(remark: &Remark) -> Cure {
-        Cure {
-            change: Change::in_words(&*remark.cure),
-            is_error: remark.is_error(),
-        }
-    }
+fn of_remark(remark: &Remark) -> Cure {
+    (remark.severity, Change::in_words(&*remark.cure))
 }
 
 /// The cures of what is wrong with the answers of one address.
@@ -70,11 +49,8 @@ fn cures(address: &Address) -> Vec<Cure> {
     // A port without a policy of its own is nothing to cure: most have none.
     let own = address.own.iter();
     let own = own.filter(|own| own.answer.reading.is_some());
-    let steps = std::iter::once(&address.master)
-        .chain(&address.loads)
-        .chain(own);
     let mut cures = Vec::new();
-    for step in steps {
+    for step in address.expected().chain(own) {
         let class = step.answer.error().map(|error| error.class);
         if class == Some(Class::Refused) && address.works_without_master() {
             continue;
@@ -83,9 +59,9 @@ fn cures(address: &Address) -> Vec<Cure> {
         let remarks = step.answer.remarks.iter();
         let (general, of_exchange): (Vec<_>, Vec<_>) =
             remarks.partition(|remark| remark.class == Class::Invalid);
-        cures.extend(of_exchange.into_iter().map(Cure::of_remark));
+        cures.extend(of_exchange.into_iter().map(of_remark));
         cures.extend(of_findings(step));
-        cures.extend(general.into_iter().map(Cure::of_remark));
+        cures.extend(general.into_iter().map(of_remark));
     }
     cures
 }
@@ -100,9 +76,9 @@ fn of_findings(step: &Step) -> Vec<Cure> {
         .flat_map(|reading| &reading.findings)
         .filter(|finding| finding.code.severity() == Severity::Error)
         .take(MAX_FINDINGS)
-        .map(|finding| Cure {
-            change: Change::in_words(format!("in the policy of {place}: {}", finding.cure)),
-            is_error: true,
+        .map(|finding| {
+            let cure = format!("in the policy of {place}: {}", finding.cure);
+            (Severity::Error, Change::in_words(cure))
         })
         .collect()
 }
@@ -113,26 +89,22 @@ fn verdicts<'a>(addresses: &'a [&Address]) -> impl Iterator<Item = (&'a Address,
 }
 
 /// The changes to policies that the denied connections need.
-fn missing(report: &Report, addresses: &[&Address], changes: &mut Changes) {
+fn missing(report: &Report, addresses: &[&Address]) -> Vec<Change> {
     let denied: Vec<_> = verdicts(addresses)
         .filter(|(_, verdict)| !verdict.is_allowed())
         .collect();
     let wishes = denied.iter().flat_map(|(_, verdict)| &verdict.wishes);
     let wishes: Vec<_> = wishes.cloned().collect();
-    let of_policies = match (&report.plan.to, report.plan.sampled_of()) {
-        (Some(named), Some(_)) => advice::changes_of_sample(&wishes, named),
-        _ => advice::changes(&wishes),
-    };
-    for change in of_policies {
-        changes.add(change);
-    }
+    let named = report.plan.to.as_ref();
+    let sampled = named.filter(|_| report.plan.sampled_of().is_some());
+    let mut changes = advice::changes(&wishes, sampled);
     let high = denied.iter().any(|(address, verdict)| {
         let error = address.master.answer.error().map(|error| error.class);
         verdict.port >= FIRST_UNPRIVILEGED_PORT
             && matches!(error, Some(Class::Refused | Class::Filtered))
     });
     if high && report.plan.loads.is_empty() {
-        changes.add(Change {
+        changes.push(Change {
             text: format!(
                 "or, where port {MASTER_PORT} cannot be had: `listen = [::]:10843`, and in the SWF, before it connects, \
                  Security.loadPolicyFile(\"xmlsocket://{}:10843\"), which opens ports from {FIRST_UNPRIVILEGED_PORT} upwards",
@@ -141,4 +113,5 @@ fn missing(report: &Report, addresses: &[&Address], changes: &mut Changes) {
             conf: None,
         });
     }
+    changes
 }

@@ -25,13 +25,11 @@ pub(super) fn changes(
         let (player, origin) = (asked.player, &asked.origin);
         wishes.extend(advice::wishes(player, master, &others, origin, denied.port));
     }
-    let mut changes = advice::changes_with(Vec::new(), &wishes);
+    let mut changes = advice::in_the_way(&wishes);
     let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
-    for mut grant in advice::grants(wishes.iter()) {
-        if is_sample {
-            // The ports between those that were asked are meant, too.
-            grant.ports = asked.ports.clone();
-        }
+    // The ports between those that were asked are meant, too.
+    let named = is_sample.then_some(&asked.ports);
+    for grant in advice::grants(&wishes, named) {
         changes.push(match from_lines {
             true => in_a_line(config, grant),
             false => advice::allow(&grant),
