@@ -296,17 +296,12 @@ fn configured(arguments: &mut Arguments) -> Result<Configured, String> {
     let file = one("--config", values(arguments, ["-c", "--config"].into())?)?;
     let mut overrides = Vec::new();
     for (option, key) in OVERRIDES {
-        let given = values(arguments, option.into())?;
-        let given = if key == "listen" {
-            given
-        } else {
-            one(option, given)?.into_iter().collect()
-        };
-        overrides.extend(
-            given
-                .into_iter()
-                .map(|value| Override { option, key, value }),
-        );
+        let mut given = values(arguments, option.into())?;
+        if key != "listen" {
+            given = Vec::from_iter(one(option, given)?);
+        }
+        let set = |value| Override { option, key, value };
+        overrides.extend(given.into_iter().map(set));
     }
     Ok(Configured {
         file: file.map(PathBuf::from),

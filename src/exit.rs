@@ -16,13 +16,6 @@ pub enum Exit {
     Denied = 4,
 }
 
-impl Exit {
-    /// As `exit` takes it.
-    pub fn code(self) -> i32 {
-        self as i32
-    }
-}
-
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
@@ -62,12 +55,6 @@ impl From<Exit> for ServiceExit {
     }
 }
 
-impl From<ServiceExit> for ExitCode {
-    fn from(exit: ServiceExit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
-
 /// The exit codes of `probe`: those of a monitoring plugin. Of two the greater one is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProbeExit {
@@ -90,11 +77,5 @@ impl ProbeExit {
             ProbeExit::Critical => "CRITICAL",
             ProbeExit::Usage => "UNKNOWN",
         }
-    }
-}
-
-impl From<ProbeExit> for ExitCode {
-    fn from(exit: ProbeExit) -> Self {
-        ExitCode::from(exit as u8)
     }
 }

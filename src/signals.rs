@@ -89,7 +89,7 @@ impl Stops {
         }
         // The second one has to end the process, whatever holds the supervisor up.
         thread::sleep(PATIENCE);
-        process::exit(Exit::Failed.code());
+        process::exit(Exit::Failed as i32);
     }
 }
 

@@ -35,7 +35,9 @@ pub fn run(command: Command) -> ExitCode {
             detached,
         } => serve::run(&configured, takeover, detached),
         // Its exit codes are those of an init script.
-        Command::Service { action, configured } => return service(action, &configured).into(),
+        Command::Service { action, configured } => {
+            return ExitCode::from(service(action, &configured) as u8);
+        }
         Command::Check {
             configured,
             files,
@@ -50,7 +52,7 @@ pub fn run(command: Command) -> ExitCode {
             json,
         } => explain::run(&configured, &question, json),
         // Its exit codes are a monitoring plugin's.
-        Command::Probe(probe) => return probe::run(probe).into(),
+        Command::Probe(probe) => return ExitCode::from(probe::run(probe) as u8),
         Command::Help(page) => print(page.as_bytes()),
         Command::Version => print(concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n")),
     };
