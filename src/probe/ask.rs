@@ -105,15 +105,10 @@ pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
     })
 }
 
-/// Connects within `limit`, sends the request and listens for `listen` from then on: says whether a
-/// port is silent, however long the way to it is.
-pub fn ask_briefly(
-    address: SocketAddr,
-    request: &[u8],
-    limit: Duration,
-    listen: Duration,
-) -> Exchange {
-    exchange(address, request, limit, limit, |connected| {
+/// Connects within `limit`, sends the player's request and listens for `listen` from then on: says
+/// whether a port is silent, however long the way to it is.
+pub fn ask_briefly(address: SocketAddr, limit: Duration, listen: Duration) -> Exchange {
+    exchange(address, REQUEST, limit, limit, |connected| {
         connected + listen
     })
 }

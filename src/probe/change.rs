@@ -47,8 +47,7 @@ fn of_remark(remark: &Remark) -> Cure {
 /// The cures of what is wrong with the answers of one address.
 fn cures(address: &Address) -> Vec<Cure> {
     // A port without a policy of its own is nothing to cure: most have none.
-    let own = address.own.iter();
-    let own = own.filter(|own| own.answer.reading.is_some());
+    let own = address.own().filter(|own| own.answer.reading.is_some());
     let mut cures = Vec::new();
     for step in address.expected().chain(own) {
         let class = step.answer.error().map(|error| error.class);

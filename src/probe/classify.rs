@@ -84,17 +84,6 @@ impl Answer {
     pub fn error(&self) -> Option<&Remark> {
         self.remarks.iter().find(|remark| remark.is_error())
     }
-
-    /// How many warnings there are, those of the policy included.
-    pub fn warnings(&self) -> usize {
-        let of_policy = self.reading.iter().flat_map(|reading| &reading.findings);
-        let of_policy = of_policy.filter(|finding| finding.code.severity() == Severity::Warning);
-        self.remarks
-            .iter()
-            .filter(|remark| !remark.is_error())
-            .count()
-            + of_policy.count()
-    }
 }
 
 /// Judges an exchange with a port whose policy counts as served from `served_from`.
@@ -284,6 +273,7 @@ impl Classifier<'_> {
             ..
         } = self.exchange;
         let after = time(*took);
+        let is_all = nul.is_some() || *end == End::Closed;
         match (nul, end) {
             (None, End::Open) => self.remark(Class::NoNulOpen, format!("{} came without a NUL, and after {after} the connection was still open: the player waits for the NUL", count(bytes.len(), "byte"))),
             (None, End::Closed) => self.remark(Class::NoNul, "the policy ends with the connection, without a NUL"),
@@ -293,7 +283,7 @@ impl Classifier<'_> {
             // That it is too much, `policy` says.
             (_, End::TooMuch) | (Some(_), End::Closed) => {}
         }
-        if took > deadline && *end != End::TooMuch && (nul.is_some() || *end == End::Closed) {
+        if took > deadline && *end != End::TooMuch && is_all {
             self.remark(
                 Class::TooSlow,
                 format!(
@@ -301,7 +291,7 @@ impl Classifier<'_> {
                     time(*deadline)
                 ),
             );
-        } else if *took > *deadline / 3 && (nul.is_some() || *end == End::Closed) {
+        } else if *took > *deadline / 3 && is_all {
             self.remark(
                 Class::Slow,
                 format!(

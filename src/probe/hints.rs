@@ -3,7 +3,7 @@
 
 use super::classify::AnswerState;
 use super::report::{Address, Report};
-use super::step::Role;
+use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::exit::ProbeExit;
@@ -67,9 +67,12 @@ fn only_the_master_counts(address: &Address) -> bool {
 }
 
 fn silent_ports(address: &Address) -> impl Iterator<Item = u16> + '_ {
-    let allowed = address.verdicts.iter().filter(|verdict| verdict.silent);
-    let denied = address.own.iter().filter(|own| own.exchange.is_silent());
-    allowed
+    let is_silent = |own: &Step| own.exchange.is_silent();
+    let silent =
+        move |verdict: &&PortVerdict| verdict.silent || verdict.own.as_ref().is_some_and(is_silent);
+    address
+        .verdicts
+        .iter()
+        .filter(silent)
         .map(|verdict| verdict.port)
-        .chain(denied.map(|own| own.exchange.address.port()))
 }

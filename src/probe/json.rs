@@ -1,7 +1,5 @@
 //! A report as one JSON object; `flashpolicyd help json` documents it. It connects to nothing.
 
-use std::net::SocketAddr;
-
 use serde::Serialize;
 
 use super::ask::{End, NoConnection};
@@ -166,7 +164,6 @@ fn one_step(step: &Step) -> OneStep<'_> {
 }
 
 fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> JsonPortVerdict {
-    let to = SocketAddr::new(address.ip, verdict.port);
     let shared = json::JsonVerdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
@@ -185,7 +182,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
             grant: by.grant.clone(),
             place: None,
         }),
-        text: headline(&report.plan, to, verdict),
+        text: headline(&report.plan, address.ip, verdict),
         reasons: verdict.reasons.clone(),
     };
     JsonPortVerdict {

@@ -6,6 +6,7 @@ use super::report::{Address, Report};
 use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::exit::ProbeExit;
+use crate::policy::Severity;
 
 impl Report {
     /// How bad it is, all in all.
@@ -40,12 +41,9 @@ impl Address {
             _ if self.verdicts.is_empty() => ProbeExit::Critical,
             _ => ProbeExit::Warnings,
         });
-        let own = self.own.iter().filter(|own| {
-            let port = own.exchange.address.port();
-            let mut verdicts = self.verdicts.iter();
-            verdicts.any(|v| v.port == port && v.role() == Some(Role::Destination))
-        });
-        let own = own.map(|own| own.answer.level());
+        let own = self.verdicts.iter();
+        let own = own.filter(|verdict| verdict.role() == Some(Role::Destination));
+        let own = own.filter_map(|verdict| Some(verdict.own.as_ref()?.answer.level()));
         verdicts
             .chain(loads)
             .chain(own)
@@ -102,7 +100,9 @@ impl PortVerdict {
 impl Answer {
     /// How bad an answer is that counts.
     fn level(&self) -> ProbeExit {
-        if self.warnings() > 0 {
+        let mut findings = self.reading.iter().flat_map(|reading| &reading.findings);
+        let of_policy = findings.any(|finding| finding.code.severity() == Severity::Warning);
+        if of_policy || self.remarks.iter().any(|remark| !remark.is_error()) {
             ProbeExit::Warnings
         } else {
             ProbeExit::Fine

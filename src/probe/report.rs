@@ -36,8 +36,9 @@ impl Report {
         let finding = |finding: &Finding| !ignored.has(finding.code.as_str());
         let mut count = sift(&mut self.remarks, remark);
         for address in &mut self.addresses {
-            let others = address.loads.iter_mut().chain(&mut address.own);
-            for step in std::iter::once(&mut address.master).chain(others) {
+            let own = address.verdicts.iter_mut().filter_map(|v| v.own.as_mut());
+            let steps = std::iter::once(&mut address.master).chain(&mut address.loads);
+            for step in steps.chain(own) {
                 count += sift(&mut step.answer.remarks, remark);
                 if let Some(Reading { findings, .. }) = &mut step.answer.reading {
                     findings.retain(|finding| finding.code.matters_to(player));
@@ -66,8 +67,6 @@ pub struct Address {
     pub master: Step,
     /// The `--load` locations; none where the master's meta-policy leaves them without effect.
     pub loads: Vec<Step>,
-    /// The destination ports that were asked for a policy of their own.
-    pub own: Vec<Step>,
     /// A verdict for each destination port that was asked about.
     pub verdicts: Vec<PortVerdict>,
 }
@@ -75,12 +74,17 @@ pub struct Address {
 impl Address {
     /// Every exchange with this address, in the player's order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.expected().chain(&self.own)
+        self.expected().chain(self.own())
     }
 
     /// The exchanges of which a policy is expected: a destination port may have none of its own.
     pub(super) fn expected(&self) -> impl Iterator<Item = &Step> {
         std::iter::once(&self.master).chain(&self.loads)
+    }
+
+    /// The destination ports that were asked for a policy of their own.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Step> {
+        self.verdicts.iter().filter_map(|v| v.own.as_ref())
     }
 
     /// Whether this host has no route to the address, such as to IPv6 on a host without it: then

@@ -40,7 +40,6 @@ pub fn run(plan: Plan) -> Report {
     for address in &mut addresses {
         if any_route && address.has_no_route() {
             address.verdicts.clear();
-            address.own.clear();
         }
     }
     remarks.extend(differing(&plan, &addresses));
@@ -101,22 +100,19 @@ fn examine(plan: &Plan, ip: IpAddr) -> Address {
         look_again(plan, &mut load);
         load
     });
-    let (mut own, mut verdicts) = (Vec::new(), Vec::new());
-    if let Some(origin) = &plan.from {
-        let ports = plan.sample(std::iter::once(&master).chain(&loads));
-        let judged = at_once(&ports, |&port| {
-            examine_port(plan, origin, &master, &loads, port)
-        });
-        for (step, verdict) in judged {
-            own.extend(step);
-            verdicts.push(verdict);
+    let verdicts = match &plan.from {
+        Some(origin) => {
+            let ports = plan.sample(std::iter::once(&master).chain(&loads));
+            at_once(&ports, |&port| {
+                examine_port(plan, origin, &master, &loads, port)
+            })
         }
-    }
+        None => Vec::new(),
+    };
     Address {
         ip,
         master,
         loads,
-        own,
         verdicts,
     }
 }
@@ -146,31 +142,25 @@ fn examine_port(
     master: &Step,
     loads: &[Step],
     port: u16,
-) -> (Option<Step>, PortVerdict) {
+) -> PortVerdict {
     let mut verdict = judge(plan, origin, master, loads, None, port);
     let is_location = |load: &Step| load.exchange.address.port() == port;
     let asked = port == plan.port || loads.iter().any(is_location);
     let address = SocketAddr::new(master.exchange.address.ip(), port);
-    let mut own = None;
     let others_count = others_count(plan.player, master.policy(plan.player));
     let asks_it = plan.player.asks_destination();
     if !verdict.is_allowed() && !asked && others_count && asks_it {
         let step = step(Role::Destination, address, elsewhere(plan));
         verdict = judge(plan, origin, master, loads, Some(&step), port);
         verdict.reachable = Some(step.exchange.connected.clone());
-        own = Some(step);
+        verdict.own = Some(step);
     }
     if verdict.is_allowed() && verdict.reachable.is_none() {
         let by_master = verdict.role() == Some(Role::Master);
         let waits_for_silence = waits_for_silence(plan.player);
         let looks = plan.looks_for_silence || waits_for_silence;
         if others_count && !asked && by_master && looks {
-            let exchange = ask_briefly(
-                address,
-                REQUEST,
-                plan.elsewhere,
-                SILENCE.min(plan.elsewhere),
-            );
+            let exchange = ask_briefly(address, plan.elsewhere, SILENCE.min(plan.elsewhere));
             verdict.silent = exchange.is_silent();
             if verdict.silent && waits_for_silence {
                 verdict.waits_on = Some(port);
@@ -180,7 +170,7 @@ fn examine_port(
             verdict.reachable = Some(connect_only(address, plan.elsewhere));
         }
     }
-    (own, verdict)
+    verdict
 }
 
 fn step(role: Role, address: SocketAddr, limits: Limits) -> Step {
@@ -204,7 +194,6 @@ pub fn report_of(plan: Plan, master: Exchange) -> Report {
         ip,
         master,
         loads: Vec::new(),
-        own: Vec::new(),
         verdicts,
     };
     Report {

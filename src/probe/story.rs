@@ -1,8 +1,6 @@
 //! A report as text for people: a line for each exchange, the verdicts, the changes and the notes.
 //! It decides nothing. Its input is printable already: `classify` and `policy` make it so.
 
-use std::net::SocketAddr;
-
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::change::changes;
 use super::classify::Remark;
@@ -191,8 +189,7 @@ impl Lines {
 
     /// One verdict: a headline, and the reasons below it.
     fn verdict(&mut self, report: &Report, address: &Address, verdict: &PortVerdict) {
-        let to = SocketAddr::new(address.ip, verdict.port);
-        let sentence = headline(&report.plan, to, verdict);
+        let sentence = headline(&report.plan, address.ip, verdict);
         let (word, colour) = match (verdict.is_allowed(), verdict.works()) {
             (true, true) => ("ALLOWED", Colour::Good),
             (true, false) => ("ALLOWED", Colour::Doubtful),

@@ -1,7 +1,7 @@
 //! The verdict for one destination port. `policy` decides by the policies that were fetched; this
 //! file adds the words. Nothing is fetched here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::ask::NoConnection;
@@ -28,6 +28,8 @@ pub struct PortVerdict {
     pub doubt: Option<String>,
     /// Why it is denied, in the order in which that arises; printable lines.
     pub reasons: Vec<String>,
+    /// The exchange in which the port was asked for a policy of its own, if it was.
+    pub own: Option<Step>,
     /// Whether the port itself takes connections, where that was tried.
     pub reachable: Option<Result<Duration, NoConnection>>,
     /// Whether the port took a policy request and said nothing, where port 843 had allowed the
@@ -118,6 +120,7 @@ pub(super) fn judge(
         doubt: doubt(plan, master, granting.as_ref().map(|(step, _)| *step)),
         by: granting.map(|(_, by)| by),
         reasons,
+        own: None,
         reachable: None,
         silent: false,
         waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
@@ -255,7 +258,8 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
 }
 
 /// A verdict in the user's words; printable, on one line.
-pub(super) fn headline(plan: &Plan, to: SocketAddr, verdict: &PortVerdict) -> String {
+pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String {
+    let to = SocketAddr::new(ip, verdict.port);
     let origin = plan
         .from
         .as_ref()
