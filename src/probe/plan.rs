@@ -94,12 +94,7 @@ impl Plan {
     /// A sentence that names the argument, what was expected, and what to write instead.
     pub fn new(arguments: &Arguments) -> Result<Plan, String> {
         let host = host("HOST", &arguments.host)?;
-        let from = match &arguments.from {
-            Some(text) => Some(
-                Origin::parse(text).map_err(|fault| format!("--from {}: {fault}", show(text)))?,
-            ),
-            None => None,
-        };
+        let from = arguments.from.as_deref().map(origin).transpose()?;
         let to = arguments.to.as_deref().map(ports).transpose()?;
         match (&from, &to) {
             (Some(_), None) => {
@@ -127,15 +122,13 @@ impl Plan {
             .map(|text| location(text))
             .collect::<Result<_, _>>()?;
         let timeout = arguments.timeout.as_deref().map(seconds).transpose()?;
+        let player = arguments.player.as_deref().map(player).transpose()?;
         Ok(Plan {
             host,
             from,
             to,
             loads,
-            player: arguments
-                .player
-                .as_deref()
-                .map_or(Ok(Player::Flash), player)?,
+            player: player.unwrap_or_default(),
             ignored: ignored(&arguments.ignore)?,
             port: arguments
                 .port
@@ -174,9 +167,13 @@ impl fmt::Display for Location {
     }
 }
 
-/// An argument for a message: on one line, printable, and cut short.
-fn show(text: &str) -> String {
-    format!("'{}'", shown(text))
+/// An argument and what is wrong with it; the argument on one line, printable, and cut short.
+fn wrong(option: &str, text: &str, why: impl fmt::Display) -> String {
+    format!("{option} '{}': {why}", shown(text))
+}
+
+fn origin(text: &str) -> Result<Origin, String> {
+    Origin::parse(text).map_err(|fault| wrong("--from", text, fault))
 }
 
 fn host(what: &str, text: &str) -> Result<Host, String> {
@@ -186,39 +183,30 @@ fn host(what: &str, text: &str) -> Result<Host, String> {
         ));
     }
     let bare = "write the host name or the address alone, such as game.example.com or 203.0.113.7";
-    if text.contains(['/', '?', '#', '@']) {
-        return Err(format!(
-            "{what} {}: this is more than a host; {bare}",
-            show(text)
-        ));
-    }
     let inside = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));
     let is_address = inside.unwrap_or(text).parse::<IpAddr>().is_ok();
-    match Origin::parse(text) {
+    let why = match Origin::parse(text) {
+        _ if text.contains(['/', '?', '#', '@']) => format!("this is more than a host; {bare}"),
         // A name has no colon.
-        Ok(Origin::Web { host, .. }) if !is_address && text.contains(':') => Err(format!(
-            "{what} {}: {host} has a port behind it; write {host} alone, and the port as --port PORT \
-             (the policy's) or --to PORT (the SWF's)",
-            show(text)
-        )),
-        Ok(Origin::Web { host, .. }) => Ok(host),
-        Ok(Origin::Local | Origin::Anywhere) => {
-            Err(format!("{what} {}: this is no host; {bare}", show(text)))
-        }
-        Err(fault) => Err(format!("{what} {}: {}; {bare}", show(text), fault.cause)),
-    }
+        Ok(Origin::Web { host, .. }) if !is_address && text.contains(':') => format!(
+            "{host} has a port behind it; write {host} alone, and the port as --port PORT \
+             (the policy's) or --to PORT (the SWF's)"
+        ),
+        Ok(Origin::Web { host, .. }) => return Ok(host),
+        Ok(Origin::Local | Origin::Anywhere) => format!("this is no host; {bare}"),
+        Err(fault) => format!("{}; {bare}", fault.cause),
+    };
+    Err(wrong(what, text, why))
 }
 
 fn location(text: &str) -> Result<Location, String> {
     let rest = text.strip_prefix("xmlsocket://").unwrap_or(text);
     let Some((name, number)) = rest.rsplit_once(':') else {
-        return Err(format!(
-            "--load {}: the port is missing; expected HOST:PORT, as in \
-             loadPolicyFile(\"xmlsocket://HOST:PORT\")",
-            show(text)
-        ));
+        let why = "the port is missing; expected HOST:PORT, as in \
+                   loadPolicyFile(\"xmlsocket://HOST:PORT\")";
+        return Err(wrong("--load", text, why));
     };
     Ok(Location {
         host: host("--load", name)?,
@@ -229,15 +217,15 @@ fn location(text: &str) -> Result<Location, String> {
 fn port(option: &str, text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
-        _ => Err(format!(
-            "{option} {}: no port; expected a number from 1 to 65535",
-            show(text)
-        )),
+        _ => {
+            let why = "no port; expected a number from 1 to 65535";
+            Err(wrong(option, text, why))
+        }
     }
 }
 
 fn ports(text: &str) -> Result<PortSet, String> {
-    PortSet::parse(text).map_err(|fault| format!("--to {}: {fault}", show(text)))
+    PortSet::parse(text).map_err(|fault| wrong("--to", text, fault))
 }
 
 fn player(text: &str) -> Result<Player, String> {
@@ -264,12 +252,11 @@ pub fn ignored(given: &[String]) -> Result<Ignored, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if TIMEOUTS.contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(format!(
-            "--timeout {}: expected seconds from {} to {}, such as 3 or 2.5",
-            show(text),
-            TIMEOUTS.start(),
-            TIMEOUTS.end()
-        )),
+        _ => {
+            let (least, most) = (TIMEOUTS.start(), TIMEOUTS.end());
+            let why = format!("expected seconds from {least} to {most}, such as 3 or 2.5");
+            Err(wrong("--timeout", text, why))
+        }
     }
 }
 
