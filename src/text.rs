@@ -71,7 +71,6 @@ impl Style {
         let mut text = String::with_capacity(line.len() + 16);
         let mut column = 0;
         for word in words(line, room) {
-            let width = visible(word);
             if column > indent && column + visible(word.trim_end()) > self.width {
                 text.truncate(text.trim_end_matches(' ').len());
                 text.push('\n');
@@ -79,7 +78,7 @@ impl Style {
                 column = indent;
             }
             text.push_str(word);
-            column += width;
+            column += visible(word);
         }
         text
     }
@@ -87,17 +86,11 @@ impl Style {
 
 /// How many columns a text takes, ANSI colours not counted. Every character counts as one.
 fn visible(text: &str) -> usize {
-    let mut columns = 0;
-    let mut escape = false;
-    for c in text.chars() {
-        match (escape, c) {
-            (false, '\u{1b}') => escape = true,
-            (false, _) => columns += 1,
-            (true, 'm') => escape = false,
-            (true, _) => {}
-        }
-    }
-    columns
+    let mut pieces = text.split('\u{1b}');
+    let first = pieces.next().unwrap_or_default();
+    let behind_escapes = pieces.filter_map(|piece| Some(piece.split_once('m')?.1));
+    let shown = std::iter::once(first).chain(behind_escapes);
+    shown.map(|piece| piece.chars().count()).sum()
 }
 
 /// The words of a line, each with the blanks behind it.
