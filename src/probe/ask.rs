@@ -232,10 +232,7 @@ fn converse(
 /// A server that closes before the request has come answers it with a reset, a way there and back
 /// behind its clean end.
 fn how_it_closed(stream: &TcpStream, exchange: &Exchange, left: Duration) -> End {
-    let way = exchange
-        .connected
-        .as_ref()
-        .map_or(Duration::ZERO, |way| *way);
+    let way = exchange.connected.clone().unwrap_or_default();
     thread::sleep((way * 2 + AFTER_THE_END).min(AFTERWARDS).min(left));
     match stream.take_error() {
         Ok(None) => End::Closed,

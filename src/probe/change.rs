@@ -50,8 +50,7 @@ fn cures(address: &Address) -> Vec<Cure> {
     let own = address.own().filter(|own| own.answer.reading.is_some());
     let mut cures = Vec::new();
     for step in address.expected().chain(own) {
-        let class = step.answer.error().map(|error| error.class);
-        if class == Some(Class::Refused) && address.works_without_master() {
+        if step.answer.fault() == Some(Class::Refused) && address.works_without_master() {
             continue;
         }
         // What is wrong with this policy comes before the advice on any that is wrong.
@@ -98,9 +97,9 @@ fn missing(report: &Report, addresses: &[&Address]) -> Vec<Change> {
     let sampled = named.filter(|_| report.plan.sampled_of().is_some());
     let mut changes = advice::changes(&wishes, sampled);
     let high = denied.iter().any(|(address, verdict)| {
-        let error = address.master.answer.error().map(|error| error.class);
+        let fault = address.master.answer.fault();
         verdict.port >= FIRST_UNPRIVILEGED_PORT
-            && matches!(error, Some(Class::Refused | Class::Filtered))
+            && matches!(fault, Some(Class::Refused | Class::Filtered))
     });
     if high && report.plan.loads.is_empty() {
         changes.push(Change {

@@ -84,16 +84,26 @@ impl Answer {
     pub fn error(&self) -> Option<&Remark> {
         self.remarks.iter().find(|remark| remark.is_error())
     }
+
+    /// The class of that reason.
+    pub(super) fn fault(&self) -> Option<Class> {
+        self.error().map(|error| error.class)
+    }
 }
 
 /// Judges an exchange with a port whose policy counts as served from `served_from`.
 pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
-    let mut classifier = Classifier {
-        exchange,
-        remarks: Vec::new(),
+    let (found, reading) = match no_policy(exchange) {
+        Some(other) => (vec![other], None),
+        None => {
+            let (found, reading) = policy(exchange, served_from);
+            (found, Some(reading))
+        }
     };
-    let reading = classifier.reading(served_from);
-    let remarks = classifier.remarks;
+    let port = exchange.address.port();
+    let remarks = found.into_iter();
+    let remarks = remarks.map(|(class, cause)| Remark::new(class, port, cause));
+    let remarks: Vec<_> = remarks.collect();
     let error = remarks.iter().find(|remark| remark.is_error());
     let state = match error.map(|remark| remark.class) {
         None => AnswerState::Counts,
@@ -143,8 +153,11 @@ fn is_utf16(bytes: &[u8]) -> bool {
         || matches!(bytes, [b'<', 0, c, 0, ..] | [0, b'<', 0, c, ..] if *c != 0)
 }
 
-/// The class of an exchange in which nothing came that looks like a policy, and a sentence.
-fn no_policy(exchange: &Exchange) -> Option<(Class, String)> {
+/// A class, and what was seen in a sentence.
+type Found = (Class, String);
+
+/// What there is to say of an exchange in which nothing came that looks like a policy.
+fn no_policy(exchange: &Exchange) -> Option<Found> {
     let after = time(exchange.time);
     let (class, cause) = match (&exchange.connected, exchange.end) {
         (Err(NoConnection::Refused), _) => (
@@ -186,139 +199,106 @@ fn no_policy(exchange: &Exchange) -> Option<(Class, String)> {
     Some((class, cause))
 }
 
-struct Classifier<'a> {
-    exchange: &'a Exchange,
-    remarks: Vec<Remark>,
+/// The answer looks like a policy.
+fn policy(exchange: &Exchange, served_from: u16) -> (Vec<Found>, Reading) {
+    let Exchange { bytes, end, .. } = exchange;
+    let nul = bytes.iter().position(|&byte| byte == 0);
+    let (text, rest) = bytes.split_at(nul.unwrap_or(bytes.len()));
+    let more = rest.iter().filter(|&&byte| byte != 0).count();
+    // The player reads up to the NUL. Where that is no policy and all of it would be one
+    // without its NULs, the NUL is the mistake, and not what follows it.
+    let mut reading = policy::read(text, &[served_from]);
+    let nul_is_the_mistake = reading.policy.is_none()
+        && more > 0
+        && (is_utf16(bytes) || intended(bytes, served_from).is_some());
+    if nul_is_the_mistake {
+        reading = policy::read(bytes, &[served_from]);
+    }
+    let has = |code| reading.findings.iter().any(|finding| finding.code == code);
+    let silverlight = has(Code::WrongRoot) && contains(bytes, b"<access-policy");
+    let malformed = has(Code::Malformed);
+    let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
+    if incomplete {
+        // What is broken where the text ends follows from that.
+        reading
+            .findings
+            .retain(|finding| finding.code != Code::Malformed);
+    }
+    let mut found = Vec::new();
+    // What follows from such a fault is not told beside it.
+    if incomplete && *end == End::Closed {
+        let length = count(bytes.len(), "byte");
+        let cause =
+            format!("the answer ends after {length}, in the middle of the policy, without a NUL");
+        found.push((Class::CutOff, cause));
+    } else if !is_utf16(bytes) {
+        found = how_it_came(exchange, nul, if nul_is_the_mistake { 0 } else { more });
+    }
+    if silverlight {
+        let cause = "this is a Silverlight policy (clientaccesspolicy), not one for Flash";
+        found.push((Class::Silverlight, cause.into()));
+    } else if reading.policy.is_none() && (!incomplete || *end == End::TooMuch) {
+        let is_error = |f: &&Finding| f.code.severity() == Severity::Error;
+        let errors: Vec<_> = reading.findings.iter().filter(is_error).collect();
+        let first = errors
+            .first()
+            .map(|f| format!(": {} ({})", f.cause, f.code.as_str()));
+        let number = count(errors.len(), "error");
+        let first = first.unwrap_or_default();
+        found.push((Class::Invalid, format!("the policy has {number}{first}")));
+    }
+    (found, reading)
 }
 
-impl Classifier<'_> {
-    fn remark(&mut self, class: Class, cause: impl Into<String>) {
-        let port = self.exchange.address.port();
-        self.remarks.push(Remark::new(class, port, cause));
+/// The faults of the delivery.
+fn how_it_came(exchange: &Exchange, nul: Option<usize>, more: usize) -> Vec<Found> {
+    let Exchange { end, pieces, .. } = exchange;
+    let (after, length) = (time(exchange.time), count(exchange.bytes.len(), "byte"));
+    let mut found = Vec::new();
+    match (nul, end) {
+        (None, End::Open) => found.push((
+            Class::NoNulOpen,
+            format!("{length} came without a NUL, and after {after} the connection was still open: the player waits for the NUL"),
+        )),
+        (None, End::Closed) => found.push((
+            Class::NoNul,
+            "the policy ends with the connection, without a NUL".into(),
+        )),
+        (None, End::Reset) => found.push((
+            Class::ResetBefore,
+            format!("the connection was reset after {length} and {after}, before the NUL"),
+        )),
+        (Some(_), End::Reset) => found.push((
+            Class::ResetAfter,
+            "the connection was reset after the policy; on Windows that can throw the policy away".into(),
+        )),
+        (Some(_), End::Open) => found.push((
+            Class::LeftOpen,
+            "the connection was left open after the NUL".into(),
+        )),
+        // That it is too much, `policy` says.
+        (_, End::TooMuch) | (Some(_), End::Closed) => {}
     }
-
-    fn reading(&mut self, served_from: u16) -> Option<Reading> {
-        if let Some((class, cause)) = no_policy(self.exchange) {
-            self.remark(class, cause);
-            return None;
-        }
-        Some(self.policy(served_from))
+    let is_all = nul.is_some() || *end == End::Closed;
+    let limit = time(exchange.deadline);
+    if is_all && exchange.time > exchange.deadline && *end != End::TooMuch {
+        let cause = format!("the policy came after {after}; the player gives up after {limit}");
+        found.push((Class::TooSlow, cause));
+    } else if is_all && exchange.time > exchange.deadline / 3 {
+        let cause = format!("the policy took {after} of the {limit} that the player waits");
+        found.push((Class::Slow, cause));
     }
-
-    /// The answer looks like a policy.
-    fn policy(&mut self, served_from: u16) -> Reading {
-        let Exchange { bytes, end, .. } = self.exchange;
-        let nul = bytes.iter().position(|&byte| byte == 0);
-        let (text, rest) = bytes.split_at(nul.unwrap_or(bytes.len()));
-        let more = rest.iter().filter(|&&byte| byte != 0).count();
-        // The player reads up to the NUL. Where that is no policy and all of it would be one
-        // without its NULs, the NUL is the mistake, and not what follows it.
-        let mut reading = policy::read(text, &[served_from]);
-        let nul_is_the_mistake = reading.policy.is_none()
-            && more > 0
-            && (is_utf16(bytes) || intended(bytes, served_from).is_some());
-        if nul_is_the_mistake {
-            reading = policy::read(bytes, &[served_from]);
-        }
-        let found = |code| reading.findings.iter().any(|finding| finding.code == code);
-        let silverlight = found(Code::WrongRoot) && contains(bytes, b"<access-policy");
-        let malformed = found(Code::Malformed);
-        let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
-        if incomplete {
-            // What is broken where the text ends follows from that.
-            reading
-                .findings
-                .retain(|finding| finding.code != Code::Malformed);
-        }
-        let cut_off = incomplete && *end == End::Closed;
-        // What follows from such a fault is not told beside it.
-        if cut_off {
-            let length = count(bytes.len(), "byte");
-            self.remark(
-                Class::CutOff,
-                format!(
-                    "the answer ends after {length}, in the middle of the policy, without a NUL"
-                ),
-            );
-        } else if !is_utf16(bytes) {
-            self.how_it_came(nul, if nul_is_the_mistake { 0 } else { more });
-        }
-        if silverlight {
-            self.remark(
-                Class::Silverlight,
-                "this is a Silverlight policy (clientaccesspolicy), not one for Flash",
-            );
-        } else if reading.policy.is_none() && (!incomplete || *end == End::TooMuch) {
-            let is_error = |f: &&Finding| f.code.severity() == Severity::Error;
-            let errors: Vec<_> = reading.findings.iter().filter(is_error).collect();
-            let first = errors
-                .first()
-                .map(|f| format!(": {} ({})", f.cause, f.code.as_str()));
-            let number = count(errors.len(), "error");
-            let first = first.unwrap_or_default();
-            self.remark(Class::Invalid, format!("the policy has {number}{first}"));
-        }
-        reading
+    if *pieces > 1 && exchange.first_piece < ONE_PACKET {
+        let first = count(exchange.first_piece, "byte");
+        let cause = format!("the policy came in {pieces} pieces, the first of {first}");
+        found.push((Class::SeveralPieces, cause));
     }
-
-    /// The faults of the delivery.
-    fn how_it_came(&mut self, nul: Option<usize>, more: usize) {
-        let Exchange {
-            bytes,
-            end,
-            time: took,
-            deadline,
-            pieces,
-            first_piece,
-            ..
-        } = self.exchange;
-        let after = time(*took);
-        let is_all = nul.is_some() || *end == End::Closed;
-        match (nul, end) {
-            (None, End::Open) => self.remark(Class::NoNulOpen, format!("{} came without a NUL, and after {after} the connection was still open: the player waits for the NUL", count(bytes.len(), "byte"))),
-            (None, End::Closed) => self.remark(Class::NoNul, "the policy ends with the connection, without a NUL"),
-            (None, End::Reset) => self.remark(Class::ResetBefore, format!("the connection was reset after {} and {after}, before the NUL", count(bytes.len(), "byte"))),
-            (Some(_), End::Reset) => self.remark(Class::ResetAfter, "the connection was reset after the policy; on Windows that can throw the policy away"),
-            (Some(_), End::Open) => self.remark(Class::LeftOpen, "the connection was left open after the NUL"),
-            // That it is too much, `policy` says.
-            (_, End::TooMuch) | (Some(_), End::Closed) => {}
-        }
-        if took > deadline && *end != End::TooMuch && is_all {
-            self.remark(
-                Class::TooSlow,
-                format!(
-                    "the policy came after {after}; the player gives up after {}",
-                    time(*deadline)
-                ),
-            );
-        } else if *took > *deadline / 3 && is_all {
-            self.remark(
-                Class::Slow,
-                format!(
-                    "the policy took {after} of the {} that the player waits",
-                    time(*deadline)
-                ),
-            );
-        }
-        if *pieces > 1 && *first_piece < ONE_PACKET {
-            self.remark(
-                Class::SeveralPieces,
-                format!(
-                    "the policy came in {pieces} pieces, the first of {}",
-                    count(*first_piece, "byte")
-                ),
-            );
-        }
-        if nul.is_some() && more > 0 {
-            self.remark(
-                Class::AfterNul,
-                format!(
-                    "{} came after the NUL, which players do not read",
-                    count(more, "byte")
-                ),
-            );
-        }
+    if nul.is_some() && more > 0 {
+        let more = count(more, "byte");
+        let cause = format!("{more} came after the NUL, which players do not read");
+        found.push((Class::AfterNul, cause));
     }
+    found
 }
 
 #[cfg(test)]

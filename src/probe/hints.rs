@@ -1,9 +1,8 @@
 //! Notes beside the verdict: delays for some players, and players that ask for no policy. A note
 //! never changes the severity of a report.
 
-use super::classify::AnswerState;
 use super::report::{Address, Report};
-use super::step::{Role, Step};
+use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::exit::ProbeExit;
@@ -33,9 +32,12 @@ fn master_only(report: &Report) -> Option<Change> {
     let plan = &report.plan;
     let mut silent: Vec<u16> = Vec::new();
     for address in &report.addresses {
-        let policy = address.master.answer.policy();
-        let counts = address.master.answer.state == AnswerState::Counts;
-        if counts && others_count(Player::Lightspark, policy) && only_the_master_counts(address) {
+        let Some(policy) = address.master.answer.policy() else {
+            continue;
+        };
+        // `master-only` is to take no grant away that is needed.
+        let mut roles = address.verdicts.iter().filter_map(PortVerdict::role);
+        if others_count(Player::Lightspark, Some(policy)) && roles.all(|r| r == Role::Master) {
             silent.extend(silent_ports(address));
         }
     }
@@ -60,19 +62,17 @@ fn master_only(report: &Report) -> Option<Change> {
     })
 }
 
-/// Whether `master-only` would take a grant away that is needed.
-fn only_the_master_counts(address: &Address) -> bool {
-    let mut roles = address.verdicts.iter().filter_map(PortVerdict::role);
-    roles.all(|role| role == Role::Master)
-}
-
 fn silent_ports(address: &Address) -> impl Iterator<Item = u16> + '_ {
-    let is_silent = |own: &Step| own.exchange.is_silent();
-    let silent =
-        move |verdict: &&PortVerdict| verdict.silent || verdict.own.as_ref().is_some_and(is_silent);
+    let is_silent = |verdict: &&PortVerdict| {
+        verdict.silent
+            || verdict
+                .own
+                .as_ref()
+                .is_some_and(|own| own.exchange.is_silent())
+    };
     address
         .verdicts
         .iter()
-        .filter(silent)
+        .filter(is_silent)
         .map(|verdict| verdict.port)
 }

@@ -34,7 +34,8 @@ impl Address {
         if self.has_no_route() {
             return ProbeExit::Warnings;
         }
-        let verdicts = self.verdicts.iter().map(PortVerdict::level);
+        let failing = self.verdicts.iter().filter(|verdict| !verdict.works());
+        let failing = failing.map(|_| ProbeExit::Critical);
         let loads = self.loads.iter().map(|load| match load.answer.state {
             AnswerState::Counts => load.answer.level(),
             // The SWF names it, and it fails; it may not be needed.
@@ -44,12 +45,8 @@ impl Address {
         let own = self.verdicts.iter();
         let own = own.filter(|verdict| verdict.role() == Some(Role::Destination));
         let own = own.filter_map(|verdict| Some(verdict.own.as_ref()?.answer.level()));
-        verdicts
-            .chain(loads)
-            .chain(own)
-            .chain([self.master_level()])
-            .max()
-            .unwrap_or(ProbeExit::Fine)
+        let others = failing.chain(loads).chain(own);
+        others.fold(self.master_level(), ProbeExit::max)
     }
 
     /// Whether players get everything that was asked for although port 843 refuses connections.
@@ -70,29 +67,15 @@ impl Address {
             AnswerState::Absent => {
                 let mut loads = self.loads.iter();
                 let works = loads.any(|load| load.answer.state == AnswerState::Counts);
-                let refused = answer
-                    .error()
-                    .is_some_and(|error| error.class == Class::Refused);
                 if self.verdicts.is_empty() && !works {
                     ProbeExit::Critical
-                } else if refused {
+                } else if answer.fault() == Some(Class::Refused) {
                     // The player goes on at once.
                     ProbeExit::Fine
                 } else {
                     ProbeExit::Warnings
                 }
             }
-        }
-    }
-}
-
-impl PortVerdict {
-    /// How bad it is for the SWF.
-    fn level(&self) -> ProbeExit {
-        if self.works() {
-            ProbeExit::Fine
-        } else {
-            ProbeExit::Critical
         }
     }
 }

@@ -20,11 +20,12 @@ const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Looks again where the answer is an error, and says what was found in its remarks.
 pub(super) fn look_again(plan: &Plan, step: &mut Step) {
-    let Some(class) = step.answer.error().map(|remark| remark.class) else {
+    let Some(class) = step.answer.fault() else {
         return;
     };
+    let at = step.exchange.address;
     let connected = &step.exchange.connected;
-    let way = connected.as_ref().map_or(Duration::ZERO, |way| *way);
+    let way = connected.clone().unwrap_or_default();
     let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
     let limits = Limits {
         deadline: limit,
@@ -32,7 +33,7 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
     };
     let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty();
     // TLS alone first: some servers hold one connection at a time.
-    let is_tls = nothing_came && answers_tls(&step.exchange, limits);
+    let is_tls = nothing_came && tls::is_server_record(&ask(at, tls::CLIENT_HELLO, limits).bytes);
     if is_tls {
         let cause = format!(
             "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
@@ -40,7 +41,6 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
         );
         explain_silence(step, Class::Tls, cause);
     }
-    let at = step.exchange.address;
     let mut looks = Vec::new();
     if nothing_came && !is_tls {
         let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
@@ -63,11 +63,6 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
     for ((_, _, shows), bytes) in looks.iter().zip(seen) {
         take(shows, &bytes, step);
     }
-}
-
-fn answers_tls(exchange: &Exchange, limits: Limits) -> bool {
-    let answer = ask(exchange.address, tls::CLIENT_HELLO, limits);
-    tls::is_server_record(&answer.bytes)
 }
 
 fn what_it_did(exchange: &Exchange) -> String {

@@ -242,7 +242,7 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
         );
     }
     if let Some(own) = own.filter(|own| own.offer(plan.player).is_none()) {
-        let more = match own.answer.error().map(|error| error.class) {
+        let more = match own.answer.fault() {
             Some(Class::Refused | Class::Filtered | Class::Unreachable) => {
                 "; with a policy, the player would report IOError #2031"
             }
