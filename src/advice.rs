@@ -104,9 +104,21 @@ pub fn wishes(
             Some(denial) => lacking.get_or_insert((offer.policy, denial)),
         };
     }
+    wishes.extend(grant_wishes(player, lacking, origin, port));
+    wishes
+}
+
+/// The wish for a grant: the nearest that there is with this port, or else one of its own.
+fn grant_wishes(
+    player: Player,
+    lacking: Option<(&Policy, Denial)>,
+    origin: &Origin,
+    port: u16,
+) -> Vec<Wish> {
     let near = lacking
         .as_ref()
         .and_then(|(policy, denial)| nearest(policy, denial));
+    let mut wishes = Vec::new();
     let (domain, secure) = match near {
         Some((grant, https)) => {
             if https {
