@@ -88,21 +88,16 @@ pub enum End {
     TooMuch,
 }
 
-/// How long an exchange may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long Flash Player waits.
-    pub deadline: Duration,
-    /// How long the probe listens in all: longer, where it can tell slow from silent by that.
-    pub patience: Duration,
-}
-
-/// Connects, sends the request and takes what comes, up to a NUL, the end, or the limits.
-pub fn ask(address: SocketAddr, request: &[u8], limits: Limits) -> Exchange {
-    let connect = limits.deadline.min(limits.patience);
-    exchange(address, request, limits.deadline, connect, |_| {
-        limits.patience
-    })
+/// Connects, sends the request and takes what comes, up to a NUL, the end, or the end of `patience`:
+/// longer than the player waits, which is `deadline`, where that tells slow from silent.
+pub fn ask(
+    address: SocketAddr,
+    request: &[u8],
+    deadline: Duration,
+    patience: Duration,
+) -> Exchange {
+    let connect = deadline.min(patience);
+    exchange(address, request, deadline, connect, |_| patience)
 }
 
 /// Connects within `limit`, sends the player's request and listens for `listen` from then on: says

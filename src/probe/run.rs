@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ask::{Exchange, Limits, REQUEST, ask, ask_briefly, connect_only};
+use super::ask::{Exchange, REQUEST, ask, ask_briefly, connect_only};
 use super::classes::Class;
 use super::classify::{AnswerState, Remark};
 use super::parallel::at_once;
@@ -88,15 +88,11 @@ fn differing(plan: &Plan, addresses: &[Address]) -> Option<Remark> {
 
 /// Goes through one address as the player does. Source: rule book section 8.
 fn examine(plan: &Plan, ip: IpAddr) -> Address {
-    let limits = Limits {
-        deadline: PLAYERS_PATIENCE,
-        patience: plan.patience,
-    };
     let address = SocketAddr::new(ip, plan.port);
-    let mut master = step(Role::Master, address, limits);
+    let mut master = step(plan, Role::Master, address);
     look_again(plan, &mut master);
     let loads = at_once(&locations(plan, &master), |&port| {
-        let mut load = step(Role::Load, SocketAddr::new(ip, port), elsewhere(plan));
+        let mut load = step(plan, Role::Load, SocketAddr::new(ip, port));
         look_again(plan, &mut load);
         load
     });
@@ -127,14 +123,6 @@ fn locations(plan: &Plan, master: &Step) -> Vec<u16> {
     each_once(ports.filter(|port| *port != plan.port))
 }
 
-/// Limits for every other port than 843: the player waits as long as the system does.
-fn elsewhere(plan: &Plan) -> Limits {
-    Limits {
-        deadline: ELSEWHERE,
-        patience: plan.elsewhere,
-    }
-}
-
 /// The destination port: its own policy, when no other allows the connection, and the port itself.
 fn examine_port(
     plan: &Plan,
@@ -150,7 +138,7 @@ fn examine_port(
     let others_count = others_count(plan.player, master.policy(plan.player));
     let asks_it = plan.player.asks_destination();
     if !verdict.is_allowed() && !asked && others_count && asks_it {
-        let step = step(Role::Destination, address, elsewhere(plan));
+        let step = step(plan, Role::Destination, address);
         verdict = judge(plan, origin, master, loads, Some(&step), port);
         verdict.reachable = Some(step.exchange.connected.clone());
         verdict.own = Some(step);
@@ -173,8 +161,13 @@ fn examine_port(
     verdict
 }
 
-fn step(role: Role, address: SocketAddr, limits: Limits) -> Step {
-    Step::new(role, ask(address, REQUEST, limits))
+fn step(plan: &Plan, role: Role, address: SocketAddr) -> Step {
+    let (deadline, patience) = match role {
+        Role::Master => (PLAYERS_PATIENCE, plan.patience),
+        // The player waits as long as the system does.
+        Role::Load | Role::Destination => (ELSEWHERE, plan.elsewhere),
+    };
+    Step::new(role, ask(address, REQUEST, deadline, patience))
 }
 
 /// The report on one exchange with port 843 where nothing else answers: it asks nobody, so

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::{End, Exchange, Limits, NoConnection, REQUEST, ask};
+use super::ask::{End, Exchange, NoConnection, REQUEST, ask};
 use super::bytes::contains;
 use super::classes::Class;
 use super::classify::Remark;
@@ -27,13 +27,10 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
     let connected = &step.exchange.connected;
     let way = connected.clone().unwrap_or_default();
     let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
-    let limits = Limits {
-        deadline: limit,
-        patience: limit,
-    };
     let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty();
     // TLS alone first: some servers hold one connection at a time.
-    let is_tls = nothing_came && tls::is_server_record(&ask(at, tls::CLIENT_HELLO, limits).bytes);
+    let is_tls =
+        nothing_came && tls::is_server_record(&ask(at, tls::CLIENT_HELLO, limit, limit).bytes);
     if is_tls {
         let cause = format!(
             "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
@@ -59,7 +56,9 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
         let web = SocketAddr::new(at.ip(), 80);
         looks.push((web, get.into_bytes(), Shows::Crossdomain(web)));
     }
-    let seen = at_once(&looks, |(at, request, _)| ask(*at, request, limits).bytes);
+    let seen = at_once(&looks, |(at, request, _)| {
+        ask(*at, request, limit, limit).bytes
+    });
     for ((_, _, shows), bytes) in looks.iter().zip(seen) {
         take(shows, &bytes, step);
     }
