@@ -187,9 +187,12 @@ pub fn report(findings: &[Diagnostic], style: &Style) -> String {
 /// indented, and how wide the mark is, all as shown.
 fn excerpt(line: &str, column: usize, width: usize, window: usize) -> (String, usize, usize) {
     const CUT: &str = "...";
-    let pieces: Vec<String> = line.chars().map(show).collect();
+    // No more of a long line is looked at than could be shown, and the character that is cut.
+    let near = window + 1;
+    let from = column.saturating_sub(1).saturating_sub(near);
+    let pieces: Vec<String> = line.chars().skip(from).take(2 * near).map(show).collect();
     let columns = |pieces: &[String]| -> usize { pieces.iter().map(|p| p.chars().count()).sum() };
-    let at = column.saturating_sub(1).min(pieces.len());
+    let at = (column.saturating_sub(1) - from).min(pieces.len());
     let room = match columns(&pieces) {
         all if all <= window => all,
         _ => window.saturating_sub(2 * CUT.len()),
