@@ -2,6 +2,7 @@
 //! because a policy with an error is not served. The caller gives the known codes.
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::policy::Fault;
 use crate::text::{did_you_mean, quote};
 
 /// The codes of warnings that are not to be shown or counted.
@@ -14,23 +15,22 @@ impl Ignored {
     /// # Errors
     /// The name that does not exist, with the one that was probably meant; or that an error is not
     /// ignored.
-    pub fn parse(text: &str, known: &[(&'static str, Severity)]) -> Result<Ignored, String> {
+    pub fn parse(text: &str, known: &[(&'static str, Severity)]) -> Result<Ignored, Fault> {
         let mut codes = Vec::new();
         let names = text.split([',', ' ', '\t']).filter(|name| !name.is_empty());
         for name in names {
             match known.iter().find(|(code, _)| *code == name) {
                 Some((code, Severity::Warning)) => codes.push(*code),
                 Some(_) => {
-                    return Err(format!(
-                        "{} is an error, which keeps players out; only warnings can be ignored",
-                        quote(name)
-                    ));
+                    let cause = format!("{} is an error, which keeps players out", quote(name));
+                    return Err(Fault::new(cause, "only warnings can be ignored"));
                 }
                 None => return Err(unknown(name, known)),
             }
         }
         if codes.is_empty() {
-            return Err("no code is named; write such as `secure-grant,ip-domain`".into());
+            let cure = "write such as `secure-grant,ip-domain`";
+            return Err(Fault::new("no code is named", cure));
         }
         Ok(Ignored(codes))
     }
@@ -57,7 +57,7 @@ impl Ignored {
     }
 }
 
-fn unknown(name: &str, known: &[(&'static str, Severity)]) -> String {
+fn unknown(name: &str, known: &[(&'static str, Severity)]) -> Fault {
     let warnings: Vec<_> = known
         .iter()
         .filter(|(_, severity)| *severity == Severity::Warning)
@@ -65,7 +65,7 @@ fn unknown(name: &str, known: &[(&'static str, Severity)]) -> String {
         .collect();
     let cure = did_you_mean(name, &warnings, "`")
         .unwrap_or_else(|| format!("expected some of {}", warnings.join(", ")));
-    format!("{} is no code; {cure}", quote(name))
+    Fault::new(format!("{} is no code", quote(name)), cure)
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
             ("bom", "`bom` is an error, which keeps players out"),
             (" ,", "no code is named"),
         ] {
-            let error = Ignored::parse(text, &KNOWN).unwrap_err();
+            let error = Ignored::parse(text, &KNOWN).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -43,7 +43,7 @@ pub fn loopback_only(config: &Config) -> Option<Diagnostic> {
         return None;
     }
     let first = config.startup.listen.first()?;
-    let place = config.written.listen.first().cloned();
+    let place = config.written.place_of("listen").cloned();
     let port = match first.address.port() {
         0 => MASTER_PORT,
         port => port,
@@ -71,7 +71,7 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
     if ports.any(|port| port == MASTER_PORT) {
         return None;
     }
-    let place = config.written.meta_policy.clone();
+    let place = config.written.place_of("meta_policy").cloned();
     Some(found(
         "meta-policy-unused",
         place.unwrap_or_else(|| Place::whole("meta_policy")),

@@ -163,7 +163,7 @@ fn read_one(
     let bytes = match &served.origin {
         PolicyOrigin::File(path) => read_file(path),
         PolicyOrigin::Allow | PolicyOrigin::BuiltIn => {
-            served.lines.clone_from(&config.written.allow);
+            served.lines = config.written.places_of("allow").cloned().collect();
             let policy = Policy {
                 meta: config.live.meta_policy.filter(|_| controls),
                 grants: config.live.allow.clone(),
@@ -213,7 +213,7 @@ pub fn a_configuration(name: &str) -> Diagnostic {
 /// configuration says for all.
 pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
     let live = &config.live;
-    let nothing_said = config.written.allow.is_empty() && live.meta_policy.is_none();
+    let nothing_said = config.written.place_of("allow").is_none() && live.meta_policy.is_none();
     match config.policy_file_of(listener) {
         Some(path) => PolicyOrigin::File(path.to_owned()),
         None if nothing_said && live.allow == [DEFAULT_ALLOW] => PolicyOrigin::BuiltIn,
@@ -223,7 +223,7 @@ pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
 
 /// The findings of a policy that was made of `allow` lines, at the lines that they are about.
 fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diagnostic> {
-    let lines = &config.written.allow;
+    let lines: Vec<_> = config.written.places_of("allow").collect();
     let name = lines.first().map_or("'allow' lines", |line| &line.name);
     // The root, the meta-policy, and the first grant.
     let first = 2 + usize::from(policy.meta.is_some());
@@ -234,7 +234,7 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
         let grant = before.matches('<').count().saturating_sub(first);
         let control = finding.code == Code::GrantsBesideNone;
         let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
-        shown.place = match (lines.get(grant), &config.written.meta_policy) {
+        shown.place = match (lines.get(grant), config.written.place_of("meta_policy")) {
             (_, Some(place)) if control => place.clone(),
             (Some(line), _) if !about_all => part_of(line, finding.code),
             _ => Place::whole(name),

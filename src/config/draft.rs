@@ -4,10 +4,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::keys::{KEYS, Key, REMOVED_KEYS};
-use super::mistakes::{Problem, instead_of};
+use super::keys::{self, KEYS, REMOVED_KEYS, REPEATABLE};
+use super::mistakes::instead_of;
 use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Live, Startup};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::policy::Fault;
 use crate::text::{printable, quote, shown};
 
 /// A value from the command line for a key of the configuration.
@@ -81,8 +82,6 @@ fn place(name: &str, number: usize, line: &str, part: &str) -> Place {
 /// A configuration whose lines are still being read.
 pub(super) struct Draft {
     config: Config,
-    /// Which keys were set, and where.
-    set: Vec<(&'static str, Place)>,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -102,7 +101,6 @@ impl Draft {
         };
         Draft {
             config,
-            set: Vec::new(),
             mistakes: Vec::new(),
         }
     }
@@ -112,86 +110,66 @@ impl Draft {
     }
 
     fn set(&mut self, name: &str, value: &str, folder: &Path, place: Place, key_place: Place) {
-        if let Some((_, instead)) = REMOVED_KEYS.iter().find(|(key, _)| *key == name) {
-            let problem = Problem::with_cure(format!(
-                "the key '{name}' does not exist any more: {instead}"
-            ));
-            let cure = problem.cure.unwrap_or_default();
-            return self.mistake(key_place, problem.cause, cure);
+        if let Some((_, instead, cure)) = REMOVED_KEYS.iter().find(|(key, ..)| *key == name) {
+            let cause = format!("the key '{name}' does not exist any more: {instead}");
+            return self.mistake(key_place, cause, *cure);
         }
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let Some((key, expects)) = KEYS.iter().find(|(key, _)| *key == name) else {
             let cause = format!("unknown key '{}'", shown(name));
-            let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+            let keys = KEYS.map(|(key, _)| key);
             return self.mistake(key_place, cause, instead_of(name, value, &keys));
         };
-        if let Some((_, first)) = self.set.iter().find(|(set, _)| *set == key.name) {
-            if !key.repeatable {
+        if let Some(first) = self.config.written.place_of(key) {
+            if !REPEATABLE.contains(key) {
                 let cause = format!("key '{name}' is set twice, first at {first}");
                 return self.mistake(key_place, cause, "remove one of the two lines");
             }
         }
-        self.set.push((key.name, place.clone()));
         let outcome = if value.is_empty() {
-            Err("the value is missing".into())
+            Err(Fault::new("the value is missing", ""))
         } else {
-            (key.set)(&mut self.config, value, folder)
+            keys::set(&mut self.config, key, value, folder)
         };
-        match outcome {
-            Ok(()) => self.remember(key.name, place),
-            Err(Problem { cause, cure }) => {
-                let cure = cure.filter(|cure| !cure.is_empty());
-                let cure = self.without_comment(key, value, folder).or(cure);
-                let cure = cure.unwrap_or_else(|| format!("expected {}", key.expects));
-                let cause = format!("{name} = {}: {cause}", shown(value));
-                self.mistake(place, cause, cure);
-            }
+        // Listeners and their places are read side by side: a line without a listener has none.
+        if outcome.is_ok() || *key != "listen" {
+            self.config.written.0.push((key, place.clone()));
+        }
+        if let Err(Fault { cause, cure }) = outcome {
+            let cure = match self.without_comment(key, value, folder) {
+                Some(line) => line,
+                None if cure.is_empty() => format!("expected {expects}"),
+                None => cure,
+            };
+            self.mistake(place, format!("{name} = {}: {cause}", shown(value)), cure);
         }
     }
 
     /// The cure for a value with a comment behind it, if it is right without.
-    fn without_comment(&self, key: &Key, value: &str, folder: &Path) -> Option<String> {
+    fn without_comment(&self, key: &str, value: &str, folder: &Path) -> Option<String> {
         let (bare, _) = value.split_once(" #")?;
-        let mut config = self.config.clone();
-        (key.set)(&mut config, bare.trim(), folder).ok()?;
-        let line = format!("{} = {}", key.name, bare.trim());
-        Some(format!(
-            "write {}; a comment needs a line of its own",
-            quote(&line)
-        ))
-    }
-
-    /// Where a good line stands, for what is found in its value later.
-    fn remember(&mut self, key: &'static str, place: Place) {
-        let written = &mut self.config.written;
-        match key {
-            "allow" => written.allow.push(place),
-            "meta_policy" => written.meta_policy = Some(place),
-            "listen" => written.listen.push(place),
-            key => written.others.push((key, place)),
-        }
+        let bare = bare.trim();
+        keys::set(&mut self.config.clone(), key, bare, folder).ok()?;
+        let line = quote(&format!("{key} = {bare}"));
+        Some(format!("write {line}; a comment needs a line of its own"))
     }
 
     /// The command line sets this key: what the file says of it does not count.
     fn forget(&mut self, name: &str) {
-        self.set.retain(|(set, _)| *set != name);
-        self.config.written.others.retain(|(set, _)| *set != name);
         let Config {
             startup,
             live,
             written,
         } = &mut self.config;
+        written.0.retain(|(set, _)| *set != name);
         match name {
             "listen" => {
                 startup.listen.clear();
                 live.own_policy_files.clear();
-                written.listen.clear();
             }
             // A policy file on the command line takes the place of the file's grants.
             "policy_file" => {
-                self.set
-                    .retain(|(set, _)| !matches!(*set, "allow" | "meta_policy"));
-                written.allow.clear();
-                written.meta_policy = None;
+                let of_grants = ["allow", "meta_policy"];
+                written.0.retain(|(set, _)| !of_grants.contains(set));
                 live.allow.clear();
                 live.meta_policy = None;
             }
@@ -201,44 +179,34 @@ impl Draft {
 
     /// A policy file says everything itself: nothing is merged into it.
     fn check_policy_is_said_once(&mut self) {
-        let place = |set: &[(&str, Place)], name| {
-            let first = set.iter().find(|(key, _)| *key == name);
-            first.map(|(_, place)| place.clone())
-        };
-        let (Some(_), Some(file)) = (
-            &self.config.live.policy_file,
-            place(&self.set, "policy_file"),
-        ) else {
+        let Config { live, written, .. } = &self.config;
+        let (Some(_), Some(file)) = (&live.policy_file, written.place_of("policy_file")) else {
             return;
         };
         for key in ["allow", "meta_policy"] {
-            if let Some(found) = place(&self.set, key) {
-                let cause = format!("'{key}' and 'policy_file' (set at {file}) exclude each other");
-                let cure = format!(
-                    "remove '{key}' to serve the file as it is, or 'policy_file' to serve the \
-                     policy that 'allow' and 'meta_policy' make"
-                );
-                self.mistake(found, cause, cure);
+            if let Some(found) = written.place_of(key) {
+                self.mistakes.push(Diagnostic::error(
+                    found.clone(),
+                    format!("'{key}' and 'policy_file' (set at {file}) exclude each other"),
+                    format!(
+                        "remove '{key}' to serve the file as it is, or 'policy_file' to serve the \
+                         policy that 'allow' and 'meta_policy' make"
+                    ),
+                ));
             }
         }
     }
 
     /// Two lines that take the same port: the second could not be bound.
     fn check_ports_are_taken_once(&mut self, inherited: &[SocketAddr]) {
-        let bound: Vec<(SocketAddr, Place)> = {
-            let addresses = self
-                .config
-                .startup
-                .listen
-                .iter()
-                .map(|listen| listen.address);
-            addresses
-                .zip(self.config.written.listen.iter().cloned())
-                .collect()
-        };
+        let Config {
+            startup, written, ..
+        } = &self.config;
+        let addresses = startup.listen.iter().map(|listen| listen.address);
+        let bound: Vec<_> = addresses.zip(written.places_of("listen")).collect();
         let v4_everywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        for (narrow, place) in &bound {
-            let takes_it = |(wide, _): &&(SocketAddr, Place)| {
+        for &(narrow, place) in &bound {
+            let takes_it = |(wide, _): &&(SocketAddr, &Place)| {
                 let v4_has_its_own = bound.iter().any(|(a, _)| *a == v4_everywhere(wide.port()));
                 wide.ip().is_unspecified()
                     && !narrow.ip().is_unspecified()
@@ -247,15 +215,13 @@ impl Draft {
                     && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !v4_has_its_own))
             };
             let by = bound.iter().find(takes_it);
-            if let (Some((wide, at)), false) = (by, inherited.contains(narrow)) {
+            if let (Some((wide, at)), false) = (by, inherited.contains(&narrow)) {
                 let cause = format!(
                     "listen = {narrow}: {wide} (set at {at}) takes this port on every address"
                 );
-                self.mistakes.push(Diagnostic::error(
-                    place.clone(),
-                    cause,
-                    "remove one of the two lines",
-                ));
+                let cure = "remove one of the two lines";
+                let mistake = Diagnostic::error(place.clone(), cause, cure);
+                self.mistakes.push(mistake);
             }
         }
     }
@@ -264,21 +230,18 @@ impl Draft {
     /// without one like any listener. The default is for those who have nothing else.
     fn add_inherited(&mut self, inherited: &[SocketAddr]) {
         let Config { startup, live, .. } = &mut self.config;
-        let mut unnamed = inherited.to_vec();
-        for listen in &startup.listen {
-            if let Some(at) = unnamed.iter().position(|a| *a == listen.address) {
-                unnamed.remove(at);
+        let mut unmet: Vec<_> = startup.listen.iter().map(|l| l.address).collect();
+        for &address in inherited {
+            if let Some(at) = unmet.iter().position(|a| *a == address) {
+                unmet.remove(at);
+                continue;
             }
-        }
-        for address in unnamed {
             // A second socket with the address of the first.
             let named = startup.listen.iter().position(|l| l.address == address);
-            let listen = named.and_then(|at| startup.listen.get(at)).copied();
-            let own = named.and_then(|at| live.own_policy_files.get(at));
-            live.own_policy_files.push(own.cloned().flatten());
-            startup
-                .listen
-                .push(listen.unwrap_or_else(|| address.into()));
+            let listen = named.map_or_else(|| address.into(), |at| startup.listen[at]);
+            let own = named.and_then(|at| live.own_policy_files[at].clone());
+            startup.listen.push(listen);
+            live.own_policy_files.push(own);
         }
     }
 

@@ -9,7 +9,7 @@ use nix::unistd::Uid;
 
 use super::Config;
 use super::draft::{Override, draft};
-use super::keys::KEYS;
+use super::keys::is_key;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files::{self, Caller};
 use crate::text::reason;
@@ -41,40 +41,24 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Reads it.
+    /// Reads it: the named file, else the first of [`SEARCH_PATH`] that exists, else the built-in
+    /// defaults; then the command line's values on top, and the addresses of inherited sockets.
     ///
     /// # Errors
-    /// Every mistake.
+    /// Every mistake of the file and of the command line, in their order.
     pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
-        load(self.file.as_deref(), &self.overrides, &self.inherited)
-    }
-}
-
-/// Reads the configuration: the named file, else the first of [`SEARCH_PATH`] that exists, else the
-/// built-in defaults; then the command line's values on top, and the addresses of inherited sockets.
-///
-/// # Errors
-/// Every mistake of the file and of the command line, in their order.
-pub fn load(
-    named: Option<&Path>,
-    overrides: &[Override],
-    inherited: &[SocketAddr],
-) -> Result<Loaded, Vec<Diagnostic>> {
-    let file = match named {
-        Some(path) => Some(path.to_owned()),
+        let searched = || SEARCH_PATH.iter().map(PathBuf::from);
         // A file that exists and cannot be read is an error, not a reason to look further.
-        None => SEARCH_PATH
-            .iter()
-            .map(PathBuf::from)
-            .find(|path| path.symlink_metadata().is_ok()),
-    };
-    let text = match &file {
-        Some(path) => read(path, named.is_none())?,
-        None => String::new(),
-    };
-    let path = file.as_deref().unwrap_or(Path::new(""));
-    let config = draft(&text, path, overrides).finish(inherited)?;
-    Ok(Loaded { config, file })
+        let found = || searched().find(|path| path.symlink_metadata().is_ok());
+        let file = self.file.clone().or_else(found);
+        let text = match &file {
+            Some(path) => read(path, self.file.is_none())?,
+            None => String::new(),
+        };
+        let path = file.as_deref().unwrap_or(Path::new(""));
+        let config = draft(&text, path, &self.overrides).finish(&self.inherited)?;
+        Ok(Loaded { config, file })
+    }
 }
 
 /// Reads the text of a configuration file; one that was found, and not named, has to be one that
@@ -130,8 +114,8 @@ pub fn looks_like_one(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim);
     let sets_a_key = |line: &str| {
-        let key = line.split_once('=').map(|(key, _)| key.trim());
-        key.is_some_and(|key| KEYS.iter().any(|known| known.name == key))
+        line.split_once('=')
+            .is_some_and(|(key, _)| is_key(key.trim()))
     };
     lines().any(sets_a_key) && !lines().any(|line| line.starts_with('<'))
 }

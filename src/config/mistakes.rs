@@ -1,10 +1,10 @@
-//! The texts for mistakes in a configuration: codes, causes and cures, and the key that was
-//! probably meant. It finds no mistakes.
+//! The codes for what is wrong with a configuration as a whole, and the cure for an unknown key: the
+//! key that was probably meant. It finds no mistakes.
 
 use std::net::SocketAddr;
 
 use crate::diagnostic::Severity;
-use crate::policy::{Code, Fault};
+use crate::policy::Code;
 use crate::text::{did_you_mean, quote, shown};
 
 /// The findings about a configuration as a whole: the stable name, the severity, and one
@@ -54,51 +54,6 @@ pub fn known_codes() -> Vec<(&'static str, Severity)> {
     of_policies.chain(own).collect()
 }
 
-/// A mistake in a value.
-pub(super) struct Problem {
-    pub(super) cause: String,
-    /// The cure; none: what the key takes.
-    pub(super) cure: Option<String>,
-}
-
-impl Problem {
-    /// A sentence `CAUSE; CURE`.
-    pub(super) fn with_cure(sentence: impl Into<String>) -> Problem {
-        let sentence = sentence.into();
-        match sentence.split_once("; ") {
-            Some((cause, cure)) => Problem {
-                cause: cause.into(),
-                cure: Some(cure.into()),
-            },
-            None => sentence.into(),
-        }
-    }
-}
-
-impl From<&str> for Problem {
-    fn from(cause: &str) -> Problem {
-        Problem {
-            cause: cause.into(),
-            cure: None,
-        }
-    }
-}
-
-impl From<String> for Problem {
-    fn from(cause: String) -> Problem {
-        Problem { cause, cure: None }
-    }
-}
-
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Problem {
-        Problem {
-            cause: fault.cause,
-            cure: Some(fault.cure),
-        }
-    }
-}
-
 /// The names of our keys in other servers.
 const OTHER_NAMES: [(&str, &str); 16] = [
     ("port", "listen"),
@@ -120,7 +75,7 @@ const OTHER_NAMES: [(&str, &str); 16] = [
 ];
 
 /// The cure for a key that does not exist.
-pub(super) fn instead_of(name: &str, value: &str, keys: &[&'static str]) -> String {
+pub(super) fn instead_of(name: &str, value: &str, keys: &[&str]) -> String {
     let lower = name.to_ascii_lowercase();
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
     let Some((_, key)) = other else {

@@ -21,7 +21,7 @@ use crate::policy::{DomainPattern, Grant, MASTER_PORT, MetaPolicy, PortSet};
 
 pub use draft::{Override, parse};
 pub use keys::is_key;
-pub use load::{Configured, Loaded, SEARCH_PATH, load, looks_like_one};
+pub use load::{Configured, Loaded, SEARCH_PATH, looks_like_one};
 pub use mistakes::{CODES, known_codes};
 
 /// The default of `listen`: port 843 of all addresses of the host, IPv6 and IPv4. `0.0.0.0` takes
@@ -161,25 +161,21 @@ pub struct Live {
     pub ignore: Ignored,
 }
 
-/// Where the lines stand. It makes no difference between two configurations: they are equal when
-/// their values are.
+/// Where the value of each key stands, in the order of the lines; inherited sockets have no place.
+/// It makes no difference between two configurations: they are equal when their values are.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
-    /// The value of each [`Live::allow`], in their order; empty where none was written.
-    pub allow: Vec<Place>,
-    /// The value of `meta_policy`.
-    pub meta_policy: Option<Place>,
-    /// The value of each `listen`, in their order; those of inherited sockets are missing.
-    pub listen: Vec<Place>,
-    /// The values of all other keys.
-    others: Vec<(&'static str, Place)>,
-}
+pub struct Written(Vec<(&'static str, Place)>);
 
 impl Written {
-    /// Where the value of a key stands that is set at most once.
+    /// Where the values of a key stand.
+    pub fn places_of(&self, key: &str) -> impl Iterator<Item = &Place> {
+        let of_key = self.0.iter().filter(move |(known, _)| *known == key);
+        of_key.map(|(_, place)| place)
+    }
+
+    /// Where the first value of a key stands.
     pub fn place_of(&self, key: &str) -> Option<&Place> {
-        let found = self.others.iter().find(|(known, _)| *known == key);
-        found.map(|(_, place)| place)
+        self.places_of(key).next()
     }
 }
 

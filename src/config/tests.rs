@@ -25,7 +25,7 @@ fn mistake(text: &str) -> String {
 fn the_shipped_file_says_exactly_the_defaults() {
     let shipped = include_str!("../../flashpolicy.conf");
     assert_eq!(parsed(shipped), Ok(Config::default()));
-    let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    let mut keys: Vec<_> = KEYS.iter().map(|(key, _)| *key).collect();
     let live: String = shipped
         .lines()
         .filter_map(|line| {

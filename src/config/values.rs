@@ -6,13 +6,19 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Listen;
-use super::mistakes::Problem;
-use crate::policy::MASTER_PORT;
+use log::LevelFilter;
+
+use super::{Listen, LogConsole};
+use crate::policy::{Fault, MASTER_PORT};
 use crate::text::shown;
 
+/// A value that is wrong, and to which what the key takes is the cure.
+fn wrong(cause: impl Into<String>) -> Fault {
+    Fault::new(cause, "")
+}
+
 /// A listener, and its policy file where it has one of its own.
-pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathBuf>), Problem> {
+pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathBuf>), Fault> {
     let Some((address, rest)) = value.split_once([' ', '\t']) else {
         return address_and_port(value).map(|address| (address.into(), None));
     };
@@ -24,112 +30,111 @@ pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathB
     };
     let policy_file = match rest.map(|rest| (rest, rest.strip_prefix("policy="))) {
         None => None,
-        Some((_, Some(""))) => return Err("the policy's file is missing".into()),
+        Some((_, Some(""))) => return Err(wrong("the policy's file is missing")),
         Some((_, Some(file))) if file.ends_with(" proxy") || file.ends_with("\tproxy") => {
-            return Err("'proxy' stands before 'policy=FILE'".into());
+            return Err(wrong("'proxy' stands before 'policy=FILE'"));
         }
         Some((_, Some(file))) => Some(folder.join(file)),
-        Some((rest, None)) => return Err(format!("'{}' is not understood", shown(rest)).into()),
+        Some((rest, None)) => return Err(wrong(format!("'{}' is not understood", shown(rest)))),
     };
     let address = address_and_port(address)?;
     Ok((Listen { address, proxy }, policy_file))
 }
 
-fn address_and_port(value: &str) -> Result<SocketAddr, Problem> {
+fn address_and_port(value: &str) -> Result<SocketAddr, Fault> {
     if let Ok(address) = value.parse() {
         return Ok(address);
     }
-    let port_of = |text: &str| text.parse::<u16>().ok();
     let everywhere = |port: u16| {
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         format!("for every address of the host write [::]:{port} or {v4}")
     };
-    if let Some(port) = port_of(value) {
-        return Err(Problem::with_cure(format!(
-            "the address is missing; {}",
-            everywhere(port)
-        )));
+    if let Ok(port) = value.parse() {
+        return Err(Fault::new("the address is missing", everywhere(port)));
     }
-    if value.parse::<IpAddr>().is_ok() {
-        let address = match value.parse::<IpAddr>() {
-            Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
-            _ => value.into(),
+    if let Ok(ip) = value.parse::<IpAddr>() {
+        let address = match ip {
+            IpAddr::V6(ip) => format!("[{ip}]"),
+            IpAddr::V4(ip) => ip.to_string(),
         };
-        return Err(Problem::with_cure(format!(
-            "the port is missing; write {address}:{MASTER_PORT}"
-        )));
+        let cure = format!("write {address}:{MASTER_PORT}");
+        return Err(Fault::new("the port is missing", cure));
     }
-    Err(match value.rsplit_once(':') {
-        Some(("*", port)) if port_of(port).is_some() => {
-            let port = port_of(port).unwrap_or(MASTER_PORT);
-            Problem::with_cure(format!("`*` is no address; {}", everywhere(port)))
+    let parts = value.rsplit_once(':');
+    Err(match parts.map(|(name, port)| (name, port, port.parse())) {
+        Some(("*", _, Ok(port))) => Fault::new("`*` is no address", everywhere(port)),
+        Some(("localhost", port, _)) => Fault::new(
+            "names are not looked up",
+            format!("write 127.0.0.1:{port} or [::1]:{port}"),
+        ),
+        Some((_, port, Err(_))) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            Fault::new("there is no such port", "the last port is 65535")
         }
-        Some(("localhost", port)) => Problem::with_cure(format!(
-            "names are not looked up; write 127.0.0.1:{port} or [::1]:{port}"
-        )),
-        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) && port_of(port).is_none() => {
-            Problem::with_cure("there is no such port; the last port is 65535")
-        }
-        _ => "not an IP address and a port".into(),
+        _ => wrong("not an IP address and a port"),
     })
 }
 
-pub(super) fn path_or_none(value: &str, folder: &Path) -> Option<PathBuf> {
-    (value != "none").then(|| folder.join(value))
-}
-
-pub(super) fn whole_number(value: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let number = value
-        .parse()
-        .map_err(|_| String::from("not a whole number"))?;
+pub(super) fn whole_number(value: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
+    let number = value.parse().map_err(|_| wrong("not a whole number"))?;
     within(number, range)
 }
 
-pub(super) fn seconds(value: &str, range: RangeInclusive<f64>) -> Result<Duration, String> {
-    let number = value.parse().map_err(|_| String::from("not a number"))?;
-    within(number, range).map(Duration::from_secs_f64)
+/// From 0.1 s to an hour.
+pub(super) fn seconds(value: &str) -> Result<Duration, Fault> {
+    let number = value.parse().map_err(|_| wrong("not a number"))?;
+    within(number, 0.1..=3600.0).map(Duration::from_secs_f64)
 }
 
 /// A number of bytes with a decimal unit: 1M is below a limit of 1 MB and of 1 MiB.
-pub(super) fn bytes(value: &str) -> Result<u64, String> {
-    let number = unit(
-        value,
-        &[("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)],
-    )?;
-    within(number, 10_000..=u64::MAX)
+pub(super) fn bytes(value: &str) -> Result<u64, Fault> {
+    let units = [("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+    within(unit(value, &units)?, 10_000..=u64::MAX)
 }
 
-pub(super) fn time_with_unit(value: &str) -> Result<Duration, String> {
+pub(super) fn time_with_unit(value: &str) -> Result<Duration, Fault> {
     let seconds = unit(value, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])?;
     within(seconds, 1..=31_536_000).map(Duration::from_secs)
 }
 
 /// A whole number with one of these units behind it, or with none.
-fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, String> {
+fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, Fault> {
     let found = units
         .iter()
         .find_map(|(name, factor)| Some((value.strip_suffix(name)?, *factor)));
     let (number, factor) = found.unwrap_or((value, 1));
-    let number: u64 = number
-        .parse()
-        .map_err(|_| String::from("not a whole number with a unit"))?;
-    number
-        .checked_mul(factor)
-        .ok_or_else(|| "out of range".into())
+    let number = number.parse::<u64>();
+    let number = number.map_err(|_| wrong("not a whole number with a unit"))?;
+    number.checked_mul(factor).ok_or_else(out_of_range)
 }
 
-fn within<T: PartialOrd>(number: T, range: RangeInclusive<T>) -> Result<T, String> {
-    if range.contains(&number) {
-        Ok(number)
-    } else {
-        Err("out of range".into())
+fn within<T: PartialOrd>(number: T, range: RangeInclusive<T>) -> Result<T, Fault> {
+    let is_within = range.contains(&number);
+    is_within.then_some(number).ok_or_else(out_of_range)
+}
+
+fn out_of_range() -> Fault {
+    wrong("out of range")
+}
+
+pub(super) fn log_level(value: &str) -> Result<LevelFilter, Fault> {
+    match value {
+        "error" => Ok(LevelFilter::Error),
+        "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        _ => Err(no_choice()),
     }
 }
 
-pub(super) fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    choices
-        .iter()
-        .find(|(name, _)| *name == value)
-        .map(|(_, choice)| *choice)
-        .ok_or_else(|| "not one of the choices".into())
+pub(super) fn log_console(value: &str) -> Result<LogConsole, Fault> {
+    match value {
+        "auto" => Ok(LogConsole::Auto),
+        "yes" => Ok(LogConsole::Yes),
+        "no" => Ok(LogConsole::No),
+        _ => Err(no_choice()),
+    }
+}
+
+fn no_choice() -> Fault {
+    wrong("not one of the choices")
 }

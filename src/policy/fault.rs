@@ -14,7 +14,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+    /// A fault with this cause and this cure.
+    pub fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Fault {
             cause: cause.into(),
             cure: cure.into(),

@@ -41,7 +41,11 @@ pub(super) fn changes(
 /// The line that grants this: one for the same content with more ports, where there is one.
 fn in_a_line(config: &Config, grant: Grant) -> Change {
     let mut change = advice::allow(&grant);
-    let mut lines = config.live.allow.iter().zip(&config.written.allow);
+    let mut lines = config
+        .live
+        .allow
+        .iter()
+        .zip(config.written.places_of("allow"));
     let line =
         lines.find(|(known, _)| known.domain == grant.domain && known.secure == grant.secure);
     let Some((known, place)) = line else {
