@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::keys::{self, KEYS, REMOVED_KEYS, REPEATABLE};
 use super::mistakes::instead_of;
-use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Live, Startup};
+use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::policy::Fault;
 use crate::text::{printable, quote, shown};
@@ -87,18 +87,11 @@ pub(super) struct Draft {
 
 impl Draft {
     fn new() -> Draft {
-        let config = Config {
-            startup: Startup {
-                listen: Vec::new(),
-                ..Startup::default()
-            },
-            live: Live {
-                own_policy_files: Vec::new(),
-                allow: Vec::new(),
-                ..Live::default()
-            },
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        // Where no line adds to these, `finish` puts the defaults there.
+        config.startup.listen.clear();
+        config.live.own_policy_files.clear();
+        config.live.allow.clear();
         Draft {
             config,
             mistakes: Vec::new(),

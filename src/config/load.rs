@@ -47,9 +47,9 @@ impl Configured {
     /// # Errors
     /// Every mistake of the file and of the command line, in their order.
     pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
-        let searched = || SEARCH_PATH.iter().map(PathBuf::from);
+        let mut searched = SEARCH_PATH.iter().map(PathBuf::from);
         // A file that exists and cannot be read is an error, not a reason to look further.
-        let found = || searched().find(|path| path.symlink_metadata().is_ok());
+        let found = || searched.find(|path| path.symlink_metadata().is_ok());
         let file = self.file.clone().or_else(found);
         let text = match &file {
             Some(path) => read(path, self.file.is_none())?,

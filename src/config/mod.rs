@@ -35,28 +35,9 @@ pub const DEFAULT_ALLOW: Grant = Grant {
     ports: PortSet::ALL,
     secure: false,
 };
-/// The default of `policy_watch`: a changed file is served a few seconds after it was saved.
-pub const DEFAULT_POLICY_WATCH: Duration = Duration::from_secs(2);
 /// The smallest number of workers that `workers = auto` chooses: one worker that does not run must
 /// not stop the service.
 const FEWEST_WORKERS: usize = 2;
-/// The default of `timeout`: Flash Player itself waits this long for an answer on port 843. Source:
-/// rule book section 1.9 (PC).
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The default of `max_connections`: 4,000 silent clients a second hold 12,000 connections, since
-/// each is closed after 3 s. A connection that waits takes less than 1 KB.
-pub const DEFAULT_MAX_CONNECTIONS: usize = 16_384;
-/// The default of `log_file`: a file in the current folder.
-pub const DEFAULT_LOG_FILE: &str = "flashpolicy.log";
-/// The default of `log_max_size`, in bytes: the lines of about 70,000 clients. With the rotated
-/// files, the log takes 60 MB at the most.
-pub const DEFAULT_LOG_MAX_SIZE: u64 = 10_000_000;
-/// The default of `log_keep`: five rotated files beside the file in use.
-pub const DEFAULT_LOG_KEEP: usize = 5;
-/// The default of `stats_interval`. The original server logged its statistics as often.
-pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(30 * 60);
-/// The default of `log_level`: every connection leaves two lines.
-pub const DEFAULT_LOG_LEVEL: LevelFilter = LevelFilter::Info;
 
 /// Whether log lines also go to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,11 +171,17 @@ impl Default for Startup {
         Startup {
             listen: vec![DEFAULT_LISTEN.into()],
             workers: default_workers(),
-            timeout: DEFAULT_TIMEOUT,
-            max_connections: DEFAULT_MAX_CONNECTIONS,
-            log_file: Some(DEFAULT_LOG_FILE.into()),
-            log_max_size: Some(DEFAULT_LOG_MAX_SIZE),
-            log_keep: DEFAULT_LOG_KEEP,
+            // Flash Player itself waits this long for an answer on port 843. Source: rule book
+            // section 1.9 (PC).
+            timeout: Duration::from_secs(3),
+            // 4,000 silent clients a second hold 12,000 connections, since each is closed after
+            // 3 s. A connection that waits takes less than 1 KB.
+            max_connections: 16_384,
+            log_file: Some("flashpolicy.log".into()),
+            // The lines of about 70,000 clients. With the rotated files, the log takes 60 MB at the
+            // most.
+            log_max_size: Some(10_000_000),
+            log_keep: 5,
             log_console: LogConsole::Auto,
             pid_file: None,
             user: None,
@@ -211,9 +198,12 @@ impl Default for Live {
             policy_file: None,
             allow: vec![DEFAULT_ALLOW],
             meta_policy: None,
-            policy_watch: DEFAULT_POLICY_WATCH,
-            log_level: DEFAULT_LOG_LEVEL,
-            stats_interval: DEFAULT_STATS_INTERVAL,
+            // A changed file is served a few seconds after it was saved.
+            policy_watch: Duration::from_secs(2),
+            // Every connection leaves two lines.
+            log_level: LevelFilter::Info,
+            // The original server logged its statistics as often.
+            stats_interval: Duration::from_secs(30 * 60),
             ignore: Ignored::default(),
         }
     }
