@@ -4,8 +4,6 @@
 //! not be trusted. This module follows no link, never waits, and never empties a file that holds
 //! other text.
 
-use std::ffi::OsStr;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +18,9 @@ use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
+
+/// What follows the name of the pid file in that of the one that is about to take its place.
+const NEXT: &str = ".new";
 
 /// How often the file may be replaced by others while it is being locked.
 const ATTEMPTS: usize = 50;
@@ -36,45 +37,7 @@ pub struct PidFile {
     locked: File,
     /// There was no such file before.
     created: bool,
-    /// It stays when this is dropped.
-    keeps: bool,
 }
-
-/// Why there is no pid file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PidFileError {
-    /// A live process holds it.
-    Held {
-        /// The process; none where the system does not tell, such as one of another container.
-        pid: Option<u32>,
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be written; the sentence says why, and what to do.
-    Failed(String),
-}
-
-impl fmt::Display for PidFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PidFileError::Held { pid, path } => {
-                f.write_str("already running: ")?;
-                match pid {
-                    Some(pid) => write!(f, "process {pid}")?,
-                    None => f.write_str("another process")?,
-                }
-                write!(
-                    f,
-                    " holds the pid file {}; stop it first, or set another 'pid_file'",
-                    path.display()
-                )
-            }
-            PidFileError::Failed(message) => f.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for PidFileError {}
 
 impl PidFile {
     /// Locks the file at `path` and writes this process's id into it.
@@ -82,35 +45,40 @@ impl PidFile {
     /// # Errors
     /// When a live process holds the file, or it cannot be written: it is a link or no regular
     /// file, it has further names, or it holds something else than a process id.
-    pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
-        let failed = |error: io::Error| PidFileError::Failed(cannot_write(path, &error));
+    pub fn write(path: &Path) -> Result<PidFile, String> {
+        let failed = |error: io::Error| cannot_write(path, &error);
         for _ in 0..ATTEMPTS {
             let place = FilePlace::of(path).map_err(failed)?;
-            let (file, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
-            if !lock(&file).map_err(failed)? {
-                let pid = holder_of(&file).map_err(failed)?;
-                return Err(PidFileError::Held {
-                    pid: pid.filter(|pid| *pid != 0),
-                    path: path.to_owned(),
-                });
+            let (locked, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
+            if !lock(&locked).map_err(failed)? {
+                let holder = match holder_of(&locked).map_err(failed)? {
+                    // Such as one of another container.
+                    None | Some(0) => "another process".into(),
+                    Some(pid) => format!("process {pid}"),
+                };
+                return Err(format!(
+                    "already running: {holder} holds the pid file {}; stop it first, or set \
+                     another 'pid_file'",
+                    path.display()
+                ));
             }
             // The holder before may have removed the file after it was opened here: then this lock
             // is on a file without a name, and the next process would lock another one.
-            if !leads_to(path, &file) {
+            if !leads_to(path, &locked) {
                 continue;
             }
-            let mut pid_file = PidFile {
-                path: path.to_owned(),
-                place,
-                locked: file,
-                created,
-                keeps: false,
-            };
-            if let Err(error) = pid_file.fill() {
-                pid_file.keeps = !created;
+            if let Err(error) = fill(&locked) {
+                if created {
+                    place.remove("");
+                }
                 return Err(failed(error));
             }
-            return Ok(pid_file);
+            return Ok(PidFile {
+                path: path.to_owned(),
+                place,
+                locked,
+                created,
+            });
         }
         Err(failed(io::Error::other(
             "other processes replace it again and again",
@@ -124,68 +92,31 @@ impl PidFile {
     /// # Errors
     /// When another process has taken it over meanwhile or is about to, or no file can be made in
     /// this folder.
-    pub fn replace(path: &Path, from: u32) -> Result<PidFile, PidFileError> {
+    pub fn replace(path: &Path, from: u32) -> Result<PidFile, String> {
         let replaced = || {
             let place = FilePlace::of(path)?;
-            let beside = place.beside(".new");
-            let locked = create_locked(&place, &beside)?;
-            let mut pid_file = PidFile {
+            let locked = create_next(&place)?;
+            // As long as the file beside it is there, nobody else takes the path over.
+            let named = fill(&locked)
+                .and_then(|()| require_holder(path, from))
+                .and_then(|()| place.rename(NEXT, ""));
+            if named.is_err() {
+                place.remove(NEXT);
+            }
+            named.map(|()| PidFile {
                 path: path.to_owned(),
                 place,
                 locked,
                 created: true,
-                keeps: false,
-            };
-            // As long as the file beside it is there, nobody else takes the path over.
-            let named = pid_file
-                .fill()
-                .and_then(|()| pid_file.require_holder(from))
-                .and_then(|()| {
-                    let place = &pid_file.place;
-                    place.rename(&beside, place.name())
-                });
-            if named.is_err() {
-                pid_file.place.remove(&beside);
-            }
-            named.map(|()| pid_file)
+            })
         };
-        replaced().map_err(|error| PidFileError::Failed(cannot_write(path, &error)))
-    }
-
-    fn require_holder(&self, process: u32) -> io::Result<()> {
-        match holder(&self.path)? {
-            Some(found) if found == process => Ok(()),
-            Some(other) => Err(io::Error::other(format!(
-                "process {other} has taken it over meanwhile"
-            ))),
-            None => Err(io::Error::other(format!(
-                "process {process} has ended meanwhile; start the server as usual"
-            ))),
-        }
-    }
-
-    /// Puts the process id in the place of the one of an earlier run.
-    fn fill(&mut self) -> io::Result<()> {
-        let mut content = Vec::new();
-        (&self.locked)
-            .take(MOST_BYTES + 1)
-            .read_to_end(&mut content)?;
-        let is_pid = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace();
-        if content.len() as u64 > MOST_BYTES || !content.iter().all(is_pid) {
-            return Err(io::Error::other(
-                "it holds something else than a process id, and is left as it is; remove it if \
-                 nobody needs it",
-            ));
-        }
-        self.locked.set_len(0)?;
-        self.locked.seek(SeekFrom::Start(0))?;
-        writeln!(self.locked, "{}", std::process::id())
+        replaced().map_err(|error| cannot_write(path, &error))
     }
 
     /// Removes the file, unless another server has its own one there by now.
     pub fn remove(&self) {
         if leads_to(&self.path, &self.locked) {
-            self.place.remove(self.place.name());
+            self.place.remove("");
         }
     }
 
@@ -194,22 +125,47 @@ impl PidFile {
         self.path.exists() && !leads_to(&self.path, &self.locked)
     }
 
-    /// Gives the file to another user and group; none leaves that one as it is. One that somebody
-    /// else may have put there keeps its owner: that changes nothing for this process.
+    /// Gives the file to another user and group. One that somebody else may have put there keeps its
+    /// owner: that changes nothing for this process.
     ///
     /// # Errors
     /// The system's error.
-    pub fn give_to(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        give_away(&self.locked, self.created, &self.place, Owner { uid, gid })?;
-        Ok(())
+    pub fn give_to(&self, owner: Owner) -> io::Result<()> {
+        give_away(&self.locked, self.created, &self.place, owner).map(drop)
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if !self.keeps {
-            self.remove();
-        }
+        self.remove();
+    }
+}
+
+/// Puts the process id in the place of the one of an earlier run.
+fn fill(mut file: &File) -> io::Result<()> {
+    let mut content = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut content)?;
+    let is_pid = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace();
+    if content.len() as u64 > MOST_BYTES || !content.iter().all(is_pid) {
+        return Err(io::Error::other(
+            "it holds something else than a process id, and is left as it is; remove it if nobody \
+             needs it",
+        ));
+    }
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn require_holder(path: &Path, process: u32) -> io::Result<()> {
+    match holder(path)? {
+        Some(found) if found == process => Ok(()),
+        Some(other) => Err(io::Error::other(format!(
+            "process {other} has taken it over meanwhile"
+        ))),
+        None => Err(io::Error::other(format!(
+            "process {process} has ended meanwhile; start the server as usual"
+        ))),
     }
 }
 
@@ -223,19 +179,16 @@ pub fn can_write(path: &Path) -> Result<(), String> {
         .map_err(|error| cannot_write(path, &error))
 }
 
-/// Makes a file that is not there yet and locks it. One that nobody holds was left behind.
-fn create_locked(place: &FilePlace, name: &OsStr) -> io::Result<File> {
-    let file = match place.create(name, OFlag::O_RDWR) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let left_behind = place.open(name, OFlag::O_RDWR, false)?;
-            if holder_of(&left_behind)?.is_some() {
-                return Err(io::Error::other("another server is about to take it over"));
-            }
-            place.remove(name);
-            place.create(name, OFlag::O_RDWR)?
+/// Makes the file that is about to become the pid file, and locks it. One that nobody holds was
+/// left behind.
+fn create_next(place: &FilePlace) -> io::Result<File> {
+    let file = place.create_over(NEXT, OFlag::O_RDWR, || {
+        let left_behind = place.open(NEXT, OFlag::O_RDWR, false)?;
+        match holder_of(&left_behind)? {
+            Some(_) => Err(io::Error::other("another server is about to take it over")),
+            None => Ok(()),
         }
-        made => made?,
-    };
+    })?;
     if lock(&file)? {
         Ok(file)
     } else {
@@ -259,8 +212,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> String {
 /// # Errors
 /// When the file cannot be read, or is none.
 pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-    let opened =
-        FilePlace::of(path).and_then(|place| place.open(place.name(), OFlag::O_RDONLY, false));
+    let opened = FilePlace::of(path).and_then(|place| place.open("", OFlag::O_RDONLY, false));
     match opened {
         Ok(file) => holder_of(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -305,7 +257,7 @@ mod tests {
         let file = folder.path().join("x.pid");
         for content in ["root:x:0:0::/:\n", "123456789012345678901", "12 x"] {
             fs::write(&file, content).unwrap();
-            let error = PidFile::write(&file).unwrap_err().to_string();
+            let error = PidFile::write(&file).unwrap_err();
             assert!(
                 error.contains("x.pid: it holds something else than a process id"),
                 "{error}"
@@ -338,7 +290,7 @@ mod tests {
             ("folder", "it is a folder"),
             ("fifo", "it is a FIFO"),
         ] {
-            let error = PidFile::write(&path(name)).unwrap_err().to_string();
+            let error = PidFile::write(&path(name)).unwrap_err();
             assert!(error.contains(expected), "{name}: {error}");
             assert!(path(name).symlink_metadata().is_ok(), "{name}");
         }

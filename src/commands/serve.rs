@@ -15,7 +15,7 @@ use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
 use crate::logging::{self, Logging};
-use crate::pid_file::{PidFile, PidFileError};
+use crate::pid_file::PidFile;
 use crate::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::privileges::{self, Identity};
 use crate::reload::{self, Reloader};
@@ -273,21 +273,20 @@ impl OwnFiles {
                 control_socket: None,
             });
         };
-        let said = |error: PidFileError| error.to_string();
         let (pid_file, mut control_socket) = match predecessor {
             None => {
-                let pid_file = PidFile::write(path).map_err(said)?;
+                let pid_file = PidFile::write(path)?;
                 (pid_file, ControlSocket::bind(path, false)?)
             }
             Some(predecessor) => {
                 let control_socket = ControlSocket::bind(path, true)?;
-                let pid_file = PidFile::replace(path, predecessor.pid()).map_err(said)?;
+                let pid_file = PidFile::replace(path, predecessor.pid())?;
                 (pid_file, control_socket)
             }
         };
         if let Some(owner) = identity.owner() {
             pid_file
-                .give_to(owner.uid, owner.gid)
+                .give_to(owner)
                 .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))?;
             control_socket
                 .give_to(owner.uid, owner.gid)

@@ -2,18 +2,15 @@
 //! that a link of another user leads nowhere else. The last part is never followed as a link. It
 //! makes no folders.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, fchown};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{
-    AtFlags, FcntlArg, OFlag, fcntl, open as open_path, openat, readlinkat, renameat,
-};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 
@@ -34,7 +31,8 @@ pub struct Owner {
     pub gid: Option<u32>,
 }
 
-/// An open folder and a name in it.
+/// An open folder and a name in it. Files beside it are named by what follows the name, such as
+/// `.new`; the file itself is `""`.
 #[derive(Debug)]
 pub struct FilePlace {
     folder: OwnedFd,
@@ -62,21 +60,11 @@ impl FilePlace {
         })
     }
 
-    /// The name with this behind it.
-    pub fn beside(&self, suffix: &str) -> OsString {
+    /// The name of a file.
+    pub fn name(&self, suffix: &str) -> OsString {
         let mut name = self.name.clone();
         name.push(suffix);
         name
-    }
-
-    /// The name itself.
-    pub fn name(&self) -> &OsStr {
-        &self.name
-    }
-
-    /// Only root and this process's user may change the entries of this folder.
-    pub fn is_private(&self) -> bool {
-        self.private
     }
 
     /// Opens what is there: a regular file with one name, or a character device where `device`
@@ -84,15 +72,16 @@ impl FilePlace {
     ///
     /// # Errors
     /// The system's error, or why the file is refused.
-    pub fn open(&self, name: &OsStr, flags: OFlag, device: bool) -> io::Result<File> {
+    pub fn open(&self, suffix: &str, flags: OFlag, device: bool) -> io::Result<File> {
         // Before it is opened: opening a device or the end of a FIFO has effects of its own.
-        self.require(&self.stat(name)?, name, device)?;
+        self.require(&self.stat(suffix)?, suffix, device)?;
         let flags =
             flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let file = openat(&self.folder, name, flags, Mode::empty())?;
+        let name = self.name(suffix);
+        let file = openat(&self.folder, &*name, flags, Mode::empty())?;
         // It may be another one by now.
         let stat = fstat(&file)?;
-        self.require(&stat, name, device)?;
+        self.require(&stat, suffix, device)?;
         if is(stat.st_mode, SFlag::S_IFCHR) {
             // A terminal that does not take a line at once is waited for.
             fcntl(&file, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK))?;
@@ -104,27 +93,27 @@ impl FilePlace {
     ///
     /// # Errors
     /// The system's error; also when the file exists already.
-    pub fn create(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
+    pub fn create(&self, suffix: &str, flags: OFlag) -> io::Result<File> {
         let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(&self.folder, name, flags, NEW_FILE)?.into())
+        let name = self.name(suffix);
+        Ok(openat(&self.folder, &*name, flags, NEW_FILE)?.into())
     }
 
-    /// Makes a file in the place of a regular one that was left behind.
+    /// Makes a file, also in the place of one that was left behind and may go.
     ///
     /// # Errors
-    /// The system's error, or which other kind of file has this name.
-    pub fn create_over(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
-        match self.create(name, flags) {
+    /// The system's error, or why the other file may not go.
+    pub fn create_over(
+        &self,
+        suffix: &str,
+        flags: OFlag,
+        may_go: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<File> {
+        match self.create(suffix, flags) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.require(&self.stat(name)?, name, false)
-                    .map_err(|error| {
-                        refused(format!(
-                            "{} is in the way: {error}",
-                            Path::new(name).display()
-                        ))
-                    })?;
-                self.remove(name);
-                self.create(name, flags)
+                may_go()?;
+                self.remove(suffix);
+                self.create(suffix, flags)
             }
             made => made,
         }
@@ -135,14 +124,14 @@ impl FilePlace {
     /// # Errors
     /// As [`FilePlace::open`].
     pub fn open_or_create(&self, flags: OFlag, device: bool) -> io::Result<(File, bool)> {
-        let made = match self.open(&self.name, flags, device) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(&self.name, flags),
+        let made = match self.open("", flags, device) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create("", flags),
             opened => return Ok((opened?, false)),
         };
         match made {
             // Another process made the file first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok((self.open(&self.name, flags, device)?, false))
+                Ok((self.open("", flags, device)?, false))
             }
             made => Ok((made?, true)),
         }
@@ -152,18 +141,20 @@ impl FilePlace {
     ///
     /// # Errors
     /// The system's error.
-    pub fn stat(&self, name: &OsStr) -> io::Result<FileStat> {
-        Ok(fstatat(&self.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    pub fn stat(&self, suffix: &str) -> io::Result<FileStat> {
+        let name = self.name(suffix);
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+        Ok(fstatat(&self.folder, &*name, flags)?)
     }
 
     /// Refuses what may not be written or replaced; there may be nothing.
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn require_replaceable(&self) -> io::Result<()> {
-        match self.stat(&self.name) {
+    pub fn require_replaceable(&self, suffix: &str) -> io::Result<()> {
+        match self.stat(suffix) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            stat => self.require(&stat?, &self.name, false),
+            stat => self.require(&stat?, suffix, false),
         }
     }
 
@@ -172,10 +163,10 @@ impl FilePlace {
     /// # Errors
     /// Why not.
     pub fn could_write(&self, device: bool) -> io::Result<()> {
-        match self.stat(&self.name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.access("."),
+        match self.stat("") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.access(OsStr::new(".")),
             stat => {
-                self.require(&stat?, &self.name, device)?;
+                self.require(&stat?, "", device)?;
                 self.access(&self.name)
             }
         }
@@ -183,56 +174,50 @@ impl FilePlace {
 
     /// Whether this user could rename the file, and make others beside it.
     pub fn could_rename(&self) -> bool {
-        let sticky = |folder: &FileStat| {
-            Mode::from_bits_truncate(folder.st_mode).contains(Mode::S_ISVTX)
-                && !geteuid().is_root()
-                && folder.st_uid != geteuid().as_raw()
-        };
-        let its_owner = |stat: FileStat| stat.st_uid == geteuid().as_raw();
-        self.access(".").is_ok()
+        let ours = |stat: FileStat| geteuid().is_root() || stat.st_uid == geteuid().as_raw();
+        self.access(OsStr::new(".")).is_ok()
             && fstat(&self.folder).is_ok_and(|folder| {
-                !sticky(&folder) || self.stat(&self.name).map_or(true, its_owner)
+                !mode(&folder).contains(Mode::S_ISVTX)
+                    || ours(folder)
+                    || self.stat("").map_or(true, ours)
             })
     }
 
     /// Whether a device is there.
     pub fn is_device(&self) -> bool {
-        let stat = self.stat(&self.name);
+        let stat = self.stat("");
         stat.is_ok_and(|stat| is(stat.st_mode, SFlag::S_IFCHR))
     }
 
     /// Whether this user may write there.
-    fn access(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        let flags = AtFlags::AT_EACCESS;
-        Ok(faccessat(
-            &self.folder,
-            name.as_ref(),
-            AccessFlags::W_OK,
-            flags,
-        )?)
+    fn access(&self, name: &OsStr) -> io::Result<()> {
+        let (may, flags) = (AccessFlags::W_OK, AtFlags::AT_EACCESS);
+        Ok(faccessat(&self.folder, name, may, flags)?)
     }
 
     /// Renames; what had the new name is gone.
     ///
     /// # Errors
     /// The system's error.
-    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(renameat(&self.folder, from, &self.folder, to)?)
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let [from, to] = [from, to].map(|suffix| self.name(suffix));
+        Ok(renameat(&self.folder, &*from, &self.folder, &*to)?)
     }
 
     /// Renames where nothing has the new name yet.
     ///
     /// # Errors
     /// The system's error; also when the name is taken.
-    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    pub fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
         if self.stat(to).is_ok() {
             return Err(Errno::EEXIST.into());
         }
         #[cfg(target_env = "gnu")]
         {
             use nix::fcntl::{RenameFlags, renameat2};
+            let [from, to] = [from, to].map(|suffix| self.name(suffix));
             let flags = RenameFlags::RENAME_NOREPLACE;
-            match renameat2(&self.folder, from, &self.folder, to, flags) {
+            match renameat2(&self.folder, &*from, &self.folder, &*to, flags) {
                 // Not every file system can do it in one step.
                 Err(Errno::EINVAL | Errno::ENOSYS | Errno::ENOTSUP) => {}
                 renamed => return Ok(renamed?),
@@ -242,13 +227,14 @@ impl FilePlace {
     }
 
     /// Removes a file that nobody needs; where it cannot be removed it stays.
-    pub fn remove(&self, name: &OsStr) {
-        let _ = unlinkat(&self.folder, name, UnlinkatFlags::NoRemoveDir);
+    pub fn remove(&self, suffix: &str) {
+        let name = self.name(suffix);
+        let _ = unlinkat(&self.folder, &*name, UnlinkatFlags::NoRemoveDir);
     }
 
-    fn require(&self, stat: &FileStat, name: &OsStr, device: bool) -> io::Result<()> {
+    fn require(&self, stat: &FileStat, suffix: &str, device: bool) -> io::Result<()> {
         if is(stat.st_mode, SFlag::S_IFLNK) {
-            let target = readlinkat(&self.folder, name).unwrap_or_default();
+            let target = readlinkat(&self.folder, &*self.name(suffix)).unwrap_or_default();
             return Err(refused(format!(
                 "it is a symbolic link to {}, and what is written is not reached through links; \
                  name the file itself, or remove the link",
@@ -285,9 +271,8 @@ pub fn give_away(
     owner: Owner,
 ) -> io::Result<bool> {
     let metadata = file.metadata()?;
-    let known = made_here
-        || Some(metadata.uid()) == owner.uid
-        || (metadata.uid() == 0 && place.is_private());
+    let known =
+        made_here || Some(metadata.uid()) == owner.uid || (metadata.uid() == 0 && place.private);
     if !metadata.is_file() || metadata.nlink() > 1 || !known {
         return Ok(false);
     }
@@ -305,29 +290,27 @@ struct Walk {
 impl Walk {
     fn along(folder: &Path) -> io::Result<Walk> {
         let start = if folder.has_root() { "/" } else { "." };
-        let at = open_folder(start)?;
-        let private = folder.has_root() || private_up(at.as_fd());
+        let at = open_folder(AT_FDCWD, start)?;
+        let private = folder.has_root() || private_up(&at).unwrap_or(false);
         let mut walk = Walk {
             at,
             private,
             links: 0,
         };
-        let mut left: VecDeque<OsString> = parts(folder).collect();
-        while let Some(part) = left.pop_front() {
+        let mut left: Vec<OsString> = parts(folder).rev().collect();
+        while let Some(part) = left.pop() {
             if let Some(target) = walk.enter(&part)? {
                 if target.has_root() {
-                    walk.at = open_folder("/")?;
+                    walk.at = open_folder(AT_FDCWD, "/")?;
                 }
-                for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
-                    left.push_front(part);
-                }
+                left.extend(parts(&target).rev());
             }
         }
         Ok(walk)
     }
 
     /// Enters a folder, or gives where a link leads.
-    fn enter(&mut self, part: &OsStr) -> io::Result<Option<std::path::PathBuf>> {
+    fn enter(&mut self, part: &OsStr) -> io::Result<Option<PathBuf>> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let entry = openat(&self.at, part, flags, Mode::empty())?;
         let stat = fstat(&entry)?;
@@ -352,7 +335,7 @@ impl Walk {
     }
 }
 
-fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -360,9 +343,13 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     })
 }
 
-fn open_folder(path: &str) -> io::Result<OwnedFd> {
+fn open_folder(at: impl AsFd, path: &str) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(open_path(path, flags, Mode::empty())?)
+    Ok(openat(at, path, flags, Mode::empty())?)
+}
+
+fn mode(stat: &FileStat) -> Mode {
+    Mode::from_bits_truncate(stat.st_mode)
 }
 
 /// Whether this user's files are root's or our own.
@@ -372,42 +359,32 @@ fn trusted(uid: u32) -> bool {
 
 /// A folder in which only root and this process's user may make, rename and remove files.
 fn private_folder(folder: &FileStat) -> bool {
-    let mode = Mode::from_bits_truncate(folder.st_mode);
-    let by_group = mode.contains(Mode::S_IWGRP) && folder.st_gid != 0;
-    trusted(folder.st_uid) && !by_group && !mode.contains(Mode::S_IWOTH)
+    let by_group = mode(folder).contains(Mode::S_IWGRP) && folder.st_gid != 0;
+    trusted(folder.st_uid) && !by_group && !mode(folder).contains(Mode::S_IWOTH)
 }
 
 /// Whether nobody else may have put this entry into this folder, or may replace it. In a folder
 /// with the sticky bit, such as /tmp, that is each entry's owner.
 fn only_ours(folder: &FileStat, entry: &FileStat) -> bool {
-    let sticky = Mode::from_bits_truncate(folder.st_mode).contains(Mode::S_ISVTX);
+    let sticky = mode(folder).contains(Mode::S_ISVTX);
     private_folder(folder) || sticky && trusted(folder.st_uid) && trusted(entry.st_uid)
 }
 
 /// Whether only root and this process's user decide which folder this is, up to the root folder.
-fn private_up(folder: BorrowedFd<'_>) -> bool {
-    let up = |at: BorrowedFd<'_>| {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        openat(at, "..", flags, Mode::empty()).ok()
-    };
-    let Ok(mut entry) = fstat(folder) else {
-        return false;
-    };
-    let mut next = up(folder);
-    while let Some(at) = next {
-        let Ok(stat) = fstat(&at) else {
-            return false;
-        };
+fn private_up(folder: &OwnedFd) -> io::Result<bool> {
+    let mut entry = fstat(folder)?;
+    let mut at = open_folder(folder, "..")?;
+    loop {
+        let stat = fstat(&at)?;
         if (stat.st_dev, stat.st_ino) == (entry.st_dev, entry.st_ino) {
-            return true;
+            return Ok(true);
         }
         if !only_ours(&stat, &entry) {
-            return false;
+            return Ok(false);
         }
         entry = stat;
-        next = up(at.as_fd());
+        at = open_folder(&at, "..")?;
     }
-    false
 }
 
 #[cfg(test)]
@@ -500,7 +477,7 @@ mod tests {
     #[test]
     fn a_relative_place_is_in_the_current_folder() {
         let place = FilePlace::of(Path::new("Cargo.toml")).unwrap();
-        assert!(place.stat(place.name()).is_ok());
+        assert!(place.stat("").is_ok());
         assert!(FilePlace::of(Path::new("..")).is_err());
         assert!(FilePlace::of(Path::new("")).is_err());
     }
@@ -508,17 +485,23 @@ mod tests {
     #[test]
     fn a_new_name_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a", "b"] {
+        for name in ["x.a", "x.b"] {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let place = FilePlace::of(&folder.path().join("x")).unwrap();
-        let renamed = |to: &str| place.rename_new(OsStr::new("a"), OsStr::new(to));
+        let renamed = |to: &str| place.rename_new(".a", to);
         assert_eq!(
-            renamed("b").unwrap_err().kind(),
+            renamed(".b").unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
-        renamed("c").unwrap();
-        assert_eq!(fs::read_to_string(folder.path().join("b")).unwrap(), "b");
-        assert_eq!(fs::read_to_string(folder.path().join("c")).unwrap(), "a");
+        renamed(".c").unwrap();
+        assert_eq!(
+            fs::read_to_string(folder.path().join("x.b")).unwrap(),
+            "x.b"
+        );
+        assert_eq!(
+            fs::read_to_string(folder.path().join("x.c")).unwrap(),
+            "x.a"
+        );
     }
 }

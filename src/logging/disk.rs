@@ -31,6 +31,17 @@ pub(super) enum Name {
     Old(usize),
 }
 
+impl Name {
+    /// What follows the log's name in it.
+    fn suffix(self) -> String {
+        match self {
+            Name::Log => String::new(),
+            Name::Next => ".new".into(),
+            Name::Old(number) => format!(".{number}"),
+        }
+    }
+}
+
 /// The state of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileState {
@@ -85,18 +96,9 @@ impl RealDisk {
         }
     }
 
-    /// The suffix of the log's name.
-    fn suffix(name: Name) -> String {
-        match name {
-            Name::Log => String::new(),
-            Name::Next => ".new".into(),
-            Name::Old(number) => format!(".{number}"),
-        }
-    }
-
     fn path_of(&self, name: Name) -> PathBuf {
         let mut path = self.path.as_os_str().to_owned();
-        path.push(RealDisk::suffix(name));
+        path.push(name.suffix());
         path.into()
     }
 
@@ -130,7 +132,7 @@ impl RealDisk {
         let until = Instant::now() + LOCK_PATIENCE;
         let mut missing = 0;
         loop {
-            match place.open(place.name(), flags, true) {
+            match place.open("", flags, true) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return Ok((opened?, false)),
             }
@@ -154,19 +156,13 @@ impl Disk for RealDisk {
 
     fn make_next(&self) -> io::Result<File> {
         let place = FilePlace::of(&self.path)?;
-        let name = place.beside(&RealDisk::suffix(Name::Next));
+        let new = &Name::Next.suffix();
         let flags = OFlag::O_RDWR | OFlag::O_APPEND;
-        let made = match place.create(&name, flags) {
+        let made = place.create_over(new, flags, || match place.stat(new) {
             // Left behind by a process that was ended in between: nothing was written to it.
-            Err(error)
-                if error.kind() == io::ErrorKind::AlreadyExists
-                    && place.stat(&name).is_ok_and(|stat| stat.st_size == 0) =>
-            {
-                place.remove(&name);
-                place.create(&name, flags)
-            }
-            made => made,
-        };
+            Ok(stat) if stat.st_size == 0 => Ok(()),
+            _ => Err(io::ErrorKind::AlreadyExists.into()),
+        });
         let made = made.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => io::Error::other(format!(
                 "{} is in the way; remove it",
@@ -180,7 +176,7 @@ impl Disk for RealDisk {
 
     fn remove_next(&self) {
         if let Ok(place) = FilePlace::of(&self.path) {
-            place.remove(&place.beside(&RealDisk::suffix(Name::Next)));
+            place.remove(&Name::Next.suffix());
         }
     }
 
@@ -194,14 +190,11 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: Name, to: Name) -> io::Result<()> {
-        let place = FilePlace::of(&self.path)?;
-        let [from, to] = [from, to].map(|name| place.beside(&RealDisk::suffix(name)));
-        place.rename(&from, &to)
+        FilePlace::of(&self.path)?.rename(&from.suffix(), &to.suffix())
     }
 
     fn rename_to_log(&self, from: Name) -> io::Result<()> {
-        let place = FilePlace::of(&self.path)?;
-        place.rename_new(&place.beside(&RealDisk::suffix(from)), place.name())
+        FilePlace::of(&self.path)?.rename_new(&from.suffix(), "")
     }
 
     fn state(&self, file: &File) -> io::Result<FileState> {

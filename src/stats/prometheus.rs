@@ -140,14 +140,22 @@ impl Snapshot<'_> {
     /// that of the new one beside it.
     pub fn write_file(&self, path: &Path, process: Process) -> io::Result<()> {
         let place = FilePlace::of(path)?;
-        place.require_replaceable()?;
+        place.require_replaceable("")?;
         // node_exporter takes files that end in .prom; this one does not.
-        let new = place.beside(".new");
-        let mut file = place.create_over(&new, OFlag::O_WRONLY)?;
+        let new = ".new";
+        let mut file = place.create_over(new, OFlag::O_WRONLY, || {
+            place.require_replaceable(new).map_err(|error| {
+                let name = place.name(new);
+                io::Error::other(format!(
+                    "{} is in the way: {error}",
+                    Path::new(&name).display()
+                ))
+            })
+        })?;
         let written = file.write_all(self.prometheus(process).as_bytes());
-        let replaced = written.and_then(|()| place.rename(&new, place.name()));
+        let replaced = written.and_then(|()| place.rename(new, ""));
         if replaced.is_err() {
-            place.remove(&new);
+            place.remove(new);
         }
         replaced
     }
@@ -156,7 +164,7 @@ impl Snapshot<'_> {
 /// Whether this user could replace a statistics file at this path; where not, a sentence for why.
 pub fn cannot_write(path: &Path) -> Option<String> {
     let place = FilePlace::of(path).and_then(|place| {
-        place.require_replaceable()?;
+        place.require_replaceable("")?;
         place.could_rename().then_some(()).ok_or_else(|| {
             io::Error::other("its folder does not allow it to be replaced; give it to that user")
         })
