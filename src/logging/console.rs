@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::writer::{Destination, WriteOutcome};
+use super::writer::Destination;
 
 /// One of the streams that the process was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +55,15 @@ impl Destination for Console {
         }
     }
 
-    fn look(&mut self) {}
-
-    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
+    fn write(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()> {
         loop {
-            let (next, error) = match self.file.write(&batch[from..]) {
-                Ok(bytes) => (from + bytes, None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => (from, Some(error)),
-            };
-            return WriteOutcome { next, error };
+            match self.file.write(&batch[*next..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => {
+                    *next += written?;
+                    return Ok(());
+                }
+            }
         }
     }
 }

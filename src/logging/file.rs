@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::disk::{Disk, FileState, Name, RealDisk, lock, unlock};
-use super::writer::{Destination, News, WriteOutcome, start_of_line};
+use super::writer::{Destination, News, start_of_line};
 use crate::files::Owner;
 use crate::text::reason;
 
@@ -48,12 +48,13 @@ pub(super) struct LogFile<D> {
 }
 
 /// How the open file stands to the log's name.
-#[derive(Clone, Copy, Debug, Default)]
-struct Followed {
+enum Followed {
     /// The name leads to it, and nobody else rotates it now.
-    is_log: bool,
+    IsLog,
+    /// It was moved away, and the name cannot be opened anew.
+    WasMoved,
     /// Others rotate faster than they can be followed. Their files are not to be touched.
-    is_behind: bool,
+    IsBehind,
 }
 
 /// The space in the open file.
@@ -149,50 +150,37 @@ impl<D: Disk> LogFile<D> {
         for _ in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
-                return Ok(Followed {
-                    is_log: !self.follow_failed,
-                    ..Followed::default()
+                return Ok(match self.follow_failed {
+                    true => Followed::WasMoved,
+                    false => Followed::IsLog,
                 });
             }
             lock(&self.file);
         }
-        Ok(Followed {
-            is_behind: true,
-            ..Followed::default()
-        })
+        Ok(Followed::IsBehind)
     }
 
-    fn write_locked(&mut self, batch: &[u8], mut from: usize) -> WriteOutcome {
-        let first = first_line(&batch[from..]) as u64;
-        let room = self
-            .follow_and_lock()
-            .and_then(|followed| self.make_room(followed, first));
-        let Room { length, limit } = match room {
-            Ok(room) => room,
-            Err(error) => {
-                return WriteOutcome {
-                    next: from,
-                    error: Some(error),
-                };
-            }
-        };
+    fn write_locked(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()> {
+        let first = first_line(&batch[*next..]) as u64;
+        let followed = self.follow_and_lock()?;
+        let Room { length, limit } = self.make_room(&followed, first)?;
         // Only now, since all of the above may fail after the file has changed.
         if std::mem::take(&mut self.lacks_beginning) {
             // The old file may end in the middle of this line: the new file gets the whole line.
-            from = start_of_line(batch, from);
+            *next = start_of_line(batch, *next);
         }
-        let end = from + whole_lines(&batch[from..], limit.saturating_sub(length));
-        self.append(&batch[..end], from, length)
+        let end = *next + whole_lines(&batch[*next..], limit.saturating_sub(length));
+        self.append(&batch[..end], next, length)
     }
 
     /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
-    fn make_room(&mut self, followed: Followed, line: u64) -> io::Result<Room> {
+    fn make_room(&mut self, followed: &Followed, line: u64) -> io::Result<Room> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
         let room = |length, limit| Room { length, limit };
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
             return Ok(room(0, u64::MAX));
         };
-        if followed.is_behind || !self.rotates.load(Relaxed) {
+        if matches!(followed, Followed::IsBehind) || !self.rotates.load(Relaxed) {
             return Ok(room(length, u64::MAX));
         }
         // A line that is longer than the limit gets a file of its own: splitting it would not help.
@@ -202,10 +190,9 @@ impl<D: Disk> LogFile<D> {
         if self.rotation.keep == 0 {
             return Ok(room(self.drop_oldest(length, most, line)?.1, most));
         }
-        let rotated = if followed.is_log {
-            self.rotate()
-        } else {
-            Err(io::Error::other("it was moved away"))
+        let rotated = match followed {
+            Followed::WasMoved => Err(io::Error::other("it was moved away")),
+            Followed::IsLog | Followed::IsBehind => self.rotate(),
         };
         let Err(error) = rotated else {
             (self.rotation_failed, self.drop_failed) = (false, false);
@@ -336,40 +323,31 @@ impl<D: Disk> LogFile<D> {
         Ok((lines, length))
     }
 
-    /// Appends what is in `lines` from the byte `from` on, to a file of this length. Half a line is
+    /// Appends what is in `lines` from the byte `next` on, to a file of this length. Half a line is
     /// taken back where that is possible: another server's line would stand in the middle of it.
-    fn append(&mut self, lines: &[u8], from: usize, length: u64) -> WriteOutcome {
-        let mut next = from;
-        while next < lines.len() {
-            let error = match self.disk.append(&self.file, &lines[next..]) {
+    fn append(&mut self, lines: &[u8], next: &mut usize, length: u64) -> io::Result<()> {
+        let from = *next;
+        while *next < lines.len() {
+            let error = match self.disk.append(&self.file, &lines[*next..]) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(bytes) => {
-                    next += bytes;
+                    *next += bytes;
                     continue;
                 }
                 Err(error) => error,
             };
-            let whole = start_of_line(lines, next).max(from);
-            let is = self
-                .disk
-                .state(&self.file)
-                .ok()
-                .and_then(|state| state.length);
-            if whole < next
-                && is == Some(length + (next - from) as u64)
-                && self
-                    .disk
-                    .cut(&self.file, length + (whole - from) as u64)
-                    .is_ok()
+            let whole = start_of_line(lines, *next).max(from);
+            let length_with = |end: usize| length + (end - from) as u64;
+            let state = self.disk.state(&self.file);
+            if whole < *next
+                && state.is_ok_and(|state| state.length == Some(length_with(*next)))
+                && self.disk.cut(&self.file, length_with(whole)).is_ok()
             {
-                next = whole;
+                *next = whole;
             }
-            return WriteOutcome {
-                next,
-                error: Some(error),
-            };
+            return Err(error);
         }
-        WriteOutcome { next, error: None }
+        Ok(())
     }
 }
 
@@ -409,8 +387,8 @@ impl<D: Disk> Destination for LogFile<D> {
         let _ = self.follow();
     }
 
-    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
-        let written = self.write_locked(batch, from);
+    fn write(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()> {
+        let written = self.write_locked(batch, next);
         unlock(&self.file);
         written
     }

@@ -175,12 +175,11 @@ impl Bench {
     fn write<D: Disk>(&mut self, log: &mut LogFile<D>, batch: &[u8]) -> bool {
         let mut next = 0;
         for _ in 0..200 {
-            let written = log.write(batch, next);
-            next = written.next;
+            let written = log.write(batch, &mut next);
             let news = log.take_news();
             self.warnings.extend(news.warnings);
             self.dropped += news.dropped;
-            self.failures += usize::from(written.error.is_some());
+            self.failures += usize::from(written.is_err());
             if next == batch.len() {
                 return true;
             }

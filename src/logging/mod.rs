@@ -115,14 +115,8 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
 pub struct Logging {
     queues: Arc<[Arc<Queue>]>,
     rotates: Arc<AtomicBool>,
-    console: Option<Terminal>,
-}
-
-/// The queue of standard output, and whether it gets nothing yet.
-#[derive(Clone)]
-struct Terminal {
-    queue: usize,
-    held: Arc<AtomicBool>,
+    /// That of standard output.
+    console: Option<Arc<Queue>>,
 }
 
 impl Logging {
@@ -133,29 +127,24 @@ impl Logging {
     /// process already has a logger.
     pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
         let rotates = Arc::new(AtomicBool::new(settings.rotates));
-        let mut streams = Vec::new();
         let mut queues = Vec::new();
-        match settings.file.map(|path| (path, Stream::named(path))) {
-            Some((_, Some(stream))) => streams.push(stream),
-            Some((path, None)) => {
-                let rotates = Arc::clone(&rotates);
-                let file = LogFile::open(path, settings.rotation, rotates, settings.owner)?;
-                queues.push(Writer::start(Box::new(file))?);
-            }
-            None => {}
+        let named = settings.file.and_then(Stream::named);
+        if let (Some(path), None) = (settings.file, named) {
+            let rotates = Arc::clone(&rotates);
+            let file = LogFile::open(path, settings.rotation, rotates, settings.owner)?;
+            queues.push(Writer::start(Box::new(file))?);
         }
-        if settings.console && !streams.contains(&Stream::Output) {
-            streams.push(Stream::Output);
-        }
+        let output = (settings.console && named != Some(Stream::Output)).then_some(Stream::Output);
         let mut console = None;
-        for &stream in &streams {
+        for stream in named.into_iter().chain(output) {
+            let queue = Writer::start(Box::new(Console::open(stream)?))?;
             if stream == Stream::Output {
-                console = Some(Terminal {
-                    queue: queues.len(),
-                    held: Arc::new(AtomicBool::new(settings.holds_console)),
-                });
+                if settings.holds_console {
+                    queue.hold();
+                }
+                console = Some(Arc::clone(&queue));
             }
-            queues.push(Writer::start(Box::new(Console::open(stream)?))?);
+            queues.push(queue);
         }
         let queues: Arc<[Arc<Queue>]> = queues.into();
         let config = ConfigBuilder::new()
@@ -171,7 +160,6 @@ impl Logging {
             clock: Clock::default(),
             line: Vec::new(),
             queues: Arc::clone(&queues),
-            console: console.clone(),
         };
         // simplelog formats every level; `log`'s own maximum, which can be changed while the
         // process runs, decides which ones get that far.
@@ -191,19 +179,14 @@ impl Logging {
 
     /// Whether lines also go to standard output by now.
     pub fn on_console(&self) -> bool {
-        let held = |console: &Terminal| console.held.load(Relaxed);
-        self.console.as_ref().is_some_and(|console| !held(console))
+        self.console.as_ref().is_some_and(|queue| !queue.is_held())
     }
 
     /// Shows this text on standard output, and from now on every line. It does nothing where
     /// standard output was not held back.
     pub fn introduce(&self, text: &str) {
-        let Some(console) = &self.console else { return };
-        if console.held.swap(false, Relaxed) {
-            if let Some(queue) = self.queues.get(console.queue) {
-                queue.push(text.as_bytes());
-                queue.hurry();
-            }
+        if let Some(console) = &self.console {
+            console.introduce(text);
         }
     }
 
@@ -289,15 +272,6 @@ struct LineSink {
     clock: Clock,
     line: Vec<u8>,
     queues: Arc<[Arc<Queue>]>,
-    console: Option<Terminal>,
-}
-
-impl LineSink {
-    /// Whether the queue with this index gets nothing yet.
-    fn is_held(&self, queue: usize) -> bool {
-        let console = self.console.as_ref();
-        console.is_some_and(|console| console.queue == queue && console.held.load(Relaxed))
-    }
 }
 
 impl Write for LineSink {
@@ -307,10 +281,8 @@ impl Write for LineSink {
         }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
-            for (index, queue) in self.queues.iter().enumerate() {
-                if !self.is_held(index) {
-                    queue.push(&self.line);
-                }
+            for queue in self.queues.iter() {
+                queue.push(&self.line);
             }
             self.line.clear();
         }

@@ -1,7 +1,7 @@
 //! The bounded buffer between the threads that log and the thread that writes. Adding a line never
 //! waits: a line that does not fit is dropped and counted. It knows nothing of files.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ pub(super) struct Queue {
     buffer: Mutex<Buffer>,
     changed: Condvar,
     lost: AtomicU64,
+    held: AtomicBool,
 }
 
 #[derive(Default)]
@@ -29,6 +30,13 @@ struct Buffer {
     closed: bool,
     /// The writer has a batch that it has not dealt with yet.
     writing: bool,
+}
+
+impl Buffer {
+    /// Whether there is nothing to write, and the end has not come either.
+    fn is_idle(&self) -> bool {
+        self.lines.is_empty() && !self.closing
+    }
 }
 
 /// The next step of the writer.
@@ -47,13 +55,15 @@ impl Queue {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(
+    /// Waits as long as this holds, but not longer than `at_most`.
+    fn wait_while<'a>(
         &self,
         buffer: MutexGuard<'a, Buffer>,
         at_most: Duration,
+        holds: impl FnMut(&mut Buffer) -> bool,
     ) -> MutexGuard<'a, Buffer> {
         self.changed
-            .wait_timeout(buffer, at_most)
+            .wait_timeout_while(buffer, at_most, holds)
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }
@@ -63,8 +73,29 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Takes no line until [`Queue::introduce`].
+    pub(super) fn hold(&self) {
+        self.held.store(true, Relaxed);
+    }
+
+    /// Whether it takes no line yet.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Relaxed)
+    }
+
+    /// Takes this text, and every line from now on, where it was held.
+    pub(super) fn introduce(&self, text: &str) {
+        if self.held.swap(false, Relaxed) {
+            self.push(text.as_bytes());
+            self.hurry();
+        }
+    }
+
     /// Takes a whole line, or counts it as lost.
     pub(super) fn push(&self, line: &[u8]) {
+        if self.is_held() {
+            return;
+        }
         let mut buffer = self.lock();
         if buffer.closed || buffer.lines.len() + line.len() > BUFFER_BYTES {
             drop(buffer);
@@ -105,27 +136,17 @@ impl Queue {
 
     /// Waits for the end of the writer, but not past `deadline`.
     pub(super) fn wait_until_closed(&self, deadline: Instant) {
-        let mut buffer = self.lock();
-        while !buffer.closed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            buffer = self.wait(buffer, left);
-        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        drop(self.wait_while(self.lock(), left, |buffer| !buffer.closed));
     }
 
     /// Has what is buffered written now, and waits for that, but not past `deadline`.
     pub(super) fn wait_until_written(&self, deadline: Instant) {
         self.hurry();
-        let mut buffer = self.lock();
-        while !buffer.closed && (buffer.writing || !buffer.lines.is_empty()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            buffer = self.wait(buffer, left);
-        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        drop(self.wait_while(self.lock(), left, |buffer| {
+            !buffer.closed && (buffer.writing || !buffer.lines.is_empty())
+        }));
     }
 
     /// Counts lines that are in no log.
@@ -145,24 +166,21 @@ impl Queue {
             // Somebody may wait for it.
             self.changed.notify_all();
         }
-        while buffer.lines.is_empty() && !buffer.closing {
-            buffer.hurry = false;
-            if std::mem::take(&mut buffer.look) {
-                return WriterTask::Look;
-            }
-            buffer = self
-                .changed
-                .wait(buffer)
-                .unwrap_or_else(PoisonError::into_inner);
+        let nothing_to_do = |buffer: &mut Buffer| {
+            let is_idle = buffer.is_idle();
+            // It was about the lines before.
+            buffer.hurry &= !is_idle;
+            is_idle && !buffer.look
+        };
+        let waited = self.changed.wait_while(buffer, nothing_to_do);
+        let mut buffer = waited.unwrap_or_else(PoisonError::into_inner);
+        if buffer.is_idle() {
+            buffer.look = false;
+            return WriterTask::Look;
         }
-        let since = Instant::now();
-        while !buffer.hurry && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2 {
-            let left = LATENCY.saturating_sub(since.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            buffer = self.wait(buffer, left);
-        }
+        let mut buffer = self.wait_while(buffer, LATENCY, |buffer| {
+            !buffer.hurry && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2
+        });
         buffer.hurry = false;
         buffer.writing = true;
         std::mem::swap(&mut buffer.lines, batch);
@@ -181,15 +199,8 @@ impl Queue {
     /// Waits before the next try of a failing destination. True, and earlier, when the process is
     /// ending.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        let mut buffer = self.lock();
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if buffer.closing || left.is_zero() {
-                return buffer.closing;
-            }
-            buffer = self.wait(buffer, left);
-        }
+        self.wait_while(self.lock(), time, |buffer| !buffer.closing)
+            .closing
     }
 }
 

@@ -21,23 +21,15 @@ pub(super) trait Destination: Send {
     /// The name in messages.
     fn name(&self) -> String;
     /// Looks at the place while there is nothing to write.
-    fn look(&mut self);
-    /// Writes some of `batch`, which holds whole lines, from the byte `from` on.
-    fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome;
+    fn look(&mut self) {}
+    /// Writes some of `batch`, which holds whole lines, from the byte `next` on, and sets `next` to
+    /// where the next write goes on. That is before the last one where a line that was cut short is
+    /// to be written again as a whole, into another file.
+    fn write(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()>;
     /// The news since the last call.
     fn take_news(&mut self) -> News {
         News::default()
     }
-}
-
-/// How far a write came.
-#[derive(Debug)]
-pub(super) struct WriteOutcome {
-    /// Where the next one goes on in the batch. It is before the last one where a line that was
-    /// cut short is to be written again as a whole, into another file.
-    pub(super) next: usize,
-    /// The error that stopped it.
-    pub(super) error: Option<io::Error>,
 }
 
 /// Events at the destination that the operator should know.
@@ -113,18 +105,17 @@ impl Writer {
         let mut next = 0;
         while next < batch.len() {
             let before = next;
-            let written = self.destination.write(batch, before);
-            next = written.next;
+            let written = self.destination.write(batch, &mut next);
             // Also after an error: a rotation that failed is part of the reason.
             self.pass_on_news();
-            match written.error {
-                None if next != before => continue,
-                None => self.failed(&io::ErrorKind::WriteZero.into()),
-                Some(error) => self.failed(&error),
+            match written {
+                Ok(()) if next != before => continue,
+                Ok(()) => self.failed(&io::ErrorKind::WriteZero.into()),
+                Err(error) => self.failed(&error),
             }
             if next < batch.len() && self.queue.pause(RETRY) {
                 // The process is ending: one last try.
-                next = self.destination.write(batch, next).next;
+                let _ = self.destination.write(batch, &mut next);
                 self.queue.count_lost(count_lines(&batch[next..]));
                 return;
             }
@@ -204,17 +195,16 @@ mod tests {
             "planned".into()
         }
 
-        fn look(&mut self) {}
-
-        fn write(&mut self, batch: &[u8], from: usize) -> WriteOutcome {
+        fn write(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()> {
             let most = self.plan.pop().unwrap_or(usize::MAX);
-            let next = from.saturating_add(most).min(batch.len());
-            self.taken
-                .lock()
-                .unwrap()
-                .extend_from_slice(&batch[from..next]);
-            let error = (next == from).then(|| io::Error::other("planned"));
-            WriteOutcome { next, error }
+            let end = next.saturating_add(most).min(batch.len());
+            let taken = &batch[*next..end];
+            self.taken.lock().unwrap().extend_from_slice(taken);
+            *next = end;
+            if taken.is_empty() {
+                return Err(io::Error::other("planned"));
+            }
+            Ok(())
         }
     }
 
