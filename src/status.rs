@@ -102,15 +102,12 @@ impl Reload {
     }
 }
 
-/// The part of the status that never changes.
+/// The server since its beginning.
 #[derive(Clone, Debug)]
 pub struct Running {
     begun: Instant,
     started: SystemTime,
-    since: String,
-    listeners: Vec<ListenerStatus>,
-    configuration: Option<String>,
-    log: Option<String>,
+    introduction: Status,
 }
 
 impl Running {
@@ -124,13 +121,20 @@ impl Running {
                 address: address.to_string(),
                 proxy: listen.proxy,
             });
+        let started = SystemTime::now();
         Running {
             begun: Instant::now(),
-            started: SystemTime::now(),
-            since: stamp(SystemTime::now()),
-            listeners: listeners.collect(),
-            configuration: file.map(absolute),
-            log: config.startup.log_file.as_deref().map(absolute),
+            started,
+            introduction: Status {
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                user: processes::user_name(Uid::effective().as_raw()),
+                since: stamp(started),
+                listeners: listeners.collect(),
+                configuration: file.map(absolute),
+                log: config.startup.log_file.as_deref().map(absolute),
+                ..Status::default()
+            },
         }
     }
 
@@ -139,19 +143,9 @@ impl Running {
         self.started
     }
 
-    /// The status that the starting process gets: process and addresses, without figures.
+    /// The part of the status that never changes, without figures, for the starting process.
     pub fn introduction(&self) -> Status {
-        Status {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            user: processes::user_name(Uid::effective().as_raw()),
-            since: self.since.clone(),
-            running_seconds: self.begun.elapsed().as_secs(),
-            listeners: self.listeners.clone(),
-            configuration: self.configuration.clone(),
-            log: self.log.clone(),
-            ..Status::default()
-        }
+        self.introduction.clone()
     }
 
     /// The server as it is now.
@@ -162,6 +156,7 @@ impl Running {
         last_reload: Option<&Reload>,
     ) -> Status {
         Status {
+            running_seconds: self.begun.elapsed().as_secs(),
             policies: policies.to_vec(),
             figures: snapshot.figures(),
             figures_in_words: snapshot.to_string(),

@@ -38,6 +38,17 @@ struct Answer {
     broke_off: bool,
 }
 
+impl Answer {
+    fn of(exit: ServiceExit, sentence: String) -> Answer {
+        Answer {
+            exit,
+            sentence,
+            status: None,
+            broke_off: false,
+        }
+    }
+}
+
 /// The same as JSON.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -52,15 +63,10 @@ struct Json<'a> {
 pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, ServiceExit> {
     let place = ServerPlace::despite_mistakes(configured)?;
     let answer = look_again(&place);
-    let Answer {
-        exit,
-        sentence,
-        status,
-        ..
-    } = &answer;
+    let (sentence, status) = (&answer.sentence, &answer.status);
     let shown = if json {
         let object = Json {
-            running: match exit {
+            running: match answer.exit {
                 ServiceExit::Fine => Some(true),
                 ServiceExit::Stopped => Some(false),
                 _ => None,
@@ -80,7 +86,7 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
         print(format!("{sentence}\n{}", rows.collect::<String>()))
     };
     match ServiceExit::from(shown) {
-        ServiceExit::Fine => Ok(*exit),
+        ServiceExit::Fine => Ok(answer.exit),
         failed => Err(failed),
     }
 }
@@ -99,15 +105,9 @@ fn look_again(place: &ServerPlace) -> Answer {
 }
 
 fn look(place: &ServerPlace) -> Answer {
-    let unclear = |sentence: String| Answer {
-        exit: ServiceExit::Denied,
-        sentence,
-        status: None,
-        broke_off: false,
-    };
     match place.look() {
         Ok(Some(server)) => ask(server),
-        Err(why) => unclear(why),
+        Err(why) => Answer::of(ServiceExit::Denied, why),
         Ok(None) => {
             if let Some(meant) = place.find_meant() {
                 return ask(meant);
@@ -116,30 +116,24 @@ fn look(place: &ServerPlace) -> Answer {
             let other = place.find_elsewhere().map(|other| other.is_another());
             let note = other.map_or_else(String::new, |other| format!("; {other}"));
             if taken.is_empty() {
-                return Answer {
-                    exit: ServiceExit::Stopped,
-                    sentence: format!(
-                        "flashpolicyd is not running (nobody holds {pid_file}){note}"
-                    ),
-                    status: None,
-                    broke_off: false,
-                };
+                let sentence =
+                    format!("flashpolicyd is not running (nobody holds {pid_file}){note}");
+                return Answer::of(ServiceExit::Stopped, sentence);
             }
-            unclear(format!(
+            let sentence = format!(
                 "no flashpolicyd holds {pid_file}, but something listens on {taken}: another \
                  program, or a server with another pid file or none{note}"
-            ))
+            );
+            Answer::of(ServiceExit::Denied, sentence)
         }
     }
 }
 
 fn ask(server: RunningServer) -> Answer {
     let name = format!("{}, pid file {}", server.name(), server.pid_file.display());
-    let unclear = |why: &str| Answer {
-        exit: ServiceExit::Denied,
-        sentence: format!("flashpolicyd is there ({name}), but its state is unknown: {why}"),
-        status: None,
-        broke_off: false,
+    let unclear = |why: &str| {
+        let sentence = format!("flashpolicyd is there ({name}), but its state is unknown: {why}");
+        Answer::of(ServiceExit::Denied, sentence)
     };
     if server.is_suspended() {
         return unclear(&format!("it does not answer{}", server.excuse()));
@@ -154,11 +148,10 @@ fn ask(server: RunningServer) -> Answer {
             let former = former.map_or_else(String::new, |former| {
                 format!("; process {former}, which it took over from, serves its last clients")
             });
+            let sentence = format!("flashpolicyd is running ({name}){former}");
             Answer {
-                exit: ServiceExit::Fine,
-                sentence: format!("flashpolicyd is running ({name}){former}"),
                 status: Some(*status),
-                broke_off: false,
+                ..Answer::of(ServiceExit::Fine, sentence)
             }
         }
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use nix::fcntl::OFlag;
 
-use super::{BUCKETS, Histogram, ListenerStats, Snapshot, ends};
+use super::{BUCKETS, Histogram, Snapshot, ends};
 use crate::files::FilePlace;
 use crate::text::reason;
 
@@ -29,108 +29,83 @@ impl Snapshot<'_> {
         let mut text = Metrics::default();
         let stats = self.stats;
         text.process(process);
-        text.metric(
+        text.value(
             "connections_accepted_total",
-            "counter",
             "Connections that the kernel handed over.",
-            &[("", stats.accepted.get())],
+            stats.accepted.get(),
         );
-        let ends = ends(stats).map(|(end, count)| (format!("{{end=\"{end}\"}}"), count));
-        let ends: Vec<_> = ends.iter().map(|(l, count)| (l.as_str(), *count)).collect();
-        text.metric(
+        text.values(
             "connections_ended_total",
-            "counter",
             "Connections by how they ended; end=\"served\" got the whole policy.",
-            &ends,
+            "end",
+            ends(stats),
         );
-        text.metric(
+        text.value(
             "accept_errors_total",
-            "counter",
             "Times that accepting a connection failed.",
-            &[("", stats.accept_errors.get())],
+            stats.accept_errors.get(),
         );
-        text.metric(
+        text.value(
             "log_lines_lost_total",
-            "counter",
             "Log lines that were dropped because the log did not take them in time.",
-            &[("", self.log_lines_lost)],
+            self.log_lines_lost,
         );
         self.of_gauges(&mut text);
-        self.of_listeners(&mut text);
+        text.values(
+            "listener_connections_accepted_total",
+            "Connections that the kernel handed over, by listener.",
+            "listener",
+            self.listeners.iter().map(|(at, l)| (at, l.accepted.get())),
+        );
+        text.values(
+            "listener_policies_served_total",
+            "Clients that got the whole policy, by listener.",
+            "listener",
+            self.listeners.iter().map(|(at, l)| (at, l.served.get())),
+        );
         text.histogram(&stats.answer_time);
         text.0
     }
 
     fn of_gauges(&self, text: &mut Metrics) {
         let gauges = &self.gauges;
-        text.metric(
+        let here = "Connections that were accepted and are not closed yet";
+        text.value(
             "connections_here",
-            "gauge",
-            "Connections that were accepted and are not closed yet.",
-            &[("", gauges.here.now as u64)],
+            &format!("{here}."),
+            gauges.here.now as u64,
         );
         for (name, help, gauge) in [
+            ("here", here, gauges.here),
             (
-                "connections_here",
-                "Connections that were accepted and are not closed yet",
-                gauges.here,
-            ),
-            (
-                "connections_waiting",
+                "waiting",
                 "Connections that wait for their client to speak",
                 gauges.waiting,
             ),
             (
-                "connections_closing",
+                "closing",
                 "Connections that are only being closed",
                 gauges.closing,
             ),
         ] {
-            let most = (
-                format!("{name}_most"),
-                format!("{help}, at the most since the start."),
+            text.value(
+                &format!("connections_{name}_most"),
+                &format!("{help}, at the most since the start."),
+                gauge.most as u64,
             );
-            text.metric(&most.0, "gauge", &most.1, &[("", gauge.most as u64)]);
         }
         let (here, waiting, closing) = (gauges.here.now, gauges.waiting.now, gauges.closing.now);
         let active = here.saturating_sub(waiting + closing);
-        text.metric(
+        text.values(
             "connections",
-            "gauge",
             "Connections that are here now, by what they do: active is being asked and answered.",
-            &[
-                ("{state=\"active\"}", active as u64),
-                ("{state=\"waiting\"}", waiting as u64),
-                ("{state=\"closing\"}", closing as u64),
+            "state",
+            [
+                ("active", active as u64),
+                ("waiting", waiting as u64),
+                ("closing", closing as u64),
             ],
         );
-    }
-
-    fn of_listeners(&self, text: &mut Metrics) {
-        type Count = fn(&ListenerStats) -> u64;
-        let counters: [(&str, &str, Count); 2] = [
-            (
-                "listener_connections_accepted_total",
-                "Connections that the kernel handed over, by listener.",
-                |listener| listener.accepted.get(),
-            ),
-            (
-                "listener_policies_served_total",
-                "Clients that got the whole policy, by listener.",
-                |listener| listener.served.get(),
-            ),
-        ];
-        for (name, help, count) in counters {
-            let listeners = self.listeners.iter();
-            let values: Vec<_> = listeners
-                .map(|(address, listener)| (format!("{{listener=\"{address}\"}}"), count(listener)))
-                .collect();
-            let values: Vec<_> = values
-                .iter()
-                .map(|(l, count)| (l.as_str(), *count))
-                .collect();
-            text.metric(name, "counter", help, &values);
-        }
     }
 
     /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
@@ -192,10 +167,31 @@ impl Metrics {
         let _ = writeln!(self.0, "# TYPE flashpolicyd_{name} {kind}");
     }
 
-    fn metric(&mut self, name: &str, kind: &str, help: &str, values: &[(&str, u64)]) {
-        self.head(name, kind, help);
-        for (labels, value) in values {
-            self.line(format_args!("{name}{labels} {value}"));
+    /// By Prometheus' rules, the name of every counter ends like this, and no other.
+    fn kind(name: &str) -> &'static str {
+        if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        }
+    }
+
+    fn value(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, Metrics::kind(name), help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    /// One value for each value of a label.
+    fn values(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (impl fmt::Display, u64)>,
+    ) {
+        self.head(name, Metrics::kind(name), help);
+        for (of, value) in values {
+            self.line(format_args!("{name}{{{label}=\"{of}\"}} {value}"));
         }
     }
 
@@ -204,46 +200,38 @@ impl Metrics {
             let since = time.duration_since(SystemTime::UNIX_EPOCH);
             since.map_or(0, |since| since.as_secs())
         };
-        let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
-        self.metric(
+        self.values(
             "build_info",
-            "gauge",
             "The version of the program; always 1.",
-            &[(version, 1)],
+            "version",
+            [(env!("CARGO_PKG_VERSION"), 1)],
         );
-        self.metric(
+        self.value(
             "start_time_seconds",
-            "gauge",
             "When the server began, in seconds since 1970.",
-            &[("", seconds(process.started))],
+            seconds(process.started),
         );
-        self.metric(
+        self.value(
             "config_last_reload_successful",
-            "gauge",
             "Whether the last reload of the configuration or of a policy took effect; the start is one.",
-            &[("", u64::from(process.took_effect))],
+            u64::from(process.took_effect),
         );
-        self.metric(
+        self.value(
             "config_last_reload_timestamp_seconds",
-            "gauge",
             "When that was, in seconds since 1970.",
-            &[("", seconds(process.last_reload))],
+            seconds(process.last_reload),
         );
     }
 
     fn histogram(&mut self, histogram: &Histogram) {
         let name = "answer_seconds";
         self.head(name, "histogram", "Time from accept to the policy sent.");
+        let bounds = BUCKETS.map(|bound| (bound as f64 / 1e6).to_string());
+        let bounds = bounds.into_iter().chain(["+Inf".into()]);
         let mut seen = 0;
-        for (index, count) in histogram.counts.iter().enumerate() {
+        for (bound, count) in bounds.zip(&histogram.counts) {
             seen += count.get();
-            match BUCKETS.get(index) {
-                Some(&bound) => {
-                    let seconds = bound as f64 / 1e6;
-                    self.line(format_args!("{name}_bucket{{le=\"{seconds}\"}} {seen}"));
-                }
-                None => self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {seen}")),
-            }
+            self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {seen}"));
         }
         let sum = histogram.total_micros.load(Relaxed) as f64 / 1e6;
         self.line(format_args!("{name}_sum {sum}"));
