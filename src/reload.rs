@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,23 +18,15 @@ use crate::status::{self, Reload, ServedPolicy};
 /// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
-/// The result of a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reloaded {
-    /// The policies, one for each listener; none where they are the same as before.
-    pub policies: Option<Policies>,
-    /// The warnings that were logged.
-    pub warnings: Vec<String>,
-    /// The sentence that the log has about it.
-    pub outcome: String,
-}
-
 /// The configuration and the policies in force, and where they came from.
 pub struct Reloader {
     configured: Configured,
     config: Config,
     serving: Policies,
-    watched: Vec<Watched>,
+    /// The policy files that are served, or that were complained about.
+    settled: PolicyFiles,
+    /// As the last look saw them: new ones may be half written.
+    seen: PolicyFiles,
     /// The log's last line about the policy files says that they have errors.
     complained: bool,
     last_look: Instant,
@@ -42,39 +34,28 @@ pub struct Reloader {
     last_reload: Option<Reload>,
 }
 
-/// A policy file, and what of it has been dealt with.
-struct Watched {
-    path: PathBuf,
-    /// The state that is served, or that was complained about.
-    settled: FileStamp,
-    /// A new state, seen by the last look: the file may be half written.
-    seen: Option<FileStamp>,
-}
+/// The path of each policy file, and everything about the file that changes when its content does;
+/// none: there is no such file.
+type PolicyFiles = Vec<(PathBuf, Option<(u64, u64, u64, i64, i64, i64, i64)>)>;
 
-/// Everything about a file that changes when its content does; none: there is no such file.
-type FileStamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
-
-impl Watched {
-    fn new(path: &Path) -> Watched {
-        Watched {
-            path: path.to_owned(),
-            settled: state_of(path),
-            seen: None,
-        }
-    }
-}
-
-fn state_of(path: &Path) -> FileStamp {
-    let file = fs::metadata(path).ok()?;
-    Some((
-        file.dev(),
-        file.ino(),
-        file.size(),
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ctime(),
-        file.ctime_nsec(),
-    ))
+/// To be made before the files are read: a change after that is seen by the next look.
+fn policy_files(config: &Config) -> PolicyFiles {
+    let paths = config.policy_files().into_iter();
+    let with_stamp = paths.map(|path| {
+        let stamp = fs::metadata(path).ok().map(|file| {
+            (
+                file.dev(),
+                file.ino(),
+                file.size(),
+                file.mtime(),
+                file.mtime_nsec(),
+                file.ctime(),
+                file.ctime_nsec(),
+            )
+        });
+        (path.to_owned(), stamp)
+    });
+    with_stamp.collect()
 }
 
 /// Reads and checks every policy of `config`.
@@ -139,7 +120,7 @@ impl Reloader {
         loaded: &Loaded,
     ) -> Result<(Reloader, Vec<ConfiguredPolicy>), Vec<ConfiguredPolicy>> {
         let config = &loaded.config;
-        let watched = watch_list(config);
+        let settled = policy_files(config);
         let (all, serving) = read_policies(config)?;
         let reloader = Reloader {
             // The same file again and no other one: should it be gone, that is an error.
@@ -149,7 +130,8 @@ impl Reloader {
             },
             config: config.clone(),
             serving,
-            watched,
+            seen: settled.clone(),
+            settled,
             complained: false,
             last_look: Instant::now(),
             described: status::describe(&all),
@@ -178,13 +160,6 @@ impl Reloader {
         self.last_reload.as_ref()
     }
 
-    fn settle(&mut self, states: &[FileStamp]) {
-        for (watched, state) in self.watched.iter_mut().zip(states) {
-            watched.settled = *state;
-            watched.seen = None;
-        }
-    }
-
     /// How long until the next [`Reloader::look`].
     pub fn pause(&self) -> Duration {
         match self.config.live.policy_watch {
@@ -194,33 +169,36 @@ impl Reloader {
     }
 
     /// Reads the configuration and its policies anew, and takes them over when all of it is free of
-    /// errors. The log has the outcome.
-    ///
-    /// # Errors
-    /// The lines that the log has about it; the last good state goes on.
-    pub fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
+    /// errors; else the last good state goes on. The log has the outcome. Gives the policies when
+    /// they changed.
+    pub fn reload(&mut self) -> Option<Policies> {
         log::info!("Reloading...");
-        let reloaded = self.read_anew();
-        match &reloaded {
-            Ok(Reloaded {
-                warnings, outcome, ..
-            }) => {
-                for warning in warnings {
+        let before = self.serving.clone();
+        let outcome = self.read_anew();
+        let took_effect = outcome.is_ok();
+        let said = match outcome {
+            Ok((outcome, mut said)) => {
+                for warning in &said {
                     log::warn!("{warning}");
                 }
                 log::info!("{outcome}");
+                // First, since lines at the end may be left out.
+                said.insert(0, outcome);
+                said
             }
-            Err(lines) => {
-                for line in lines {
+            Err(said) => {
+                for line in &said {
                     log::error!("{line}");
                 }
+                said
             }
-        }
-        self.last_reload = Some(Reload::now(reloaded.is_ok(), said(&reloaded)));
-        reloaded
+        };
+        self.last_reload = Some(Reload::now(took_effect, said));
+        (self.serving != before).then(|| self.serving.clone())
     }
 
-    fn read_anew(&mut self) -> Result<Reloaded, Vec<String>> {
+    /// Gives a sentence for the outcome, and the warnings.
+    fn read_anew(&mut self) -> Result<(String, Vec<String>), Vec<String>> {
         let Loaded { config: new, file } = self.configured.load().map_err(|mistakes| {
             let mistakes = mistakes.iter().map(ToString::to_string).collect();
             let mut lines = first(mistakes);
@@ -233,7 +211,7 @@ impl Reloader {
         let name = file.map(|file| file.display().to_string());
         let restart = self.config.startup.changed_keys(&new.startup);
         let config = self.config.reloaded(new);
-        let watched = watch_list(&config);
+        let files = policy_files(&config);
         let (all, policies) = read_policies(&config).map_err(|bad| {
             let mut lines = vec!["Reload failed; the last good policies go on:".to_string()];
             lines.extend(findings(&bad));
@@ -259,19 +237,17 @@ impl Reloader {
             ));
         }
         self.config = config;
-        self.watched = watched;
+        self.seen.clone_from(&files);
+        self.settled = files;
         self.complained = false;
         self.described = status::describe(&all);
-        self.serving.clone_from(&policies);
-        Ok(Reloaded {
-            policies: changed.then_some(policies),
-            warnings,
-            outcome: format!(
-                "Reloaded {}; the policies {}.",
-                name.as_deref().unwrap_or("the defaults"),
-                if changed { "changed" } else { "are the same" }
-            ),
-        })
+        self.serving = policies;
+        let outcome = format!(
+            "Reloaded {}; the policies {}.",
+            name.as_deref().unwrap_or("the defaults"),
+            if changed { "changed" } else { "are the same" }
+        );
+        Ok((outcome, warnings))
     }
 
     /// Looks at the policy files, when it is time. Gives the policies when a file changed and all
@@ -283,23 +259,18 @@ impl Reloader {
             return None;
         }
         self.last_look = Instant::now();
-        let states = self.states();
-        let changed = self.changed(&states);
-        let rests = |(watched, state): (&Watched, &FileStamp)| {
-            watched.settled == *state || watched.seen.as_ref() == Some(state)
-        };
-        let at_rest = self.watched.iter().zip(&states).all(rests);
-        for (watched, state) in self.watched.iter_mut().zip(&states) {
-            watched.seen = (watched.settled != *state).then_some(*state);
-        }
-        if changed.is_empty() || !at_rest {
+        let files = policy_files(&self.config);
+        let seen = std::mem::replace(&mut self.seen, files.clone());
+        let changed: Vec<_> = files.iter().filter(|f| !self.settled.contains(f)).collect();
+        if changed.is_empty() || !changed.iter().all(|file| seen.contains(file)) {
             return None;
         }
         let read = read_policies(&self.config);
-        if self.states() != states {
+        if policy_files(&self.config) != files {
             return None;
         }
-        self.settle(&states);
+        let changed: Vec<_> = changed.iter().map(|f| f.0.display().to_string()).collect();
+        self.settled = files;
         match read {
             Ok((all, policies)) => self.take_over(&changed, &all, policies),
             Err(bad) => {
@@ -334,28 +305,6 @@ impl Reloader {
         self.serving.clone_from(&policies);
         Some(policies)
     }
-
-    fn states(&self) -> Vec<FileStamp> {
-        self.watched.iter().map(|w| state_of(&w.path)).collect()
-    }
-
-    /// The files that are not as they were.
-    fn changed(&self, states: &[FileStamp]) -> Vec<String> {
-        let both = self.watched.iter().zip(states);
-        both.filter(|(watched, state)| watched.settled != **state)
-            .map(|(watched, _)| watched.path.display().to_string())
-            .collect()
-    }
-}
-
-/// The lines about a reload: the outcome first, since lines at the end may be left out.
-fn said(reloaded: &Result<Reloaded, Vec<String>>) -> Vec<String> {
-    match reloaded {
-        Ok(Reloaded {
-            warnings, outcome, ..
-        }) => [outcome].into_iter().chain(warnings).cloned().collect(),
-        Err(lines) => lines.clone(),
-    }
 }
 
 /// Whether any listener serves the policy that lets everything in because nothing is configured.
@@ -381,15 +330,6 @@ fn first(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// To be made before the files are read: a change after that is seen by the next look.
-fn watch_list(config: &Config) -> Vec<Watched> {
-    config
-        .policy_files()
-        .into_iter()
-        .map(Watched::new)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,26 +349,26 @@ mod tests {
         let (mut reloader, _) = Reloader::start(&configured, &loaded).ok().unwrap();
         let name = file.display();
 
-        let same = reloader.reload().unwrap();
-        assert_eq!(same.policies, None);
+        assert_eq!(reloader.reload(), None);
         let outcome = format!("Reloaded {name}; the policies are the same.");
-        assert_eq!(same.outcome, outcome);
+        assert_eq!(reloader.last_reload().unwrap().said, [outcome]);
 
         configure("allow = a.example 2\nworkers = 3");
-        let changed = reloader.reload().unwrap();
-        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+        let changed = reloader.reload();
+        assert_eq!(changed.as_ref(), Some(reloader.serving()));
         let restart = "These changes take effect only with a restart: workers.".to_string();
-        assert!(changed.warnings.contains(&restart), "{changed:?}");
+        let reload = reloader.last_reload().unwrap();
+        assert!(reload.said.contains(&restart), "{reload:?}");
 
         configure("worker = 3");
-        let lines = reloader.reload().unwrap_err();
+        assert_eq!(reloader.reload(), None);
         assert_eq!(
-            lines,
+            reloader.last_reload().unwrap().said,
             [
                 "Reload failed; the last good configuration goes on:".to_string(),
                 format!("{name}:1: unknown key 'worker'; did you mean 'workers'?"),
             ]
         );
-        assert_eq!(changed.policies.as_ref(), Some(reloader.serving()));
+        assert_eq!(changed.as_ref(), Some(reloader.serving()));
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::control_socket::{self, AskedRequest, Reply, Request};
 use crate::logging::Logging;
 use crate::pid_file::PidFile;
-use crate::reload::{Reloaded, Reloader};
+use crate::reload::Reloader;
 use crate::server::Handle;
 use crate::stats::{Process, Snapshot};
 use crate::status::Running;
@@ -177,11 +177,7 @@ impl Keeper {
     fn reload(&mut self) {
         self.logging.look();
         systemd::reloading();
-        if let Ok(Reloaded {
-            policies: Some(policies),
-            ..
-        }) = self.reloader.reload()
-        {
+        if let Some(policies) = self.reloader.reload() {
             self.server.set_policies(&policies);
         }
         systemd::ready();
