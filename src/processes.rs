@@ -108,26 +108,6 @@ pub fn send(pid: u32, signal: Signal) -> Result<(), Errno> {
     }
 }
 
-/// Whether a process of this number is there, also where `/proc` does not show it.
-pub fn is_there(pid: u32) -> bool {
-    if Path::new("/proc/self/stat").exists() && look(pid).is_some() {
-        return true;
-    }
-    match i32::try_from(pid) {
-        // A zombie takes signals, and is not there for all that.
-        Ok(raw) if raw > 0 && !zombie(pid) => kill(Pid::from_raw(raw), None) != Err(Errno::ESRCH),
-        _ => false,
-    }
-}
-
-fn zombie(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state
-        .and_then(|rest| rest.chars().next())
-        .is_some_and(|letter| ProcessState::of(letter) == ProcessState::Ended)
-}
-
 /// The name of a user, by the password file; else its number.
 pub fn user_name(uid: u32) -> String {
     let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -154,22 +134,21 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_there_until_it_has_ended_also_as_a_zombie() {
+    fn a_process_is_seen_until_it_has_ended_also_as_a_zombie() {
         let mut child = std::process::Command::new("sleep")
             .arg("600")
             .spawn()
             .unwrap();
         let seen = look(child.id()).unwrap();
         assert_eq!(seen.again().map(|now| now.pid), Some(child.id()));
-        assert!(is_there(child.id()));
         child.kill().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while seen.again().is_some() || is_there(child.id()) {
+        while seen.again().is_some() {
             assert!(std::time::Instant::now() < deadline);
         }
+        assert_eq!(look(child.id()), None);
         child.wait().unwrap();
-        assert!(!is_there(child.id()));
-        assert!(!is_there(0));
+        assert_eq!(look(child.id()), None);
     }
 
     #[test]

@@ -239,7 +239,7 @@ mod tests {
             Err(ServiceExit::Failed)
         );
         let pid = std::fs::read_to_string(file).unwrap();
-        assert!(!processes::is_there(pid.trim().parse().unwrap()));
+        assert_eq!(processes::look(pid.trim().parse().unwrap()), None);
     }
 
     #[test]
