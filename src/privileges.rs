@@ -10,39 +10,25 @@ use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgid, setgroups, setu
 use crate::config::Config;
 use crate::files::{self, Owner};
 
-/// The user and the group of the process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Identity {
-    uid: Option<u32>,
-    gid: Option<u32>,
-}
-
-impl Identity {
-    /// The owner of the files that the server writes; none where the owner does not change.
-    pub fn owner(&self) -> Option<Owner> {
-        let Identity { uid, gid } = *self;
-        let changes = uid.is_some() || gid.is_some();
-        (changes && Uid::effective().is_root()).then_some(Owner { uid, gid })
-    }
-
-    /// The user to become; none: no change.
-    pub fn uid(&self) -> Option<u32> {
-        self.uid
-    }
+/// The owner of the files that the server writes, when it becomes this; none where the owner does
+/// not change.
+pub fn owner_of_files(becomes: Owner) -> Option<Owner> {
+    let changes = becomes.uid.is_some() || becomes.gid.is_some();
+    (changes && Uid::effective().is_root()).then_some(becomes)
 }
 
 /// Becomes what the configuration says, for good.
 ///
 /// # Errors
 /// The step that failed, and the cure.
-pub fn give_away(identity: &Identity) -> Result<(), String> {
-    become_it(identity).map_err(|error| {
+pub fn give_away(becomes: Owner) -> Result<(), String> {
+    become_it(becomes).map_err(|error| {
         format!(
             "cannot become the configured user and group: {error}; start as root, or remove \
              'user' and 'group'"
         )
     })?;
-    if identity.uid.is_some_and(|uid| uid != 0) && setuid(Uid::from_raw(0)).is_ok() {
+    if becomes.uid.is_some_and(|uid| uid != 0) && setuid(Uid::from_raw(0)).is_ok() {
         return Err("root's rights could be taken back: this system is not to be trusted".into());
     }
     if Uid::effective().is_root() {
@@ -56,8 +42,8 @@ pub fn give_away(identity: &Identity) -> Result<(), String> {
 ///
 /// # Errors
 /// When the rights could not be changed or taken back.
-pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result<T, String> {
-    let Some(owner) = identity.owner() else {
+pub fn as_future_user<T>(becomes: Owner, act: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(owner) = owner_of_files(becomes) else {
         return Ok(act());
     };
     let failed = |error: nix::Error| {
@@ -84,22 +70,22 @@ pub fn as_future_user<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result
     Ok(outcome)
 }
 
-/// Looks the configured user and group up.
+/// Looks the configured user and group up: what the process is to become.
 ///
 /// # Errors
 /// The missing user or group.
-pub fn look_up(config: &Config) -> Result<Identity, String> {
-    let mut identity = Identity::default();
+pub fn look_up(config: &Config) -> Result<Owner, String> {
+    let mut becomes = Owner::default();
     if let Some(user) = &config.startup.user {
         let number = user.parse().ok();
         let known = find("/etc/passwd", [2, 3], |name, _| name == user)
             .or_else(|| find("/etc/passwd", [2, 3], |_, [uid, _]| Some(uid) == number));
-        identity = match (known, number, &config.startup.group) {
-            (Some([uid, gid]), _, _) => Identity {
+        becomes = match (known, number, &config.startup.group) {
+            (Some([uid, gid]), _, _) => Owner {
                 uid: Some(uid),
                 gid: Some(gid),
             },
-            (None, Some(_), Some(_)) => Identity {
+            (None, Some(_), Some(_)) => Owner {
                 uid: number,
                 gid: None,
             },
@@ -126,9 +112,9 @@ pub fn look_up(config: &Config) -> Result<Identity, String> {
                      or a number"
                 )
             })?;
-        identity.gid = Some(gid);
+        becomes.gid = Some(gid);
     }
-    Ok(identity)
+    Ok(becomes)
 }
 
 /// The numbers in these columns of the first line that is wanted.
@@ -149,23 +135,19 @@ fn find<const N: usize>(
 }
 
 /// Supplementary groups first, the user last: after that nothing else is allowed.
-fn become_it(identity: &Identity) -> Result<(), &'static str> {
+fn become_it(Owner { uid, gid }: Owner) -> Result<(), &'static str> {
     let is =
         |uid: u32, gid: u32| Uid::effective().as_raw() == uid && Gid::effective().as_raw() == gid;
-    match (identity.uid, identity.gid) {
+    match (uid, gid) {
         (None, None) => return Ok(()),
         // The starting process has set this already.
         (Some(uid), Some(gid)) if is(uid, gid) && !Uid::effective().is_root() => return Ok(()),
         _ => {}
     }
-    let own = identity.gid.map_or_else(Gid::effective, Gid::from_raw);
+    let own = gid.map_or_else(Gid::effective, Gid::from_raw);
     setgroups(&[own])
         .and_then(|()| setgid(own))
-        .and_then(|()| {
-            identity
-                .uid
-                .map_or(Ok(()), |uid| setuid(Uid::from_raw(uid)))
-        })
+        .and_then(|()| uid.map_or(Ok(()), |uid| setuid(Uid::from_raw(uid))))
         .map_err(nix::Error::desc)
 }
 
@@ -188,7 +170,7 @@ pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn looked_up(user: &str, group: Option<&str>) -> Result<Identity, String> {
+    fn looked_up(user: &str, group: Option<&str>) -> Result<Owner, String> {
         let mut config = Config::default();
         config.startup.user = Some(user.into());
         config.startup.group = group.map(String::from);
@@ -208,15 +190,15 @@ mod tests {
             println!("skipped: every user has the group of its number");
             return;
         };
-        let identity = looked_up(&uid.to_string(), None).unwrap();
-        assert_eq!((identity.uid, identity.gid), (Some(uid), Some(gid)));
+        let becomes = looked_up(&uid.to_string(), None).unwrap();
+        assert_eq!((becomes.uid, becomes.gid), (Some(uid), Some(gid)));
     }
 
     #[test]
     fn a_number_without_a_line_needs_a_group() {
         let error = looked_up("3999999", None).unwrap_err();
         assert!(error.contains("set 'group' too"), "{error}");
-        let identity = looked_up("3999999", Some("77")).unwrap();
-        assert_eq!((identity.uid, identity.gid), (Some(3_999_999), Some(77)));
+        let becomes = looked_up("3999999", Some("77")).unwrap();
+        assert_eq!((becomes.uid, becomes.gid), (Some(3_999_999), Some(77)));
     }
 }

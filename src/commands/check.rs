@@ -143,7 +143,7 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     if let Some(Err(error)) = config.startup.pid_file.as_deref().map(pid_file::can_write) {
         findings.push(found("pid-file", about("pid_file"), error, ""));
     }
-    let later = privileges::look_up(config).and_then(|identity| {
+    let later = privileges::look_up(config).and_then(|becomes| {
         // A server that runs tells by itself that it cannot write its statistics.
         let unfit = || {
             let stats_file = config
@@ -153,7 +153,7 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
                 .and_then(stats::cannot_write);
             (unfit_for_user(config, file), stats_file)
         };
-        privileges::as_future_user(&identity, unfit)
+        privileges::as_future_user(becomes, unfit)
     });
     match later {
         Ok((warnings, stats_file)) => {

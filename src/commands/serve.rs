@@ -14,10 +14,11 @@ use super::starter::Starter;
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
+use crate::files::Owner;
 use crate::logging::{self, Logging};
 use crate::pid_file::PidFile;
 use crate::policies::{ConfiguredPolicy, PolicyOrigin};
-use crate::privileges::{self, Identity};
+use crate::privileges;
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
 use crate::signals::{self, Control};
@@ -72,9 +73,9 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
         Exit::Usage
     })?;
     let config = &loaded.config;
-    let identity = privileges::look_up(config);
-    let identity = identity.map_err(|error| fail(&Failure::new(Exit::Usage, error)))?;
-    let predecessor = find_predecessor(config, &identity, takeover);
+    let becomes = privileges::look_up(config);
+    let becomes = becomes.map_err(|error| fail(&Failure::new(Exit::Usage, error)))?;
+    let predecessor = find_predecessor(config, becomes, takeover);
     let predecessor = predecessor.map_err(|failure| fail(&failure))?;
     // Of two servers with one log, the one that is about to stop rotates it.
     let rotates = predecessor.is_none();
@@ -82,7 +83,7 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
         .iter()
         .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
     let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
-    let logging = start_logging(config, &identity, starter.as_ref(), rotates, introduces);
+    let logging = start_logging(config, becomes, starter.as_ref(), rotates, introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
     let start = Start {
@@ -91,7 +92,7 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
         predecessor,
         reloader,
         all: &all,
-        identity: &identity,
+        becomes,
         logging: &logging,
         starter,
     };
@@ -124,7 +125,7 @@ fn fail(failure: &Failure) -> Exit {
 /// The server to take over from, where that is asked for and there is one.
 fn find_predecessor(
     config: &Config,
-    identity: &Identity,
+    becomes: Owner,
     takeover: bool,
 ) -> Result<Option<Predecessor>, Failure> {
     if !takeover {
@@ -134,8 +135,7 @@ fn find_predecessor(
         let message = "--takeover finds the running server by its pid file; set 'pid_file'";
         Failure::new(Exit::Usage, message)
     })?;
-    Predecessor::find(pid_file, identity.uid())
-        .map_err(|message| Failure::new(Exit::Failed, message))
+    Predecessor::find(pid_file, becomes.uid).map_err(|message| Failure::new(Exit::Failed, message))
 }
 
 /// The parts of a start, once all files are read.
@@ -145,7 +145,7 @@ struct Start<'a> {
     predecessor: Option<Predecessor>,
     reloader: Reloader,
     all: &'a [ConfiguredPolicy],
-    identity: &'a Identity,
+    becomes: Owner,
     logging: &'a Logging,
     starter: Option<Starter>,
 }
@@ -187,12 +187,12 @@ impl Start<'_> {
             .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
         // From here to the opening nothing is left that usually fails: a predecessor loses its pid
         // file in this step.
-        let own_files = OwnFiles::make(config, self.identity, self.predecessor.as_ref());
+        let own_files = OwnFiles::make(config, self.becomes, self.predecessor.as_ref());
         let OwnFiles {
             pid_file,
             control_socket,
         } = own_files.map_err(failed)?;
-        privileges::give_away(self.identity).map_err(failed)?;
+        privileges::give_away(self.becomes).map_err(failed)?;
         for warning in unfit_for_user(config, file.as_deref()) {
             log::warn!("{warning}.");
         }
@@ -264,7 +264,7 @@ impl OwnFiles {
     /// everything that may fail comes before the predecessor loses its own.
     fn make(
         config: &Config,
-        identity: &Identity,
+        becomes: Owner,
         predecessor: Option<&Predecessor>,
     ) -> Result<OwnFiles, String> {
         let Some(path) = &config.startup.pid_file else {
@@ -284,7 +284,7 @@ impl OwnFiles {
                 (pid_file, control_socket)
             }
         };
-        if let Some(owner) = identity.owner() {
+        if let Some(owner) = privileges::owner_of_files(becomes) {
             pid_file
                 .give_to(owner)
                 .map_err(|error| format!("cannot give the pid file away: {}", reason(&error)))?;
@@ -304,7 +304,7 @@ impl OwnFiles {
 
 fn start_logging(
     config: &Config,
-    identity: &Identity,
+    becomes: Owner,
     starter: Option<&Starter>,
     rotates: bool,
     introduces: bool,
@@ -318,7 +318,7 @@ fn start_logging(
         file: config.startup.log_file.as_deref(),
         rotation: super::input::rotation_of(config),
         rotates,
-        owner: identity.owner(),
+        owner: privileges::owner_of_files(becomes),
         console,
         holds_console: introduces && config.startup.log_console == LogConsole::Auto,
         level: config.live.log_level,

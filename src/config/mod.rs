@@ -237,19 +237,12 @@ impl Config {
     /// listeners. Each listener gets the policy file that `new` names for its address; one that
     /// `new` does not name keeps what it has.
     pub fn reloaded(&self, new: Config) -> Config {
-        let own_policy_files = self
-            .startup
-            .listen
-            .iter()
-            .enumerate()
-            .map(|(index, bound)| {
-                let named = |listen: &Listen| listen.address == bound.address;
-                let (files, at) = match new.startup.listen.iter().position(named) {
-                    Some(at) => (&new.live.own_policy_files, at),
-                    None => (&self.live.own_policy_files, index),
-                };
-                files.get(at).cloned().flatten()
-            });
+        let now = self.startup.listen.iter().zip(&self.live.own_policy_files);
+        let own_policy_files = now.map(|(bound, own)| {
+            let mut named = new.startup.listen.iter().zip(&new.live.own_policy_files);
+            let named = named.find(|(listen, _)| listen.address == bound.address);
+            named.map_or(own, |(_, own)| own).clone()
+        });
         Config {
             startup: self.startup.clone(),
             live: Live {

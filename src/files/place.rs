@@ -22,7 +22,7 @@ const MOST_LINKS: usize = 40;
 /// The rights of a file that is made: everybody may read it.
 const NEW_FILE: Mode = Mode::from_bits_truncate(0o644);
 
-/// The new owner of a file; none leaves the user or the group as it is.
+/// The new owner of a file, or of the process; none leaves the user or the group as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The user's number.
