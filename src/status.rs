@@ -266,9 +266,13 @@ impl fmt::Display for Status {
         row("configuration", configuration)?;
         row("log", log)?;
         if let Some(reload) = &self.last_reload {
+            let outcome = match reload.took_effect {
+                true => "took effect",
+                false => "failed: what was served before is still served",
+            };
             row(
                 "last reload",
-                format!("{}, {}", printable(&reload.at), reload.outcome()),
+                format!("{}, {outcome}", printable(&reload.at)),
             )?;
             for line in &reload.said {
                 row("", printable(line))?;
@@ -288,17 +292,6 @@ impl Status {
             Some(printable(&listener.address))
         });
         named.collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl Reload {
-    /// Whether it took effect, in words.
-    pub fn outcome(&self) -> &'static str {
-        if self.took_effect {
-            "took effect"
-        } else {
-            "failed: what was served before is still served"
-        }
     }
 }
 

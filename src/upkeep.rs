@@ -58,7 +58,7 @@ impl Upkeep {
             logging,
             pid_file,
             line_written: Instant::now(),
-            file_written: None,
+            file_written: Instant::now(),
             file_failed: false,
             log_looked_at: Instant::now(),
         };
@@ -107,7 +107,7 @@ struct Keeper {
     logging: Logging,
     pid_file: Option<Arc<PidFile>>,
     line_written: Instant,
-    file_written: Option<Instant>,
+    file_written: Instant,
     file_failed: bool,
     log_looked_at: Instant,
 }
@@ -146,10 +146,7 @@ impl Keeper {
             self.line_written = Instant::now();
             log::info!("Statistics: {}.", self.snapshot());
         }
-        if self
-            .file_written
-            .is_none_or(|at| at.elapsed() >= STATS_FILE_EVERY)
-        {
+        if self.file_written.elapsed() >= STATS_FILE_EVERY {
             self.write_file();
         }
         if let Some(policies) = self.reloader.look() {
@@ -202,7 +199,7 @@ impl Keeper {
         let Some(path) = self.reloader.config().startup.stats_file.clone() else {
             return;
         };
-        self.file_written = Some(Instant::now());
+        self.file_written = Instant::now();
         match self.snapshot().write_file(&path, self.process()) {
             Ok(()) => self.file_failed = false,
             // Once, and not every time.

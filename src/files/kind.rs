@@ -23,11 +23,6 @@ pub(super) fn is(mode: mode_t, kind: SFlag) -> bool {
     mode & SFlag::S_IFMT.bits() == kind.bits()
 }
 
-/// An error with a text of our own.
-pub(super) fn refused(text: impl Into<String>) -> io::Error {
-    io::Error::other(text.into())
-}
-
 pub(super) fn wrong_kind(mode: mode_t) -> io::Error {
-    refused(format!("it is {}, and no regular file", kind(mode)))
+    io::Error::other(format!("it is {}, and no regular file", kind(mode)))
 }

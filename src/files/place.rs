@@ -14,7 +14,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat, 
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 
-use super::kind::{is, refused, wrong_kind};
+use super::kind::{is, wrong_kind};
 
 /// More links than this on one way are a loop, as for the system itself.
 const MOST_LINKS: usize = 40;
@@ -50,7 +50,7 @@ impl FilePlace {
     pub fn of(path: &Path) -> io::Result<FilePlace> {
         let name = path
             .file_name()
-            .ok_or_else(|| refused("it is a folder, and no regular file"))?;
+            .ok_or_else(|| io::Error::other("it is a folder, and no regular file"))?;
         let walk = Walk::along(path.parent().unwrap_or(Path::new("")))?;
         let private = walk.private && private_folder(&fstat(&walk.at)?);
         Ok(FilePlace {
@@ -235,7 +235,7 @@ impl FilePlace {
     fn require(&self, stat: &FileStat, suffix: &str, device: bool) -> io::Result<()> {
         if is(stat.st_mode, SFlag::S_IFLNK) {
             let target = readlinkat(&self.folder, &*self.name(suffix)).unwrap_or_default();
-            return Err(refused(format!(
+            return Err(io::Error::other(format!(
                 "it is a symbolic link to {}, and what is written is not reached through links; \
                  name the file itself, or remove the link",
                 Path::new(&target).display()
@@ -248,7 +248,7 @@ impl FilePlace {
             return Err(wrong_kind(stat.st_mode));
         }
         if stat.st_nlink > 1 {
-            return Err(refused(format!(
+            return Err(io::Error::other(format!(
                 "the file has {} names (hard links), and what is written has one; remove the \
                  other names, or this one",
                 stat.st_nlink
@@ -321,7 +321,7 @@ impl Walk {
             return Ok(None);
         }
         if !fixed {
-            return Err(refused(format!(
+            return Err(io::Error::other(format!(
                 "'{}' on the way to it is a symbolic link that another user may have made; name \
                  the folder that it leads to",
                 Path::new(part).display()

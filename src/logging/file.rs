@@ -38,31 +38,14 @@ pub(super) struct LogFile<D> {
     /// Off while another server that writes the same file does it.
     rotates: Arc<AtomicBool>,
     news: News,
-    /// The last failure that was logged.
+    /// It was moved away and cannot be opened anew, which was logged.
     follow_failed: bool,
+    /// It cannot be rotated, which was logged.
     rotation_failed: bool,
     /// The oldest lines could not be dropped, and some of them may be gone.
     drop_failed: bool,
     /// The beginning of a line that was cut short is not in this file, or is not any more.
     lacks_beginning: bool,
-}
-
-/// How the open file stands to the log's name.
-enum Followed {
-    /// The name leads to it, and nobody else rotates it now.
-    IsLog,
-    /// It was moved away, and the name cannot be opened anew.
-    WasMoved,
-    /// Others rotate faster than they can be followed. Their files are not to be touched.
-    IsBehind,
-}
-
-/// The space in the open file.
-struct Room {
-    /// Its bytes.
-    length: u64,
-    /// How many it may have.
-    limit: u64,
 }
 
 impl LogFile<RealDisk> {
@@ -144,26 +127,24 @@ impl<D: Disk> LogFile<D> {
     }
 
     /// Follows the file and locks it. Another server may rotate the file between the two steps, so
-    /// the name is checked again under the lock.
-    fn follow_and_lock(&mut self) -> io::Result<Followed> {
+    /// the name is checked again under the lock. False where others rotate faster than they can be
+    /// followed: their files are not to be touched.
+    fn follow_and_lock(&mut self) -> io::Result<bool> {
         lock(&self.file);
         for _ in 0..FOLLOWED {
             // Opening another file ends the lock of the one before.
             if !self.follow()? {
-                return Ok(match self.follow_failed {
-                    true => Followed::WasMoved,
-                    false => Followed::IsLog,
-                });
+                return Ok(true);
             }
             lock(&self.file);
         }
-        Ok(Followed::IsBehind)
+        Ok(false)
     }
 
     fn write_locked(&mut self, batch: &[u8], next: &mut usize) -> io::Result<()> {
         let first = first_line(&batch[*next..]) as u64;
-        let followed = self.follow_and_lock()?;
-        let Room { length, limit } = self.make_room(&followed, first)?;
+        let is_followed = self.follow_and_lock()?;
+        let (length, limit) = self.make_room(is_followed, first)?;
         // Only now, since all of the above may fail after the file has changed.
         if std::mem::take(&mut self.lacks_beginning) {
             // The old file may end in the middle of this line: the new file gets the whole line.
@@ -173,38 +154,38 @@ impl<D: Disk> LogFile<D> {
         self.append(&batch[..end], next, length)
     }
 
-    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more.
-    fn make_room(&mut self, followed: &Followed, line: u64) -> io::Result<Room> {
+    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more. Gives
+    /// the bytes of the open file, and how many it may have.
+    fn make_room(&mut self, is_followed: bool, line: u64) -> io::Result<(u64, u64)> {
         let FileState { length, .. } = self.disk.state(&self.file)?;
-        let room = |length, limit| Room { length, limit };
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
-            return Ok(room(0, u64::MAX));
+            return Ok((0, u64::MAX));
         };
-        if matches!(followed, Followed::IsBehind) || !self.rotates.load(Relaxed) {
-            return Ok(room(length, u64::MAX));
+        if !is_followed || !self.rotates.load(Relaxed) {
+            return Ok((length, u64::MAX));
         }
         // A line that is longer than the limit gets a file of its own: splitting it would not help.
         if length == 0 || length + line <= most {
-            return Ok(room(length, most));
+            return Ok((length, most));
         }
         if self.rotation.keep == 0 {
-            return Ok(room(self.drop_oldest(length, most, line)?.1, most));
+            return Ok((self.drop_oldest(length, most, line)?.1, most));
         }
-        let rotated = match followed {
-            Followed::WasMoved => Err(io::Error::other("it was moved away")),
-            Followed::IsLog | Followed::IsBehind => self.rotate(),
+        let rotated = match self.follow_failed {
+            true => Err(io::Error::other("it was moved away")),
+            false => self.rotate(),
         };
         let Err(error) = rotated else {
             (self.rotation_failed, self.drop_failed) = (false, false);
             let FileState { length, .. } = self.disk.state(&self.file)?;
-            return Ok(room(length.unwrap_or(0), most));
+            return Ok((length.unwrap_or(0), most));
         };
         // A missing right will stay missing, so the limit holds at once. Another obstacle may go
         // away: twice the size is a bound until then.
         let limit = if is_forbidden(&error) { most } else { 2 * most };
         self.tell_that_rotation_failed(&error, limit);
         if length + line <= limit {
-            return Ok(room(length, limit));
+            return Ok((length, limit));
         }
         let (dropped, left) = self.drop_oldest(length, limit, line)?;
         self.news.dropped += dropped;
@@ -213,7 +194,7 @@ impl<D: Disk> LogFile<D> {
              cannot be rotated.",
             self.name
         ));
-        Ok(room(left, limit))
+        Ok((left, limit))
     }
 
     fn tell_that_rotation_failed(&mut self, error: &io::Error, limit: u64) {
@@ -237,19 +218,19 @@ impl<D: Disk> LogFile<D> {
     /// After an error the open file is the one before.
     fn rotate(&mut self) -> io::Result<()> {
         let next = self.disk.make_next()?;
-        let moved = self
+        let renamed = self
             .free_first_place()
-            .and_then(|()| self.disk.rename(Name::Log, Name::Old(1)));
-        if let Err(error) = moved {
+            .and_then(|()| self.disk.rename(Name::Log, Name::Old(1)))
+            .and_then(|()| {
+                self.disk.rename_to_log(Name::Next).inspect_err(|_| {
+                    // Nothing has the log's name, unless another program was faster: then that file
+                    // is the log, and is found by its name.
+                    let _ = self.disk.rename_to_log(Name::Old(1));
+                })
+            });
+        if renamed.is_err() {
             self.disk.remove_next();
-            return Err(error);
-        }
-        if let Err(error) = self.disk.rename_to_log(Name::Next) {
-            // Nothing has the log's name, unless another program was faster: then that file is the
-            // log, and is found by its name.
-            let _ = self.disk.rename_to_log(Name::Old(1));
-            self.disk.remove_next();
-            return Err(error);
+            return renamed;
         }
         self.file = next;
         self.lacks_beginning = true;
