@@ -93,6 +93,7 @@ const PURE: &[&str] = &[
     "server::proxy",
     "server::intake",
     "server::places",
+    "server::slots",
     "server::source",
     "server::tally",
     "probe::classify",
@@ -492,7 +493,7 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
             "policy imports cli, ",
         ),
         (
-            "server::source",
+            "server::slots",
             "use super::places::Places;",
             "circle of imports: server::places imports",
         ),

@@ -3,6 +3,8 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::slots::MOST_SLOTS;
+
 /// Descriptors beside listeners and connections: the log, the pid file, the socket for control,
 /// standard streams, signal pipes, the poller's, and files that are open for a moment.
 const OTHERS: usize = 24;
@@ -17,7 +19,7 @@ pub(super) fn max_connections(configured: usize, listeners: usize) -> usize {
     let left = limit
         .saturating_sub(OTHERS + FOR_A_LISTENER * listeners)
         .max(1);
-    let most = configured.min(left);
+    let most = configured.min(left).min(MOST_SLOTS - 1);
     if most < configured {
         log::warn!(
             "The limit of open files is {limit}: at most {most} connections at a time, and not \

@@ -15,6 +15,7 @@ mod places;
 pub mod proxy;
 pub mod request;
 mod service;
+mod slots;
 mod socket_activation;
 mod source;
 mod stop;

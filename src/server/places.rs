@@ -2,36 +2,30 @@
 //! and the choice of the connection to evict when the limit is reached. It touches no socket and
 //! reads no clock: the caller closes evicted connections and passes the time.
 
-use std::collections::BTreeSet;
-use std::collections::hash_map::{Entry, HashMap};
-use std::mem;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
+use super::slots::{List, Number, Slots};
 use super::source::Source;
-use crate::stats::{Gauge, Gauges};
+use crate::stats::Gauges;
 
 /// The number of connections without a completed request that a source may hold before one of them
 /// is evicted for other sources. Several players behind one address are no attack.
 pub(super) const FREE_FOR_A_SOURCE: usize = 16;
 
-/// Names a connection. A younger connection has a greater number, and none has 0.
-pub(super) type Number = u64;
-
-/// How far a connection is. The first phases are evicted first; a connection that is
-/// [`Phase::Answering`] is never evicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is only being closed.
-    Closing(Rest),
     /// It has not completed a request yet.
     Asking,
     /// The request is complete, and the answer is not yet sent as a whole.
     Answering,
+    /// It is only being closed.
+    Closing(Rest),
 }
 
-/// The bytes that may still come from a client whose connection is being closed. Where none come,
-/// an eviction makes no reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The bytes that may still come from a client whose connection is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// All that Flash Player ever sends has been read.
     Nothing,
@@ -42,19 +36,29 @@ pub(super) enum Rest {
 /// The table of open connections, of type `C`.
 pub(super) struct Places<C> {
     limit: usize,
-    /// The number of the youngest connection.
-    youngest: Number,
-    places: HashMap<Number, Place<C>>,
-    sources: HashMap<Source, Held>,
-    queue: Queue,
+    slots: Slots<Place<C>, 3>,
+    sources: HashMap<Source, Number>,
+    holders: Slots<Holder, 1>,
+    /// The holders that have connections in the queue, in the order of their turns.
+    turns: List,
+    /// How many connections are in the queue.
+    queued: usize,
+    /// The connections that have not completed a request, the oldest first.
+    asking: List,
+    /// The connections that are only being closed, the oldest first: those with nothing more to
+    /// come, and the others.
+    closing: [List; 2],
+    /// The holders of more than [`FREE_FOR_A_SOURCE`] connections that have not completed a
+    /// request, by how many these are.
+    crowds: BTreeSet<(usize, Number)>,
     /// The connections that wait, by the end of their time.
     deadlines: BTreeSet<(Instant, Number)>,
-    evictable: Evictable,
     gauges: Gauges,
 }
 
 struct Place<C> {
-    source: Source,
+    /// The entry of its source.
+    holder: Number,
     phase: Phase,
     stage: Stage,
     /// None while a worker has it.
@@ -63,45 +67,28 @@ struct Place<C> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It is in the queue: a worker has to look at it.
-    Ready(Round),
+    /// It stands in the queue: a worker has to look at it.
+    Ready,
     /// A worker has it.
     Working,
     /// There is nothing to do until its client does something, or until this moment.
     Waiting(Instant),
 }
 
-/// What a source holds.
-#[derive(Default)]
-struct Held {
-    /// Its connections, those with a worker included.
+/// The links that the lists of connections use. By age, a connection is in one list at a time.
+const BY_AGE: usize = 0;
+const BY_SOURCE: usize = 1;
+const IN_THE_QUEUE: usize = 2;
+
+/// The connections of one source.
+struct Holder {
+    source: Source,
+    /// How many connections.
     here: usize,
-    /// Its entries in [`Evictable::asking`].
-    asking: usize,
-    /// The round of its last connection that came into the queue.
-    round: Round,
-}
-
-type Round = u64;
-
-/// The connections for the workers. In a round, each source has one turn.
-#[derive(Default)]
-struct Queue {
-    turns: BTreeSet<(Round, Number)>,
-    /// The round of the last turn.
-    round: Round,
-}
-
-/// The connections that can be evicted. Those with a worker are not here.
-#[derive(Default)]
-struct Evictable {
-    by_phase: BTreeSet<(Phase, Number)>,
-    /// Those that are [`Phase::Asking`], by source.
-    asking: BTreeSet<(Source, Number)>,
-    /// The sources with more than [`FREE_FOR_A_SOURCE`] of these, by how many they have.
-    crowds: BTreeSet<(usize, Source)>,
-    /// How many are only being closed.
-    closing: Gauge,
+    /// Those that have not completed a request, the oldest first.
+    asking: List,
+    /// Those in the queue, first come, first served.
+    ready: List,
 }
 
 /// A connection that lost its place.
@@ -113,25 +100,25 @@ pub(super) struct Evicted<C> {
 }
 
 impl<C> Places<C> {
-    /// For at most `limit` connections.
+    /// For at most `limit` connections, which is below [`super::slots::MOST_SLOTS`].
     pub(super) fn new(limit: usize) -> Places<C> {
         Places {
             limit,
-            youngest: 0,
-            places: HashMap::new(),
+            slots: Slots::new(),
             sources: HashMap::new(),
-            queue: Queue::default(),
+            holders: Slots::new(),
+            turns: List::new(0),
+            queued: 0,
+            asking: List::new(BY_AGE),
+            closing: [List::new(BY_AGE); 2],
+            crowds: BTreeSet::new(),
             deadlines: BTreeSet::new(),
-            evictable: Evictable::default(),
             gauges: Gauges::default(),
         }
     }
 
     pub(super) fn gauges(&self) -> Gauges {
-        Gauges {
-            closing: self.evictable.closing,
-            ..self.gauges
-        }
+        self.gauges
     }
 
     /// How many connections there may be.
@@ -141,7 +128,7 @@ impl<C> Places<C> {
 
     /// How many connections are in the queue.
     pub(super) fn queued(&self) -> usize {
-        self.queue.turns.len()
+        self.queued
     }
 
     /// When the first of those that wait has waited long enough.
@@ -156,36 +143,40 @@ impl<C> Places<C> {
     /// The new connection itself, when the limit is reached and none can be evicted.
     pub(super) fn enter(&mut self, source: Source, connection: C) -> Result<Option<Evicted<C>>, C> {
         let mut evicted = None;
-        if self.places.len() >= self.limit {
+        if self.slots.len() >= self.limit {
             evicted = self.evict();
             if evicted.is_none() {
                 return Err(connection);
             }
         }
-        self.youngest += 1;
-        let number = self.youngest;
-        let held = self.sources.entry(source).or_default();
-        held.here += 1;
-        let place = Place {
-            source,
+        let holder = self.holder_of(source);
+        let number = self.slots.insert(Place {
+            holder,
             phase: Phase::Asking,
-            stage: Stage::Ready(self.queue.add(number, held)),
+            stage: Stage::Ready,
             connection: Some(connection),
-        };
-        self.evictable.add(number, &place, held);
-        self.places.insert(number, place);
-        self.gauges.here.set(self.places.len());
+        });
+        self.list(number, holder, Phase::Asking);
+        self.queue(number, holder);
+        self.gauges.here.set(self.slots.len());
         Ok(evicted)
     }
 
     /// The next connection for a worker. Sources take turns, and the connections of one source are
     /// served in the order of arrival: a source that floods the queue delays only itself.
     pub(super) fn next(&mut self) -> Option<(Number, C)> {
-        let number = self.queue.next()?;
-        let place = self.places.get_mut(&number)?;
+        let at_turn = self.turns.first()?;
+        // A source goes to the end of the turns after each connection, and leaves them with its last.
+        self.holders.unlink(&mut self.turns, at_turn);
+        let holder = self.holders.get_mut(at_turn)?;
+        let number = holder.ready.first()?;
+        self.slots.unlink(&mut holder.ready, number);
+        self.queued -= 1;
+        if holder.ready.len() > 0 {
+            self.holders.append(&mut self.turns, at_turn);
+        }
+        let place = self.slots.get_mut(number)?;
         place.stage = Stage::Working;
-        let held = self.sources.get_mut(&place.source)?;
-        self.evictable.remove(number, place, held);
         Some((number, place.connection.take()?))
     }
 
@@ -199,38 +190,51 @@ impl<C> Places<C> {
         phase: Phase,
         until: Instant,
     ) {
-        let Some(place) = self.places.get_mut(&number) else {
+        let Some(place) = self.slots.get_mut(number) else {
             return;
         };
-        let before = mem::replace(&mut place.source, source);
-        place.phase = phase;
         place.stage = Stage::Waiting(until);
         place.connection = Some(connection);
-        let held = self.sources.entry(source).or_default();
-        self.evictable.add(number, place, held);
+        let (holder, was) = (place.holder, place.phase);
+        let same_source = self
+            .holders
+            .get(holder)
+            .is_some_and(|holder| holder.source == source);
+        // Its age lists depend on phase and source, so it leaves the old lists before either changes.
+        // The new source is looked up after the old one is dropped: the entry may be used again.
+        if !same_source || was != phase {
+            self.unlist(number, holder, was);
+            let new = if same_source {
+                holder
+            } else {
+                self.drop_holder(holder);
+                self.holder_of(source)
+            };
+            if let Some(place) = self.slots.get_mut(number) {
+                place.holder = new;
+                place.phase = phase;
+            }
+            self.list(number, new, phase);
+        }
+        // Last, since the lists above must be right for a connection that can be evicted.
         self.deadlines.insert((until, number));
-        if before != source {
-            held.here += 1;
-            self.release(before);
-        }
-        if phase == Phase::Asking {
-            self.gauges.waiting.set(self.gauges.waiting.now + 1);
-        }
+        self.count_waiting(phase, true);
     }
 
     /// Puts a waiting connection back into the queue, since an event came for it. Nothing happens
     /// where the connection does not wait any more.
     pub(super) fn wake(&mut self, number: Number) {
-        let Some(place) = self.places.get_mut(&number) else {
+        let Some(place) = self.slots.get_mut(number) else {
             return;
         };
         let Stage::Waiting(until) = place.stage else {
             return;
         };
-        let held = self.sources.entry(place.source).or_default();
-        place.stage = Stage::Ready(self.queue.add(number, held));
-        let phase = place.phase;
-        self.end_wait(number, phase, until);
+        place.stage = Stage::Ready;
+        let (holder, phase) = (place.holder, place.phase);
+        self.deadlines.remove(&(until, number));
+        self.count_waiting(phase, false);
+        self.queue(number, holder);
     }
 
     /// Puts the connections whose deadline has passed back into the queue.
@@ -245,24 +249,28 @@ impl<C> Places<C> {
 
     /// Shortens the deadline of every connection that is only being closed to `until`.
     pub(super) fn hasten_closing(&mut self, until: Instant) {
-        let places = &mut self.places;
-        let later = self.deadlines.split_off(&(until, 0));
-        self.deadlines.extend(later.into_iter().map(
-            |(at, number)| match places.get_mut(&number) {
-                Some(place) if matches!(place.phase, Phase::Closing(_)) => {
-                    place.stage = Stage::Waiting(until);
-                    (until, number)
-                }
-                _ => (at, number),
-            },
-        ));
+        let slots = &mut self.slots;
+        let later = self.deadlines.split_off(&(until, Number::SMALLEST));
+        self.deadlines.extend(
+            later
+                .into_iter()
+                .map(|(at, number)| match slots.get_mut(number) {
+                    Some(place) if matches!(place.phase, Phase::Closing(_)) => {
+                        place.stage = Stage::Waiting(until);
+                        (until, number)
+                    }
+                    _ => (at, number),
+                }),
+        );
     }
 
     /// A connection that a worker had is closed.
     pub(super) fn leave(&mut self, number: Number) {
-        if let Some(place) = self.places.remove(&number) {
-            self.release(place.source);
-            self.gauges.here.set(self.places.len());
+        if let Some(&Place { holder, phase, .. }) = self.slots.get(number) {
+            self.unlist(number, holder, phase);
+            self.drop_holder(holder);
+            self.slots.remove(number);
+            self.gauges.here.set(self.slots.len());
         }
     }
 
@@ -270,114 +278,162 @@ impl<C> Places<C> {
     /// being closed. The second is the oldest connection of the source with the most connections
     /// without a request, if it has more than [`FREE_FOR_A_SOURCE`]. The last is the oldest
     /// connection without a request. A connection whose request is complete is never evicted before
-    /// its answer is sent, and neither is one that a worker has.
+    /// its answer is sent, and one that a worker has is passed over.
     pub(super) fn evict(&mut self) -> Option<Evicted<C>> {
-        let number = self.evictable.first()?;
-        let place = self.places.remove(&number)?;
-        match place.stage {
-            Stage::Ready(round) => self.queue.remove(number, round),
-            Stage::Waiting(until) => self.end_wait(number, place.phase, until),
+        // A worker has at most one connection, so the walk passes over few.
+        let oldest = |list: &List| {
+            let mut places = self.slots.walk(list);
+            let spared = places.find(|(_, place)| place.stage != Stage::Working);
+            spared.map(|(number, _)| number)
+        };
+        let of_the_crowd = || {
+            let &(_, holder) = self.crowds.last()?;
+            oldest(&self.holders.get(holder)?.asking)
+        };
+        // Clients with nothing more to send come first: their close makes no reset.
+        let [quiet, others] = &self.closing;
+        let number = oldest(quiet)
+            .or_else(|| oldest(others))
+            .or_else(of_the_crowd)
+            .or_else(|| oldest(&self.asking))?;
+        self.take_out(number)
+    }
+
+    /// Removes a connection that no worker has from the table and from every list.
+    fn take_out(&mut self, number: Number) -> Option<Evicted<C>> {
+        let place = self.slots.get(number)?;
+        let (at, phase, stage) = (place.holder, place.phase, place.stage);
+        let holder = self.holders.get_mut(at)?;
+        let source = holder.source;
+        match stage {
+            // A source without a ready connection has no turn.
+            Stage::Ready => {
+                self.slots.unlink(&mut holder.ready, number);
+                self.queued -= 1;
+                if holder.ready.len() == 0 {
+                    self.holders.unlink(&mut self.turns, at);
+                }
+            }
+            Stage::Waiting(until) => {
+                self.deadlines.remove(&(until, number));
+                self.count_waiting(phase, false);
+            }
             Stage::Working => {}
         }
-        let held = self.sources.get_mut(&place.source)?;
-        self.evictable.remove(number, &place, held);
-        self.release(place.source);
-        self.gauges.here.set(self.places.len());
+        // The lists first: they run through the slot and the source's entry, which go next.
+        self.unlist(number, at, phase);
+        self.drop_holder(at);
+        let place = self.slots.remove(number)?;
+        self.gauges.here.set(self.slots.len());
         Some(Evicted {
             connection: place.connection?,
-            source: place.source,
-            phase: place.phase,
+            source,
+            phase,
         })
     }
 
-    /// Counts one connection less for a source, and forgets the source with the last one.
-    fn release(&mut self, source: Source) {
-        if let Entry::Occupied(mut held) = self.sources.entry(source) {
-            held.get_mut().here -= 1;
-            if held.get().here == 0 {
-                held.remove();
-            }
+    /// The entry of this source, counted for one connection more.
+    fn holder_of(&mut self, source: Source) -> Number {
+        let number = *self.sources.entry(source).or_insert_with(|| {
+            self.holders.insert(Holder {
+                source,
+                here: 0,
+                asking: List::new(BY_SOURCE),
+                ready: List::new(IN_THE_QUEUE),
+            })
+        });
+        if let Some(holder) = self.holders.get_mut(number) {
+            holder.here += 1;
         }
+        number
     }
 
-    fn end_wait(&mut self, number: Number, phase: Phase, until: Instant) {
-        self.deadlines.remove(&(until, number));
-        if phase == Phase::Asking {
-            self.gauges.waiting.set(self.gauges.waiting.now - 1);
-        }
-    }
-}
-
-impl Queue {
-    /// Adds a connection to the next round in which its source has no turn yet.
-    fn add(&mut self, number: Number, held: &mut Held) -> Round {
-        // Never to the round that goes on, or new sources could keep it from its end.
-        held.round = held.round.max(self.round) + 1;
-        self.turns.insert((held.round, number));
-        held.round
-    }
-
-    fn next(&mut self) -> Option<Number> {
-        let (round, number) = self.turns.pop_first()?;
-        self.round = round;
-        Some(number)
-    }
-
-    fn remove(&mut self, number: Number, round: Round) {
-        self.turns.remove(&(round, number));
-    }
-}
-
-impl Evictable {
-    /// The connection that has to go first: see [`Places::evict`].
-    fn first(&self) -> Option<Number> {
-        let &(phase, oldest) = self.by_phase.first()?;
-        let of_the_crowd = match phase {
-            Phase::Asking => self.oldest_of_the_crowd(),
-            Phase::Closing(_) | Phase::Answering => None,
+    /// Counts one connection less for a source, and removes the source's entry with the last one.
+    fn drop_holder(&mut self, number: Number) {
+        let Some(holder) = self.holders.get_mut(number) else {
+            return;
         };
-        Some(of_the_crowd.unwrap_or(oldest))
+        holder.here -= 1;
+        if holder.here == 0 {
+            self.sources.remove(&holder.source);
+            self.holders.remove(number);
+        }
     }
 
-    fn oldest_of_the_crowd(&self) -> Option<Number> {
-        let &(_, source) = self.crowds.last()?;
-        let mut asking = self.asking.range((source, 0)..);
-        asking.next().map(|&(_, number)| number)
-    }
-
-    /// Adds a connection, unless its phase forbids an eviction.
-    fn add<C>(&mut self, number: Number, place: &Place<C>, held: &mut Held) {
-        match place.phase {
-            Phase::Answering => return,
-            Phase::Closing(_) => self.closing.set(self.closing.now + 1),
-            Phase::Asking => {
-                self.asking.insert((place.source, number));
-                self.rank(place.source, held, held.asking + 1);
+    fn queue(&mut self, number: Number, holder: Number) {
+        if let Some(entry) = self.holders.get_mut(holder) {
+            self.slots.append(&mut entry.ready, number);
+            self.queued += 1;
+            if entry.ready.len() == 1 {
+                self.holders.append(&mut self.turns, holder);
             }
         }
-        self.by_phase.insert((place.phase, number));
     }
 
-    fn remove<C>(&mut self, number: Number, place: &Place<C>, held: &mut Held) {
-        match place.phase {
-            Phase::Answering => return,
-            Phase::Closing(_) => self.closing.set(self.closing.now - 1),
+    /// Puts a connection into the lists of its phase.
+    fn list(&mut self, number: Number, at: Number, phase: Phase) {
+        match phase {
             Phase::Asking => {
-                self.asking.remove(&(place.source, number));
-                self.rank(place.source, held, held.asking - 1);
+                // A connection whose source was named late is older than others in the list.
+                self.slots.insert_by_age(&mut self.asking, number);
+                if let Some(holder) = self.holders.get_mut(at) {
+                    let held = holder.asking.len();
+                    self.slots.insert_by_age(&mut holder.asking, number);
+                    self.rank(at, held, held + 1);
+                }
+            }
+            Phase::Answering => {}
+            Phase::Closing(rest) => {
+                self.slots.append(&mut self.closing[rest as usize], number);
+                self.count_closing();
             }
         }
-        self.by_phase.remove(&(place.phase, number));
     }
 
-    fn rank(&mut self, source: Source, held: &mut Held, asking: usize) {
-        if held.asking > FREE_FOR_A_SOURCE {
-            self.crowds.remove(&(held.asking, source));
+    /// Takes a connection out of these lists.
+    fn unlist(&mut self, number: Number, at: Number, phase: Phase) {
+        match phase {
+            Phase::Asking => {
+                self.slots.unlink(&mut self.asking, number);
+                if let Some(holder) = self.holders.get_mut(at) {
+                    let held = holder.asking.len();
+                    self.slots.unlink(&mut holder.asking, number);
+                    self.rank(at, held, held - 1);
+                }
+            }
+            Phase::Answering => {}
+            Phase::Closing(rest) => {
+                self.slots.unlink(&mut self.closing[rest as usize], number);
+                self.count_closing();
+            }
         }
-        if asking > FREE_FOR_A_SOURCE {
-            self.crowds.insert((asking, source));
+    }
+
+    /// A holder held `before` connections that have not completed a request, and now holds `after`.
+    fn rank(&mut self, holder: Number, before: usize, after: usize) {
+        if before > FREE_FOR_A_SOURCE {
+            self.crowds.remove(&(before, holder));
         }
-        held.asking = asking;
+        if after > FREE_FOR_A_SOURCE {
+            self.crowds.insert((after, holder));
+        }
+    }
+
+    fn count_waiting(&mut self, phase: Phase, one_more: bool) {
+        if phase == Phase::Asking {
+            let now = self.gauges.waiting.now;
+            let now = if one_more {
+                now + 1
+            } else {
+                now.saturating_sub(1)
+            };
+            self.gauges.waiting.set(now);
+        }
+    }
+
+    fn count_closing(&mut self) {
+        let [quiet, others] = &self.closing;
+        self.gauges.closing.set(quiet.len() + others.len());
     }
 }
 

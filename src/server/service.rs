@@ -16,7 +16,8 @@ use threadpool::ThreadPool;
 use super::connection::{Awaited, Connection, Next};
 use super::context::Context;
 use super::limits::RateLimit;
-use super::places::{Evicted, Number, Phase, Places};
+use super::places::{Evicted, Phase, Places};
+use super::slots::Number;
 use super::tally::Tally;
 use crate::stats::Gauges;
 use crate::text::reason;
@@ -25,7 +26,7 @@ use crate::text::reason;
 const EVENTS: usize = 256;
 
 /// The data of the event that wakes the poller. No connection has this number.
-const WAKE: Number = 0;
+const WAKE: u64 = 0;
 
 /// How many connections of the queue are left to each worker that is already at work. Waking
 /// another one costs about as much as serving two or three connections.
@@ -198,7 +199,7 @@ impl Service {
                 Awaited::Input => EpollFlags::EPOLLIN,
                 Awaited::Room => EpollFlags::EPOLLOUT,
             };
-        let mut event = EpollEvent::new(flags, number);
+        let mut event = EpollEvent::new(flags, number.get());
         let prepared = connection.begin_to_wait(&self.context);
         // The lock is held from the registration until the table says that the connection waits.
         // Otherwise the poller could take the one event while the connection does not wait yet, and
@@ -264,10 +265,10 @@ impl Service {
             };
             let mut state = self.lock();
             for event in came {
-                match event.data() {
-                    WAKE => drop(self.wake.read()),
+                match Number::from(event.data()) {
                     // An event of a connection that was evicted meanwhile wakes nothing.
-                    number => state.places.wake(number),
+                    Some(number) => state.places.wake(number),
+                    None => drop(self.wake.read()),
                 }
             }
             // After the events: a request that came in time is not taken for a time-out.
