@@ -3,34 +3,16 @@
 
 use std::process::ExitCode;
 
-/// The exit codes of every command but `probe`.
+/// The exit codes of every command but `probe`. From 3 on they are those of the LSB for init scripts,
+/// and of `start`, `stop`, `restart`, `reload`, `status` and a server in the background alone. Source:
+/// Linux Standard Base Core 5.0, section 22.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: all went well.
+    /// 0: all went well; `status`: it runs.
     Fine = 0,
     /// 1: it failed while running: a port could not be bound, a thread not started.
     Failed = 1,
-    /// 2: the command line, the configuration or the policy is wrong; no port was bound.
-    Usage = 2,
-    /// 4: a server that was started in the background may not listen on its port.
-    Denied = 4,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
-
-/// The exit codes of `start`, `stop`, `restart`, `reload` and `status`: those of the LSB for init
-/// scripts. Source: Linux Standard Base Core 5.0, section 22.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceExit {
-    /// 0: done, or `status`: it runs.
-    Fine = 0,
-    /// 1: it failed.
-    Failed = 1,
-    /// 2: the command line, the configuration or a policy is wrong.
+    /// 2: the command line, the configuration or a policy is wrong; no port was bound.
     Usage = 2,
     /// 3: `status`: it does not run.
     Stopped = 3,
@@ -44,14 +26,9 @@ pub enum ServiceExit {
     NotRunning = 7,
 }
 
-impl From<Exit> for ServiceExit {
+impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Fine => ServiceExit::Fine,
-            Exit::Failed => ServiceExit::Failed,
-            Exit::Usage => ServiceExit::Usage,
-            Exit::Denied => ServiceExit::Denied,
-        }
+        ExitCode::from(exit as u8)
     }
 }
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Action, Command};
 use crate::config::Configured;
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use output::print;
 pub use output::usage;
 
@@ -34,10 +34,7 @@ pub fn run(command: Command) -> ExitCode {
             takeover,
             detached,
         } => serve::run(&configured, takeover, detached),
-        // Its exit codes are those of an init script.
-        Command::Service { action, configured } => {
-            return ExitCode::from(service(action, &configured) as u8);
-        }
+        Command::Service { action, configured } => service(action, &configured),
         Command::Check {
             configured,
             files,
@@ -60,7 +57,7 @@ pub fn run(command: Command) -> ExitCode {
 }
 
 /// Does something with a server in the background.
-fn service(action: Action, configured: &Configured) -> ServiceExit {
+fn service(action: Action, configured: &Configured) -> Exit {
     let done = match action {
         Action::Start => start::run(configured),
         Action::Stop => stop::run(configured),

@@ -7,7 +7,7 @@ use super::output::{complain, print};
 use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::status::Reload;
 use crate::text::{printable, reason};
 
@@ -15,7 +15,7 @@ use crate::text::{printable, reason};
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Has the running server reload.
-pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     // The server reads the configuration itself, and tells its mistakes.
     let place = ServerPlace::in_silence(configured)?;
     if let Some(server) = place.find()?.or_else(|| place.find_meant()) {
@@ -25,16 +25,16 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
         "flashpolicyd is not running; there is nothing to reload{}",
         place.without_pid_file()
     ));
-    Err(ServiceExit::NotRunning)
+    Err(Exit::NotRunning)
 }
 
-fn reload(server: RunningServer) -> Result<ServiceExit, ServiceExit> {
+fn reload(server: RunningServer) -> Result<Exit, Exit> {
     let name = server.name();
     let not_asked = |why: &str| {
         complain(&format!(
             "flashpolicyd runs ({name}), and was not asked: {why}"
         ));
-        ServiceExit::Denied
+        Exit::Denied
     };
     if server.is_suspended() {
         return Err(not_asked(&format!("it does not answer{}", server.excuse())));
@@ -47,23 +47,23 @@ fn reload(server: RunningServer) -> Result<ServiceExit, ServiceExit> {
         Ok(Reply::Refused(why)) => {
             let why = printable(&why);
             complain(&format!("{name} has not reloaded: {why}"));
-            Err(ServiceExit::Failed)
+            Err(Exit::Failed)
         }
         Ok(Reply::Status(_) | Reply::Listeners(_)) => {
             complain(&format!("{name} answered something else than was asked"));
-            Err(ServiceExit::Failed)
+            Err(Exit::Failed)
         }
         Err(error) => {
             let why = reason(&error);
             complain(&format!(
                 "whether {name} has reloaded is unknown: {why}{excuse}; its log tells the outcome"
             ));
-            Err(ServiceExit::Failed)
+            Err(Exit::Failed)
         }
     }
 }
 
-fn show(name: &str, reload: &Reload) -> Result<ServiceExit, ServiceExit> {
+fn show(name: &str, reload: &Reload) -> Result<Exit, Exit> {
     let mut said = reload.said.iter().map(|line| printable(line));
     if reload.took_effect {
         let outcome = said.next().unwrap_or_default();
@@ -71,10 +71,10 @@ fn show(name: &str, reload: &Reload) -> Result<ServiceExit, ServiceExit> {
             complain(&format!("warning: {line}"));
         }
         let text = format!("flashpolicyd reloaded ({name}): {outcome}\n");
-        return Ok(print(text).into());
+        return Ok(print(text));
     }
     for line in said {
         complain(&line);
     }
-    Err(ServiceExit::Usage)
+    Err(Exit::Usage)
 }

@@ -11,14 +11,14 @@ use super::stop::{GRACE, Left};
 use super::{spawn, start};
 use crate::config::Configured;
 use crate::control_socket::{self, Reply, Request, path_beside};
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::text::printable;
 
 /// How long the running server has to take a connection, and to say what it serves.
 const TO_ASK: Duration = Duration::from_secs(1);
 
 /// Starts a new server in the place of the running one; without one, starts it.
-pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     let place = check(configured).inspect_err(|_| {
         // Only to say what it is like: the mistakes have been said.
         let place = ServerPlace::in_silence(configured);
@@ -36,7 +36,7 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     take_over(configured, &place, &server)
 }
 
-fn check(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
+fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
     let place = ServerPlace::of(configured)?;
     start::check_log(&place)?;
     read_policies(&place.config)?;
@@ -45,7 +45,7 @@ fn check(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
 
 /// A restart in another folder finds another configuration, or none: its policies would replace
 /// those that are served. A server that does not answer has none that is known.
-fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), ServiceExit> {
+fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), Exit> {
     let Ok(connection) = control_socket::connect(&path_beside(&server.pid_file), TO_ASK) else {
         return Ok(());
     };
@@ -74,7 +74,7 @@ fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), 
         server.name()
     ));
     complain(&left_as_it_is(server));
-    Err(ServiceExit::Usage)
+    Err(Exit::Usage)
 }
 
 fn left_as_it_is(server: &RunningServer) -> String {
@@ -85,7 +85,7 @@ fn take_over(
     configured: &Configured,
     place: &ServerPlace,
     old: &RunningServer,
-) -> Result<ServiceExit, ServiceExit> {
+) -> Result<Exit, Exit> {
     let mut left = Left::of([old.pid, old.former].into_iter().flatten());
     let file = place.file.as_deref();
     let arguments = spawn::arguments(configured, file, &place.pid_file, true);
@@ -102,6 +102,5 @@ fn take_over(
     Ok(print(format!(
         "flashpolicyd restarted (process {pid} in place of process {old}{rest}) on {addresses}; \
          {files}\n"
-    ))
-    .into())
+    )))
 }

@@ -13,7 +13,7 @@ use crate::config::Configured;
 use crate::config::{self, Config, Loaded, SEARCH_PATH};
 use crate::control_socket::{self, ControlConnection, Unreachable};
 use crate::diagnostic::Diagnostic;
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::files;
 use crate::listening;
 use crate::pid_file;
@@ -52,12 +52,12 @@ impl ServerPlace {
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn of(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
+    pub(super) fn of(configured: &Configured) -> Result<ServerPlace, Exit> {
         match load(configured)? {
             Ok(loaded) => ServerPlace::at(loaded),
             Err(mistakes) => {
                 complain_of(&mistakes);
-                Err(ServiceExit::Usage)
+                Err(Exit::Usage)
             }
         }
     }
@@ -67,7 +67,7 @@ impl ServerPlace {
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn despite_mistakes(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
+    pub(super) fn despite_mistakes(configured: &Configured) -> Result<ServerPlace, Exit> {
         let loaded = load(configured)?.unwrap_or_else(|mistakes| {
             complain_of(&mistakes);
             what_counts(configured)
@@ -79,12 +79,12 @@ impl ServerPlace {
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn in_silence(configured: &Configured) -> Result<ServerPlace, ServiceExit> {
+    pub(super) fn in_silence(configured: &Configured) -> Result<ServerPlace, Exit> {
         let loaded = configured.load();
         ServerPlace::at(loaded.unwrap_or_else(|_| what_counts(configured)))
     }
 
-    fn at(Loaded { config, file }: Loaded) -> Result<ServerPlace, ServiceExit> {
+    fn at(Loaded { config, file }: Loaded) -> Result<ServerPlace, Exit> {
         let pid_file = config.startup.pid_file.clone();
         let by_default = pid_file.is_none();
         let Some(pid_file) = pid_file.or_else(default_pid_file) else {
@@ -92,7 +92,7 @@ impl ServerPlace {
                 "there is no folder for a pid file: neither $HOME nor $XDG_RUNTIME_DIR is set; \
                  set 'pid_file', or call it with --pid-file FILE",
             );
-            return Err(ServiceExit::NotConfigured);
+            return Err(Exit::NotConfigured);
         };
         Ok(ServerPlace {
             config,
@@ -114,10 +114,10 @@ impl ServerPlace {
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.
-    pub(super) fn find(&self) -> Result<Option<RunningServer>, ServiceExit> {
+    pub(super) fn find(&self) -> Result<Option<RunningServer>, Exit> {
         self.look().map_err(|why| {
             complain(&why);
-            ServiceExit::Denied
+            Exit::Denied
         })
     }
 
@@ -145,7 +145,7 @@ impl ServerPlace {
     ///
     /// # Errors
     /// The exit code; what can be done has been said.
-    pub(super) fn is_not_elsewhere(&self) -> Result<(), ServiceExit> {
+    pub(super) fn is_not_elsewhere(&self) -> Result<(), Exit> {
         let Some(other) = self.find_meant() else {
             return Ok(());
         };
@@ -154,7 +154,7 @@ impl ServerPlace {
              systemd's by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
             other.is_another()
         ));
-        Err(ServiceExit::Denied)
+        Err(Exit::Denied)
     }
 
     /// What listens on the configured addresses though no server has the pid file, and how to end a
@@ -178,7 +178,7 @@ impl ServerPlace {
 }
 
 /// The configuration, or its mistakes.
-fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Diagnostic>>, ServiceExit> {
+fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Diagnostic>>, Exit> {
     if let Some(named) = &configured.file {
         if named
             .symlink_metadata()
@@ -189,7 +189,7 @@ fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Diagnostic>>, Serv
                  flashpolicy.conf that comes with flashpolicyd",
                 named.display()
             ));
-            return Err(ServiceExit::NotConfigured);
+            return Err(Exit::NotConfigured);
         }
     }
     Ok(configured.load())

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::output::complain;
 use super::starter::{OPTION, READY};
 use crate::config::Configured;
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::processes;
 use crate::status::Status;
 use crate::text::reason;
@@ -58,19 +58,15 @@ pub(super) fn arguments(
 ///
 /// # Errors
 /// The exit code; what went wrong has been said.
-pub(super) fn start(arguments: &[OsString]) -> Result<Status, ServiceExit> {
+pub(super) fn start(arguments: &[OsString]) -> Result<Status, Exit> {
     let program = std::env::current_exe().map_err(|error| {
         complain(&format!("cannot find its own program: {}", reason(&error)));
-        ServiceExit::Failed
+        Exit::Failed
     })?;
     start_program(&program, arguments, START_TIME)
 }
 
-fn start_program(
-    program: &Path,
-    arguments: &[OsString],
-    time: Duration,
-) -> Result<Status, ServiceExit> {
+fn start_program(program: &Path, arguments: &[OsString], time: Duration) -> Result<Status, Exit> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         // Where it fails, an interrupted start leaves its server behind.
@@ -104,12 +100,12 @@ fn start_program(
                 "interrupted".to_string()
             };
             complain(&format!("{why}; {}", end(&mut child)));
-            return Err(ServiceExit::Failed);
+            return Err(Exit::Failed);
         }
     }
 }
 
-fn spawn(program: &Path, arguments: &[OsString]) -> Result<Child, ServiceExit> {
+fn spawn(program: &Path, arguments: &[OsString]) -> Result<Child, Exit> {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -123,9 +119,9 @@ fn spawn(program: &Path, arguments: &[OsString]) -> Result<Child, ServiceExit> {
             reason(&error)
         ));
         match error.kind() {
-            io::ErrorKind::NotFound => ServiceExit::NotInstalled,
-            io::ErrorKind::PermissionDenied => ServiceExit::Denied,
-            _ => ServiceExit::Failed,
+            io::ErrorKind::NotFound => Exit::NotInstalled,
+            io::ErrorKind::PermissionDenied => Exit::Denied,
+            _ => Exit::Failed,
         }
     })
 }
@@ -147,13 +143,13 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 }
 
 /// The exit code where the server has closed its pipe, and so has ended or is about to.
-fn ended(child: &mut Child, said: bool) -> ServiceExit {
+fn ended(child: &mut Child, said: bool) -> Exit {
     let Some(code) = wait(child, END_TIME) else {
         complain(&format!(
             "the server has closed its pipe and does not serve; {}",
             end(child)
         ));
-        return ServiceExit::Failed;
+        return Exit::Failed;
     };
     if !said {
         complain(&format!(
@@ -162,9 +158,9 @@ fn ended(child: &mut Child, said: bool) -> ServiceExit {
         ));
     }
     match code.code() {
-        Some(2) => ServiceExit::Usage,
-        Some(4) => ServiceExit::Denied,
-        _ => ServiceExit::Failed,
+        Some(2) => Exit::Usage,
+        Some(4) => Exit::Denied,
+        _ => Exit::Failed,
     }
 }
 
@@ -196,7 +192,7 @@ fn end(child: &mut Child) -> String {
 mod tests {
     use super::*;
 
-    fn script(text: &str, time: Duration) -> Result<Status, ServiceExit> {
+    fn script(text: &str, time: Duration) -> Result<Status, Exit> {
         let arguments = ["-c".into(), OsString::from(text)];
         start_program(Path::new("/bin/sh"), &arguments, time)
     }
@@ -206,11 +202,11 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_servers_or_one_for_any_failure() {
         for (text, code) in [
-            ("echo wrong >&2; exit 2", ServiceExit::Usage),
-            ("exit 4", ServiceExit::Denied),
-            ("exit 1", ServiceExit::Failed),
-            ("exit 77", ServiceExit::Failed),
-            ("kill -KILL $$", ServiceExit::Failed),
+            ("echo wrong >&2; exit 2", Exit::Usage),
+            ("exit 4", Exit::Denied),
+            ("exit 1", Exit::Failed),
+            ("exit 77", Exit::Failed),
+            ("kill -KILL $$", Exit::Failed),
         ] {
             assert_eq!(script(text, LONG), Err(code), "{text}");
         }
@@ -220,10 +216,10 @@ mod tests {
     fn a_program_that_cannot_be_executed_has_its_own_code() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let started = start_program(file.path(), &[], LONG);
-        assert_eq!(started, Err(ServiceExit::Denied));
+        assert_eq!(started, Err(Exit::Denied));
         let missing = file.path().with_extension("missing");
         let started = start_program(&missing, &[], LONG);
-        assert_eq!(started, Err(ServiceExit::NotInstalled));
+        assert_eq!(started, Err(Exit::NotInstalled));
     }
 
     #[test]
@@ -234,10 +230,7 @@ mod tests {
             "trap '' TERM; echo $$ >'{}'; sleep 600 & wait; wait",
             file.display()
         );
-        assert_eq!(
-            script(&text, Duration::from_secs(1)),
-            Err(ServiceExit::Failed)
-        );
+        assert_eq!(script(&text, Duration::from_secs(1)), Err(Exit::Failed));
         let pid = std::fs::read_to_string(file).unwrap();
         assert_eq!(processes::look(pid.trim().parse().unwrap()), None);
     }

@@ -7,24 +7,24 @@ use super::output::{complain, print};
 use super::running::ServerPlace;
 use super::spawn;
 use crate::config::Configured;
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 
 /// Starts the server of this configuration, if it does not run.
-pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     let place = ServerPlace::of(configured)?;
     if let Some(server) = place.find()? {
         let (name, excuse) = (server.name(), server.excuse());
         print(format!(
             "flashpolicyd is already running ({name}){excuse}\n"
         ));
-        return Ok(ServiceExit::Fine);
+        return Ok(Exit::Fine);
     }
     check_log(&place)?;
     start(configured, &place)
 }
 
 /// A server in the background has no output where its log could go.
-pub(super) fn check_log(place: &ServerPlace) -> Result<(), ServiceExit> {
+pub(super) fn check_log(place: &ServerPlace) -> Result<(), Exit> {
     let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
     let stream = place.config.startup.log_file.as_deref();
     let Some(stream) = stream.filter(|file| streams.contains(file)) else {
@@ -35,20 +35,17 @@ pub(super) fn check_log(place: &ServerPlace) -> Result<(), ServiceExit> {
          'flashpolicyd serve' run in the foreground",
         stream.display()
     ));
-    Err(ServiceExit::Usage)
+    Err(Exit::Usage)
 }
 
 /// Starts it, where it is known not to run.
-pub(super) fn start(
-    configured: &Configured,
-    place: &ServerPlace,
-) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn start(configured: &Configured, place: &ServerPlace) -> Result<Exit, Exit> {
     let file = place.file.as_deref();
     let arguments = spawn::arguments(configured, file, &place.pid_file, false);
     let status = spawn::start(&arguments).inspect_err(|_| hint(place))?;
     let (pid, addresses, files) = (status.pid, status.addresses(), status.files());
     let started = format!("flashpolicyd started (process {pid}) on {addresses}; {files}\n");
-    Ok(print(started).into())
+    Ok(print(started))
 }
 
 /// The ports may be taken by a server that is not this user's.

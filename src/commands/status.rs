@@ -12,7 +12,7 @@ use super::output::{complain, print};
 use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::processes;
 use crate::status::Status;
 use crate::terminal;
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The result.
 struct Answer {
-    exit: ServiceExit,
+    exit: Exit,
     /// The sentence for it.
     sentence: String,
     status: Option<Status>,
@@ -39,7 +39,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(exit: ServiceExit, sentence: String) -> Answer {
+    fn of(exit: Exit, sentence: String) -> Answer {
         Answer {
             exit,
             sentence,
@@ -60,15 +60,15 @@ struct Json<'a> {
 }
 
 /// Tells how the server of this configuration is.
-pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
     let place = ServerPlace::despite_mistakes(configured)?;
     let answer = look_again(&place);
     let (sentence, status) = (&answer.sentence, &answer.status);
     let shown = if json {
         let object = Json {
             running: match answer.exit {
-                ServiceExit::Fine => Some(true),
-                ServiceExit::Stopped => Some(false),
+                Exit::Fine => Some(true),
+                Exit::Stopped => Some(false),
                 _ => None,
             },
             message: sentence,
@@ -76,7 +76,7 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
         };
         let text = serde_json::to_string_pretty(&object).map_err(|error| {
             complain(&format!("cannot show the status as JSON: {error}"));
-            ServiceExit::Failed
+            Exit::Failed
         })?;
         print(text + "\n")
     } else {
@@ -85,8 +85,8 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<ServiceExit, Se
         let rows = rows.lines().map(|row| style.wrap(row, INDENT) + "\n");
         print(format!("{sentence}\n{}", rows.collect::<String>()))
     };
-    match ServiceExit::from(shown) {
-        ServiceExit::Fine => Ok(answer.exit),
+    match shown {
+        Exit::Fine => Ok(answer.exit),
         failed => Err(failed),
     }
 }
@@ -107,7 +107,7 @@ fn look_again(place: &ServerPlace) -> Answer {
 fn look(place: &ServerPlace) -> Answer {
     match place.look() {
         Ok(Some(server)) => ask(server),
-        Err(why) => Answer::of(ServiceExit::Denied, why),
+        Err(why) => Answer::of(Exit::Denied, why),
         Ok(None) => {
             if let Some(meant) = place.find_meant() {
                 return ask(meant);
@@ -118,13 +118,13 @@ fn look(place: &ServerPlace) -> Answer {
             if taken.is_empty() {
                 let sentence =
                     format!("flashpolicyd is not running (nobody holds {pid_file}){note}");
-                return Answer::of(ServiceExit::Stopped, sentence);
+                return Answer::of(Exit::Stopped, sentence);
             }
             let sentence = format!(
                 "no flashpolicyd holds {pid_file}, but something listens on {taken}: another \
                  program, or a server with another pid file or none{note}"
             );
-            Answer::of(ServiceExit::Denied, sentence)
+            Answer::of(Exit::Denied, sentence)
         }
     }
 }
@@ -133,7 +133,7 @@ fn ask(server: RunningServer) -> Answer {
     let name = format!("{}, pid file {}", server.name(), server.pid_file.display());
     let unclear = |why: &str| {
         let sentence = format!("flashpolicyd is there ({name}), but its state is unknown: {why}");
-        Answer::of(ServiceExit::Denied, sentence)
+        Answer::of(Exit::Denied, sentence)
     };
     if server.is_suspended() {
         return unclear(&format!("it does not answer{}", server.excuse()));
@@ -151,7 +151,7 @@ fn ask(server: RunningServer) -> Answer {
             let sentence = format!("flashpolicyd is running ({name}){former}");
             Answer {
                 status: Some(*status),
-                ..Answer::of(ServiceExit::Fine, sentence)
+                ..Answer::of(Exit::Fine, sentence)
             }
         }
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),

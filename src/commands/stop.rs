@@ -12,7 +12,7 @@ use super::output::{complain, print};
 use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
-use crate::exit::ServiceExit;
+use crate::exit::Exit;
 use crate::pid_file::{self, PidFile};
 use crate::processes::{self, Process};
 
@@ -30,7 +30,7 @@ const ROUND: Duration = Duration::from_millis(20);
 const LAST_DESCRIPTORS: Duration = Duration::from_millis(500);
 
 /// Stops the server of this configuration, if it runs.
-pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
+pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     let place = ServerPlace::despite_mistakes(configured)?;
     if let Some(server) = place.find()? {
         return stop(&place, &server);
@@ -38,17 +38,17 @@ pub(super) fn run(configured: &Configured) -> Result<ServiceExit, ServiceExit> {
     place.is_not_elsewhere()?;
     clean_up(&place);
     let note = place.without_pid_file();
-    Ok(print(format!("flashpolicyd is already stopped{note}\n")).into())
+    Ok(print(format!("flashpolicyd is already stopped{note}\n")))
 }
 
-fn stop(place: &ServerPlace, server: &RunningServer) -> Result<ServiceExit, ServiceExit> {
+fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
     let Some(pid) = server.pid else {
         complain(&format!(
             "{} holds the pid file {}: it can only be stopped from there",
             server.name(),
             place.pid_file.display()
         ));
-        return Err(ServiceExit::Denied);
+        return Err(Exit::Denied);
     };
     let begun = Instant::now();
     let mut left = Left::of([Some(pid), server.former].into_iter().flatten());
@@ -67,16 +67,16 @@ fn stop(place: &ServerPlace, server: &RunningServer) -> Result<ServiceExit, Serv
                  'kill -KILL {pid}'",
                 processes::excuse(pid)
             ));
-            return Err(ServiceExit::Failed);
+            return Err(Exit::Failed);
         }
     }
     clean_up(place);
     let took = begun.elapsed().as_secs_f64();
     let stopped = format!("flashpolicyd stopped after {took:.1} s{how} (process {pid})\n");
-    Ok(print(stopped).into())
+    Ok(print(stopped))
 }
 
-fn signal(pid: u32, server: &RunningServer) -> Result<(), ServiceExit> {
+fn signal(pid: u32, server: &RunningServer) -> Result<(), Exit> {
     match processes::send(pid, Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => {
@@ -85,7 +85,7 @@ fn signal(pid: u32, server: &RunningServer) -> Result<(), ServiceExit> {
                 server.name(),
                 error.desc()
             ));
-            Err(ServiceExit::Denied)
+            Err(Exit::Denied)
         }
     }
 }

@@ -51,6 +51,11 @@ fn every_key_sets_its_value() {
         stats_interval = 90s\nstats_file = fp.prom\n\
         ignore = secure-grant, ip-domain\nignore = large\n\
         pid_file = /run/x.pid\nuser = nobody\ngroup = 7";
+    for (key, _) in KEYS {
+        let is_set = |line: &str| line.trim().starts_with(key);
+        // It excludes 'allow', and is set in other tests.
+        assert!(key == "policy_file" || text.lines().any(is_set), "{key}");
+    }
     let startup = Startup {
         listen: vec![listen("127.0.0.1:843"), listen("[::1]:8430")],
         workers: 7,
