@@ -1,5 +1,6 @@
-//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, lists
-//! without repetitions, and times; the nearest known name; line breaks. It knows nothing of policies and prints nothing.
+//! Helpers for the text of messages: foreign text made printable, quoted and cut; counts, times,
+//! and lists, also without repetitions; the nearest known name; line breaks. It knows nothing of
+//! policies and prints nothing.
 
 use std::io;
 use std::time::Duration;

@@ -40,7 +40,7 @@ pub(super) fn introduction(status: &Status, served: &[ServedPolicy]) -> String {
     lines.map(|line| style.wrap(&line, 2) + "\n").concat()
 }
 
-/// Who can come, where that is not everybody.
+/// From where clients can connect, where that is not from everywhere.
 fn reach(status: &Status) -> &'static str {
     let is_here = |address: &str| {
         let address = address.parse::<SocketAddr>();

@@ -62,8 +62,8 @@ impl ServerPlace {
         }
     }
 
-    /// The same where the configuration may have mistakes: they have been said, and what of it says
-    /// where the server is counts, so that nobody is kept from stopping it.
+    /// The same where the configuration may have mistakes, so that its server can still be stopped.
+    /// The mistakes are said, and the keys without one count that say where the server is.
     ///
     /// # Errors
     /// The exit code; what is wrong has been said.

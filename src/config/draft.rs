@@ -220,7 +220,7 @@ impl Draft {
     }
 
     /// Every inherited socket is served: by the line that names its address, which says how, and
-    /// without one like any listener. The default is for those who have nothing else.
+    /// without one like any listener. The default address is for a server without any other.
     fn add_inherited(&mut self, inherited: &[SocketAddr]) {
         let Config { startup, live, .. } = &mut self.config;
         let mut unmet: Vec<_> = startup.listen.iter().map(|l| l.address).collect();

@@ -289,7 +289,7 @@ fn two_lines_that_take_the_same_port_are_a_mistake() {
             None => assert!(parsed(lines).is_ok(), "{lines}"),
         }
     }
-    // A socket that is there already was bound by whoever gave it.
+    // A socket that is there already was bound by the process that gave it.
     let text = "listen = [::]:843\nlisten = 127.0.0.1:843";
     let draft = draft(text, Path::new("x"), &[]);
     assert!(draft.finish(&["127.0.0.1:843".parse().unwrap()]).is_ok());

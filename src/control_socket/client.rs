@@ -83,8 +83,8 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
     Ok(ControlConnection { stream, pid })
 }
 
-/// The process that listens. The system remembers who began to; a process of that number that
-/// belongs neither to the socket's owner nor to this user is another one by now.
+/// The process that listens. The system remembers its number. A process of that number that belongs
+/// neither to the socket's owner nor to this user is another one by now.
 fn listener(stream: &UnixStream, owner: u32) -> Option<u32> {
     let peer = getsockopt(stream, PeerCredentials).ok()?;
     let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid != 0)?;

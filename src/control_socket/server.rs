@@ -243,13 +243,13 @@ fn handle(name: &Path) -> io::Result<File> {
     }
 }
 
-/// Those who are being answered.
+/// The clients that are being answered.
 struct Clients<Answer> {
     answer: Arc<Answer>,
     number: Arc<AtomicUsize>,
 }
 
-/// One of them; the number counts it as long as this lives.
+/// One client; the number counts it as long as this lives.
 struct ClientSlot(Arc<AtomicUsize>);
 
 impl Drop for ClientSlot {

@@ -109,7 +109,7 @@ fn field(name: &str, field: &str) -> Option<&'static str> {
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))
 }
 
-/// The text in lines of less than 80 characters; all but the first begin with so many blanks.
+/// The text in lines of less than 80 characters; all but the first are indented by `indent` columns.
 fn wrapped(text: &str, indent: usize) -> String {
     const PAGE: Style = Style {
         width: 79,

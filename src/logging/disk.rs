@@ -236,7 +236,7 @@ impl Disk for RealDisk {
 /// Takes the lock that servers with one log file have for writing to it and for rotating it. A
 /// file that cannot be locked, and one that another process holds for too long, is used without.
 ///
-/// The lock belongs to the open file and ends with it. Only who may write the file can take it.
+/// The lock belongs to the open file and ends with it. It takes the right to write the file.
 pub(super) fn lock(file: &File) {
     let until = Instant::now() + LOCK_PATIENCE;
     while let Err(Errno::EAGAIN | Errno::EACCES) = set_lock(file, libc::F_WRLCK) {

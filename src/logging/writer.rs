@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// Takes what the plan says, write by write: so many bytes, or none and an error.
+    /// Takes as many bytes at each write as the plan says; for 0 the write fails.
     struct Planned {
         plan: Vec<usize>,
         taken: Arc<Mutex<Vec<u8>>>,

@@ -1,6 +1,6 @@
 //! Cures are honest: each is applied to a text with the fault, and the finding is gone. Where the
-//! cure names what to write, exactly that is written; where it is words, the row says so and has
-//! the text that somebody writes who follows them.
+//! cure names what to write, exactly that is written; where it is words, the row has the text that
+//! follows from them.
 
 use super::{Code, Finding, Reading, read};
 use crate::diagnostic::Place;

@@ -91,9 +91,8 @@ pub enum Refusal {
     },
 }
 
-/// Asks one policy whether the player would let content from `origin` connect to port `destination`,
-/// from 1, of the host that serves it: the index of the first grant that allows it, from 0, or why none
-/// does.
+/// Asks one policy whether the player would let content from `origin` connect to port `destination`
+/// (from 1) of the host that serves it. Gives the index, from 0, of the first grant that allows it.
 ///
 /// One matching grant is enough (rule book 4.2 \[FL8, LS\]). A meta-policy
 /// counts only in the master, on port 843 (2.6).

@@ -73,8 +73,8 @@ impl DomainPattern {
     }
 
     /// Why no host can have this name, though nothing forbids to write it: quotes, commas, a dot too
-    /// many. International names are another matter, since nobody says how they are compared (rule
-    /// book 3.6).
+    /// many. International names are not judged: how they are compared is not documented (rule book
+    /// 3.6).
     pub fn oddity(&self) -> Option<Fault> {
         let name = match &self.0 {
             Pattern::Host(name) | Pattern::Subdomains(name) => name,

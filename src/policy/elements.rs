@@ -216,7 +216,7 @@ impl Judge<'_> {
                 "the meta-policy `none` denies everything, so the grants do nothing",
                 "write `master-only` or `all`, or delete the grants",
             ),
-            // Who denies everything needs no grant.
+            // A policy that denies everything needs no grant.
             _ => {}
         }
     }

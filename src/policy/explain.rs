@@ -1,7 +1,7 @@
 //! Whether a player would connect, all policies of a host considered.
 //!
-//! The only place that knows in which order policies count. Never fetches
-//! one: whoever asks brings them.
+//! The only place that knows in which order policies count. It never fetches
+//! a policy: the caller brings them.
 
 use super::{
     MASTER_PORT, MetaPolicy, Origin, Player, Policy,

@@ -61,7 +61,7 @@ pub(super) fn other_service(bytes: &[u8]) -> Option<(Class, String)> {
     Some(before_the_xml(before, xml))
 }
 
-/// A service that greets whoever connects, by its greeting.
+/// A service that speaks first, named by its greeting.
 fn greeting(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"SSH-") {
         return Some(format!("an SSH server answered: {}", excerpt(bytes)));

@@ -91,14 +91,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// How many of so many events are permitted at a moment, in milliseconds after the start.
+    /// How many of the `asked` events are permitted `at` milliseconds after the start.
     fn permitted(limit: &RateLimit, start: Instant, at: u64, asked: usize) -> usize {
         let now = start + Duration::from_millis(at);
         (0..asked).filter(|_| limit.permits(now)).count()
     }
 
     #[test]
-    fn so_many_are_permitted_at_once_and_then_one_in_each_span() {
+    fn a_number_is_permitted_at_once_and_then_one_in_each_span() {
         let limit = LineLimit::new().connections;
         let start = *lock(&limit.full_at);
         let permitted = |at, asked| permitted(&limit, start, at, asked);
