@@ -278,7 +278,8 @@ fn all_lines(server: &Server) -> Vec<String> {
     let folder = server.log.parent().unwrap();
     let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
     let logs = entries.filter(|path| path.to_string_lossy().contains("flashpolicy.log"));
-    let texts = logs.map(|path| fs::read_to_string(path).unwrap());
+    // A file of a server that rotates may have another name by now.
+    let texts = logs.filter_map(|path| fs::read_to_string(path).ok());
     texts
         .flat_map(|text| text.lines().map(String::from).collect::<Vec<_>>())
         .collect()
