@@ -227,19 +227,21 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
     let name = lines.first().map_or("'allow' lines", |line| &line.name);
     // The root, the meta-policy, and the first grant.
     let first = 2 + usize::from(policy.meta.is_some());
-    let mut shown = reading.diagnostics(name);
-    for (finding, shown) in reading.findings.iter().zip(&mut shown) {
+    let mut shown = Vec::new();
+    for finding in &reading.findings {
         let before = reading.text.get(..finding.range.start).unwrap_or_default();
         // Nothing but an element begins with `<` here.
         let grant = before.matches('<').count().saturating_sub(first);
         let control = finding.code == Code::GrantsBesideNone;
         let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
-        shown.place = match (lines.get(grant), config.written.place_of("meta_policy")) {
+        let place = match (lines.get(grant), config.written.place_of("meta_policy")) {
             (_, Some(place)) if control => place.clone(),
             (Some(line), _) if !about_all => part_of(line, finding.code),
             _ => Place::whole(name),
         };
-        in_words_of_lines(shown, finding.code, config.live.allow.get(grant));
+        let mut found = finding.at(place);
+        in_words_of_lines(&mut found, finding.code, config.live.allow.get(grant));
+        shown.push(found);
     }
     shown.sort_by_key(|finding| finding.place.line);
     shown

@@ -8,6 +8,7 @@ use std::ops::Range;
 pub use crate::diagnostic::Severity;
 
 use super::Player;
+use crate::diagnostic::{Diagnostic, Place};
 
 /// One thing found in a policy file. All texts are printable on one line,
 /// whatever the file holds.
@@ -35,6 +36,17 @@ impl Finding {
             range,
             cause: cause.into(),
             cure: cure.into(),
+        }
+    }
+
+    /// It as one about this place.
+    pub fn at(&self, place: Place) -> Diagnostic {
+        Diagnostic {
+            code: Some(self.code.as_str()),
+            severity: self.code.severity(),
+            cause: self.cause.clone(),
+            cure: self.cure.clone(),
+            place,
         }
     }
 }

@@ -47,14 +47,10 @@ impl Reading {
     /// All findings, each with the line that it is about; `name` is the file's.
     pub fn diagnostics(&self, name: &str) -> Vec<Diagnostic> {
         let lines = source::line_starts(&self.text);
-        let shown = self.findings.iter().map(|finding| Diagnostic {
-            code: Some(finding.code.as_str()),
-            severity: finding.code.severity(),
-            cause: finding.cause.clone(),
-            cure: finding.cure.clone(),
-            place: source::place(name, &self.text, &lines, &finding.range),
-        });
-        shown.collect()
+        let findings = self.findings.iter();
+        let placed = findings
+            .map(|finding| finding.at(source::place(name, &self.text, &lines, &finding.range)));
+        placed.collect()
     }
 
     /// All findings as text; empty if there is nothing to say.
