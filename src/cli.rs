@@ -26,8 +26,6 @@ pub enum Command {
     Serve {
         /// The configuration.
         configured: Configured,
-        /// In place of the server that runs.
-        takeover: bool,
         /// In the background, for a starter that waits.
         detached: bool,
     },
@@ -144,14 +142,19 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         .map_err(|_| "the command is not UTF-8 text".to_string())?;
     match subcommand.as_deref() {
         None | Some("serve") => {
-            let takeover = arguments.contains("--takeover");
+            if arguments.contains("--takeover") {
+                return Err(
+                    "there is no --takeover any more: 'flashpolicyd restart' checks the new \
+                            configuration, stops the running server and starts a new one"
+                        .into(),
+                );
+            }
             // For `start` and `restart` alone, and so in no help.
             let detached = arguments.contains("--detached");
             let configured = configured(&mut arguments)?;
             nothing_left(arguments, &[])?;
             Ok(Command::Serve {
                 configured,
-                takeover,
                 detached,
             })
         }
@@ -401,7 +404,6 @@ mod tests {
                     overrides,
                     ..
                 },
-            takeover: false,
             detached: false,
         }) = parsed(line)
         else {

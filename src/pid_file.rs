@@ -19,9 +19,6 @@ use crate::text::reason;
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
 
-/// What follows the name of the pid file in that of the one that is about to take its place.
-const NEXT: &str = ".new";
-
 /// How often the file may be replaced by others while it is being locked.
 const ATTEMPTS: usize = 50;
 
@@ -85,44 +82,11 @@ impl PidFile {
         )))
     }
 
-    /// Takes the path over from the process `from`, which holds its file: this process's file is
-    /// made beside it, locked and filled, and then takes its name. So the path always leads to a
-    /// file that a live process holds.
-    ///
-    /// # Errors
-    /// When another process has taken it over meanwhile or is about to, or no file can be made in
-    /// this folder.
-    pub fn replace(path: &Path, from: u32) -> Result<PidFile, String> {
-        let replaced = || {
-            let place = FilePlace::of(path)?;
-            let locked = create_next(&place)?;
-            // As long as the file beside it is there, nobody else takes the path over.
-            let named = fill(&locked)
-                .and_then(|()| require_holder(path, from))
-                .and_then(|()| place.rename(NEXT, ""));
-            if named.is_err() {
-                place.remove(NEXT);
-            }
-            named.map(|()| PidFile {
-                path: path.to_owned(),
-                place,
-                locked,
-                created: true,
-            })
-        };
-        replaced().map_err(|error| cannot_write(path, &error))
-    }
-
     /// Removes the file, unless another server has its own one there by now.
-    pub fn remove(&self) {
+    fn remove(&self) {
         if leads_to(&self.path, &self.locked) {
             self.place.remove("");
         }
-    }
-
-    /// Whether the path leads to another file by now: a new server has taken over.
-    pub fn was_taken_over(&self) -> bool {
-        self.path.exists() && !leads_to(&self.path, &self.locked)
     }
 
     /// Gives the file to another user and group. One that somebody else may have put there keeps its
@@ -157,18 +121,6 @@ fn fill(mut file: &File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn require_holder(path: &Path, process: u32) -> io::Result<()> {
-    match holder(path)? {
-        Some(found) if found == process => Ok(()),
-        Some(other) => Err(io::Error::other(format!(
-            "process {other} has taken it over meanwhile"
-        ))),
-        None => Err(io::Error::other(format!(
-            "process {process} has ended meanwhile; start the server as usual"
-        ))),
-    }
-}
-
 /// Whether a pid file at this path could be written, without making one.
 ///
 /// # Errors
@@ -177,23 +129,6 @@ pub fn can_write(path: &Path) -> Result<(), String> {
     FilePlace::of(path)
         .and_then(|place| place.could_write(false))
         .map_err(|error| cannot_write(path, &error))
-}
-
-/// Makes the file that is about to become the pid file, and locks it. One that nobody holds was
-/// left behind.
-fn create_next(place: &FilePlace) -> io::Result<File> {
-    let file = place.create_over(NEXT, OFlag::O_RDWR, || {
-        let left_behind = place.open(NEXT, OFlag::O_RDWR, false)?;
-        match holder_of(&left_behind)? {
-            Some(_) => Err(io::Error::other("another server is about to take it over")),
-            None => Ok(()),
-        }
-    })?;
-    if lock(&file)? {
-        Ok(file)
-    } else {
-        Err(io::Error::other("another process holds the new one"))
-    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

@@ -1,11 +1,19 @@
-//! What `/proc` tells of another process, and signals to it. It never waits for a process.
+//! What `/proc` tells of another process, signals to it, and the wait for its end.
 
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
+/// How often a process is checked for its end where the kernel has no descriptor for it.
+const ROUND: Duration = Duration::from_millis(20);
 
 /// A process that was seen; its number may be another one's later, its start not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +51,7 @@ impl ProcessState {
         }
     }
 
-    fn excuse(self, pid: u32) -> String {
+    fn why_unresponsive(self, pid: u32) -> String {
         match self {
             ProcessState::Stopped => {
                 format!(": it is stopped (state T); 'kill -CONT {pid}' has it go on")
@@ -58,8 +66,81 @@ impl ProcessState {
     }
 }
 
+/// A process that keeps its meaning: a signal never reaches another one that got its number.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    /// Its number.
+    pub pid: u32,
+    /// None where the kernel has no such descriptors (before Linux 5.3), or forbids them.
+    pidfd: Option<OwnedFd>,
+    /// When it began, by `/proc`.
+    seen: Option<Process>,
+}
+
+impl ProcessHandle {
+    /// The process that has this number now. Whatever told the number has to be asked once more after
+    /// that: only then this is the process that was meant.
+    pub fn open(pid: u32) -> ProcessHandle {
+        let raw = i32::try_from(pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let pidfd = raw.and_then(|raw| pidfd_open(raw, PidfdFlags::empty()).ok());
+        let seen = process_info(pid);
+        ProcessHandle { pid, pidfd, seen }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// What the system says; ESRCH where it has ended.
+    pub fn send(&self, signal: Signal) -> Result<(), Errno> {
+        let Some(pidfd) = &self.pidfd else {
+            return match self.has_ended() {
+                true => Err(Errno::ESRCH),
+                false => send(self.pid, signal),
+            };
+        };
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(Errno::EINVAL)?;
+        pidfd_send_signal(pidfd, signal).map_err(|error| Errno::from_raw(error.raw_os_error()))
+    }
+
+    /// Waits for its end; false when the time is over.
+    pub fn wait(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            if self.has_ended() {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            match &self.pidfd {
+                Some(pidfd) => {
+                    let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+                    let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                    // The result is checked above.
+                    let _ = poll(&mut ends, left);
+                }
+                None => thread::sleep(ROUND.min(left)),
+            }
+        }
+    }
+
+    /// Whether it has ended; its parent may not have noticed yet.
+    pub fn has_ended(&self) -> bool {
+        match &self.pidfd {
+            Some(pidfd) => {
+                let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+                poll(&mut ends, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+            }
+            None => self.seen.and_then(Process::again).is_none(),
+        }
+    }
+}
+
 /// The process of this number; none where there is none, it has ended, or it may not be seen.
-pub fn look(pid: u32) -> Option<Process> {
+pub fn process_info(pid: u32) -> Option<Process> {
     let folder = Path::new("/proc").join(pid.to_string());
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
     let status = fs::read_to_string(folder.join("status")).ok()?;
@@ -68,9 +149,9 @@ pub fn look(pid: u32) -> Option<Process> {
 }
 
 /// Why this process does not react, and what to do, as the end of a sentence; empty where the system
-/// does not tell.
-pub fn excuse(pid: u32) -> String {
-    look(pid).map_or_else(String::new, |process| process.state.excuse(pid))
+/// does not say.
+pub fn why_unresponsive(pid: u32) -> String {
+    process_info(pid).map_or_else(String::new, |process| process.state.why_unresponsive(pid))
 }
 
 /// The name in `stat` may hold blanks and parentheses: what follows the last one counts.
@@ -91,12 +172,12 @@ fn parse(pid: u32, stat: &str, status: &str) -> Option<Process> {
 
 impl Process {
     /// The same process as it is now; none when it has ended.
-    pub fn again(self) -> Option<Process> {
-        look(self.pid).filter(|now| now.began == self.began)
+    fn again(self) -> Option<Process> {
+        process_info(self.pid).filter(|now| now.began == self.began)
     }
 }
 
-/// Sends a signal to this one process.
+/// Sends a signal to this one process, by its number.
 ///
 /// # Errors
 /// What the system says; a number that means a group of processes is refused. Number 1 is a process
@@ -139,16 +220,16 @@ mod tests {
             .arg("600")
             .spawn()
             .unwrap();
-        let seen = look(child.id()).unwrap();
+        let seen = process_info(child.id()).unwrap();
         assert_eq!(seen.again().map(|now| now.pid), Some(child.id()));
         child.kill().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while seen.again().is_some() {
             assert!(std::time::Instant::now() < deadline);
         }
-        assert_eq!(look(child.id()), None);
+        assert_eq!(process_info(child.id()), None);
         child.wait().unwrap();
-        assert_eq!(look(child.id()), None);
+        assert_eq!(process_info(child.id()), None);
     }
 
     #[test]

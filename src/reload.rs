@@ -253,7 +253,7 @@ impl Reloader {
     /// Looks at the policy files, when it is time. Gives the policies when a file changed and all
     /// of them are free of errors. A changed file counts once two looks in a row saw the same of
     /// it, and reading it did not overlap with a change: before that it may be half written.
-    pub fn look(&mut self) -> Option<Policies> {
+    pub fn poll_files(&mut self) -> Option<Policies> {
         let watch = self.config.live.policy_watch;
         if watch.is_zero() || self.last_look.elapsed() < watch {
             return None;

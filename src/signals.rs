@@ -3,13 +3,14 @@
 
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGURG, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -17,6 +18,10 @@ use crate::exit::Exit;
 /// How long the supervisor has to end the process at the second request to stop. After that the
 /// signals' own thread ends it.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Wakes a thread that sleeps in a system call. Nobody else sends it, and whoever does changes
+/// nothing: by default it is ignored.
+const WAKE: Signal = Signal::SIGURG;
 
 /// A task for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,9 @@ pub fn listen() -> Result<Receiver<Control>, String> {
         .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGUSR1])
         .map_err(|error| format!("cannot handle signals: {error}"))?;
+    // A handler that does nothing: without one the kernel does not end the call.
+    signal_hook::flag::register(SIGURG, Arc::new(AtomicBool::new(false)))
+        .map_err(|error| format!("cannot handle SIGURG: {error}"))?;
     unblock()?;
     thread::Builder::new()
         .name("signals".into())
@@ -68,10 +76,29 @@ fn unblock() -> Result<(), String> {
         Signal::SIGTERM,
         Signal::SIGHUP,
         Signal::SIGUSR1,
+        WAKE,
     ];
     SigSet::from_iter(ours)
         .thread_unblock()
         .map_err(|error| format!("cannot unblock signals: {}", error.desc()))
+}
+
+/// A thread that may sleep in a system call with a time-out, such as `accept` on a socket with
+/// SO_RCVTIMEO: the kernel ends such a call at a signal and does not begin it anew. It has to live
+/// as long as this does.
+pub struct SleepingThread(Pthread);
+
+impl SleepingThread {
+    /// The calling thread.
+    pub fn current() -> SleepingThread {
+        SleepingThread(pthread_self())
+    }
+
+    /// Ends the system call in which it sleeps, if it does.
+    pub fn wake(&self) {
+        // It fails for a thread that has ended, which needs no waking.
+        let _ = pthread_kill(self.0, WAKE);
+    }
 }
 
 /// Requests to stop, by whatever signal.

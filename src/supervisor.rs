@@ -1,63 +1,65 @@
 //! The main thread of a running server: it takes control messages and stops the server. It opens no
-//! file and waits for no other thread without a limit, so that a stop always works. `upkeep` does
-//! the work with files.
+//! file and waits for no other thread without a limit, so that a stop always works. `housekeeping`
+//! does the work with files.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::housekeeping::Housekeeping;
 use crate::logging::Logging;
 use crate::server::{Ended, OpenServer};
 use crate::signals::Control;
 use crate::stats::Stats;
 use crate::systemd;
-use crate::takeover::Predecessor;
-use crate::upkeep::Upkeep;
-
-/// How often attacks are reported and the predecessor is checked.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// A server that has had no client for this long after its start says how to look for the reason.
 const FIRST_MINUTE: Duration = Duration::from_secs(60);
 
 /// Serves until a control message says to stop, then until every connection is served.
+/// `ports_closed` is called once another server can have the ports, and `is_replaced` says whether
+/// one has taken this one's place by the end.
 pub fn run(
-    mut server: OpenServer,
+    server: OpenServer,
     control: &Receiver<Control>,
-    upkeep: &Upkeep,
+    housekeeping: &Housekeeping,
     logging: &Logging,
-    mut predecessor: Option<Predecessor>,
+    ports_closed: impl FnOnce(),
+    is_replaced: impl FnOnce() -> bool,
 ) -> Ended {
-    let handle = server.handle();
+    let handle = server.handle().clone();
     let figures = || handle.snapshot(logging.lost_lines());
     let mut hint_at = Some(Instant::now() + FIRST_MINUTE);
     loop {
-        match control.recv_timeout(ROUND) {
+        let message = match hint_at {
+            Some(at) => control.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => control.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match message {
             Ok(Control::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-            Ok(Control::Reload) => upkeep.reload(),
+            Ok(Control::Reload) => housekeeping.reload(),
             Ok(Control::Report) => {
                 log::info!("Statistics: {}.", figures());
-                upkeep.write_statistics();
+                housekeeping.write_statistics();
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                hint_at = None;
+                hint_without_clients(figures().stats);
+            }
         }
-        server.report_attacks();
-        if hint_at.take_if(|at| Instant::now() >= *at).is_some() {
-            hint_without_clients(figures().stats);
-        }
-        predecessor.take_if(Predecessor::look);
     }
     log::info!("Stopping server...");
-    // Before the clients are waited for: a new server that took over rotates the log from now on,
-    // and systemd counts the time of the stop from its message.
-    upkeep.stopping();
+    // systemd counts the time of the stop from its message.
     systemd::stopping();
-    let ended = server.stop(|time| stop_at_once(control, time));
+    let ended = server.stop(ports_closed, |time| ends_now(control, time));
     // After the last connection, so that the totals are complete. Lines that are lost on their way
     // to the file count as well.
     logging.wait_until_written();
     log::info!("Totals: {}.", figures());
-    upkeep.finish();
+    // The file with the statistics is the next server's by then.
+    if !is_replaced() {
+        housekeeping.finish();
+    }
     ended
 }
 
@@ -71,7 +73,7 @@ fn hint_without_clients(stats: &Stats) {
 }
 
 /// Waits for a while; true where a second request to stop comes meanwhile.
-fn stop_at_once(control: &Receiver<Control>, time: Duration) -> bool {
+fn ends_now(control: &Receiver<Control>, time: Duration) -> bool {
     match control.recv_timeout(time) {
         Ok(Control::Shutdown) => true,
         Ok(Control::Reload | Control::Report) | Err(RecvTimeoutError::Timeout) => false,

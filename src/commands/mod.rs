@@ -31,9 +31,8 @@ pub fn run(command: Command) -> ExitCode {
     let exit = match command {
         Command::Serve {
             configured,
-            takeover,
             detached,
-        } => serve::run(&configured, takeover, detached),
+        } => serve::run(&configured, detached),
         Command::Service { action, configured } => service(action, &configured),
         Command::Check {
             configured,

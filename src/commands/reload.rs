@@ -37,9 +37,12 @@ fn reload(server: RunningServer) -> Result<Exit, Exit> {
         Exit::Denied
     };
     if server.is_suspended() {
-        return Err(not_asked(&format!("it does not answer{}", server.excuse())));
+        return Err(not_asked(&format!(
+            "it does not answer{}",
+            server.why_unresponsive()
+        )));
     }
-    let excuse = server.excuse();
+    let why_unresponsive = server.why_unresponsive();
     let connection = server.asks.map_err(|why| not_asked(&why))?;
     let time = Request::Reload.time() + ON_ITS_WAY;
     match connection.ask(Request::Reload, time) {
@@ -49,14 +52,14 @@ fn reload(server: RunningServer) -> Result<Exit, Exit> {
             complain(&format!("{name} has not reloaded: {why}"));
             Err(Exit::Failed)
         }
-        Ok(Reply::Status(_) | Reply::Listeners(_)) => {
+        Ok(Reply::Status(_)) => {
             complain(&format!("{name} answered something else than was asked"));
             Err(Exit::Failed)
         }
         Err(error) => {
             let why = reason(&error);
             complain(&format!(
-                "whether {name} has reloaded is unknown: {why}{excuse}; its log tells the outcome"
+                "whether {name} has reloaded is unknown: {why}{why_unresponsive}; its log tells the outcome"
             ));
             Err(Exit::Failed)
         }

@@ -1,21 +1,31 @@
-//! `flashpolicyd restart` starts a new server that takes over from the running one, so that no
-//! client is refused. After an error the running server goes on unchanged.
+//! `flashpolicyd restart` checks the new configuration and the program, stops the running server and
+//! starts a new one as soon as the ports are free. With a mistake the running server goes on
+//! unchanged.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, absolute};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::input::read_policies;
 use super::output::{complain, print};
 use super::running::{RunningServer, ServerPlace};
-use super::stop::{GRACE, Left};
+use super::stop::{GRACE, process_of, signal};
 use super::{spawn, start};
 use crate::config::Configured;
 use crate::control_socket::{self, Reply, Request, path_beside};
 use crate::exit::Exit;
+use crate::pid_file;
+use crate::processes::{self, ProcessHandle};
+use crate::server;
+use crate::status::Status;
 use crate::text::printable;
 
 /// How long the running server has to take a connection, and to say what it serves.
 const TO_ASK: Duration = Duration::from_secs(1);
+
+/// How often a server that stops is checked.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Starts a new server in the place of the running one; without one, starts it.
 pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
@@ -33,23 +43,21 @@ pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     if configured.file.is_none() {
         has_the_same_file(&place, &server)?;
     }
-    take_over(configured, &place, &server)
+    replace(configured, &place, &server)
 }
 
 fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
     let place = ServerPlace::of(configured)?;
     start::check_log(&place)?;
     read_policies(&place.config)?;
+    spawn::check_program()?;
     Ok(place)
 }
 
 /// A restart in another folder finds another configuration, or none: its policies would replace
 /// those that are served. A server that does not answer has none that is known.
 fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), Exit> {
-    let Ok(connection) = control_socket::connect(&path_beside(&server.pid_file), TO_ASK) else {
-        return Ok(());
-    };
-    let Ok(Reply::Status(status)) = connection.ask(Request::Status, TO_ASK) else {
+    let Some(status) = status_of(server) else {
         return Ok(());
     };
     let Some(used) = status.configuration.as_deref().map(Path::new) else {
@@ -81,26 +89,93 @@ fn left_as_it_is(server: &RunningServer) -> String {
     format!("the running server ({}) is left as it is", server.name())
 }
 
-fn take_over(
+fn replace(
     configured: &Configured,
     place: &ServerPlace,
     old: &RunningServer,
 ) -> Result<Exit, Exit> {
-    let mut left = Left::of([old.pid, old.former].into_iter().flatten());
+    check_new_ports(place, old)?;
+    let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
+    signal(&process, old)?;
+    // Its ports are free from then on; its last clients have their deadline.
+    if !releases(&process, &place.pid_file, GRACE) {
+        complain(&format!(
+            "process {} was told to stop, and keeps its pid file {}{}; nothing was started",
+            process.pid,
+            place.pid_file.display(),
+            processes::why_unresponsive(process.pid)
+        ));
+        return Err(Exit::Failed);
+    }
     let file = place.file.as_deref();
-    let arguments = spawn::arguments(configured, file, &place.pid_file, true);
-    let new = spawn::start(&arguments).inspect_err(|_| complain(&left_as_it_is(old)))?;
-    // The old one's last clients have their deadline; until then the pid file is its own.
-    let rest = match left.wait(place, place.config.startup.timeout + GRACE) {
+    let arguments = spawn::arguments(configured, file, &place.pid_file);
+    let new = spawn::start(&arguments).inspect_err(|_| {
+        complain(&format!(
+            "process {} has stopped, and no server runs now: mend it, and then \
+             'flashpolicyd start'",
+            process.pid
+        ));
+    })?;
+    let rest = match process.wait(place.config.startup.timeout + GRACE) {
         true => String::new(),
-        false => format!(", which is still there{}", old.excuse()),
+        false => {
+            let why = processes::why_unresponsive(process.pid);
+            format!(", which is still there{why}")
+        }
     };
     let (pid, addresses, files) = (new.pid, new.addresses(), new.files());
-    let old = old
-        .pid
-        .map_or_else(|| "another".into(), |pid| pid.to_string());
     Ok(print(format!(
-        "flashpolicyd restarted (process {pid} in place of process {old}{rest}) on {addresses}; \
-         {files}\n"
+        "flashpolicyd restarted (process {pid} in place of process {}{rest}) on {addresses}; \
+         {files}\n",
+        process.pid
     )))
+}
+
+/// Waits until a process that stops has left its pid file.
+fn releases(process: &ProcessHandle, pid_file: &Path, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    loop {
+        let holder = pid_file::holder(pid_file).unwrap_or_default();
+        if holder != Some(process.pid) || process.has_ended() {
+            return true;
+        }
+        if process.wait(AGAIN) || Instant::now() >= deadline {
+            return process.has_ended();
+        }
+    }
+}
+
+/// A port that the running server does not have may be out of reach: that is found before it stops.
+fn check_new_ports(place: &ServerPlace, old: &RunningServer) -> Result<(), Exit> {
+    let Some(status) = status_of(old) else {
+        return Ok(());
+    };
+    let addresses = status
+        .listeners
+        .iter()
+        .filter_map(|l| l.address.parse::<SocketAddr>().ok());
+    let has: Vec<u16> = addresses.map(|address| address.port()).collect();
+    for listen in &place.config.startup.listen {
+        if has.contains(&listen.address.port()) {
+            continue;
+        }
+        if let Err(error) = server::try_to_bind(listen.address) {
+            complain(&error.to_string());
+            complain(&left_as_it_is(old));
+            return Err(match error.cause.kind() {
+                io::ErrorKind::PermissionDenied => Exit::Denied,
+                _ => Exit::Failed,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the running server says of itself; none where it does not answer.
+fn status_of(server: &RunningServer) -> Option<Status> {
+    let connection = control_socket::connect(&path_beside(&server.pid_file), TO_ASK).ok()?;
+    match connection.ask(Request::Status, TO_ASK) {
+        Ok(Reply::Status(status)) => Some(*status),
+        _ => None,
+    }
 }

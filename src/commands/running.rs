@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::listening;
 use crate::pid_file;
-use crate::processes::{self, ProcessState};
+use crate::processes::{self, ProcessHandle, ProcessState};
 use crate::text::reason;
 
 /// The pid file of root's server, where its configuration names none.
@@ -255,9 +255,6 @@ fn default_pid_file() -> Option<PathBuf> {
 pub(super) struct RunningServer {
     /// The process that serves; none where it is in another container.
     pub pid: Option<u32>,
-    /// The process that holds the pid file, where that is another one: it was taken over, and
-    /// serves its last clients.
-    pub former: Option<u32>,
     /// The pid file.
     pub pid_file: PathBuf,
     /// The way to ask it, or a sentence for why there is none.
@@ -269,10 +266,9 @@ fn look(pid_file: &Path) -> Result<Option<RunningServer>, String> {
     let holder = pid_file::holder(pid_file);
     let socket = control_socket::path_beside(pid_file);
     let connection = control_socket::connect(&socket, CONNECT_TIME);
-    let server = |pid: Option<u32>, former, asks| {
+    let server = |pid: Option<u32>, asks| {
         Ok(Some(RunningServer {
             pid: pid.filter(|pid| *pid != 0),
-            former,
             pid_file: pid_file.to_owned(),
             asks,
         }))
@@ -280,17 +276,12 @@ fn look(pid_file: &Path) -> Result<Option<RunningServer>, String> {
     let why_not = match connection {
         Ok(connection) => {
             let holder = holder.unwrap_or_default().filter(|pid| *pid != 0);
-            let pid = connection.pid().or(holder);
-            return server(
-                pid,
-                holder.filter(|holder| Some(*holder) != pid),
-                Ok(connection),
-            );
+            return server(connection.pid().or(holder), Ok(connection));
         }
         Err(why_not) => why_not,
     };
     match holder {
-        Ok(Some(pid)) => server(Some(pid), None, Err(sentence(&socket, &why_not, pid))),
+        Ok(Some(pid)) => server(Some(pid), Err(sentence(&socket, &why_not, pid))),
         Ok(None) => Ok(None),
         Err(error) => Err(format!(
             "cannot look at the pid file {}: {}; so whether flashpolicyd runs cannot be told",
@@ -308,7 +299,7 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
             "it has no control socket {}; 'kill -HUP {pid}' has it reload, 'kill -TERM {pid}' stop",
             socket.display()
         ),
-        Unreachable::Busy => format!("it does not answer{}", processes::excuse(pid)),
+        Unreachable::Busy => format!("it does not answer{}", processes::why_unresponsive(pid)),
         Unreachable::Wrong(why) => {
             format!(
                 "its control socket {} cannot be used: {why}",
@@ -319,12 +310,20 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
 }
 
 impl RunningServer {
+    /// Its process, for signals; none where it is in another container, or has ended by now.
+    pub(super) fn process(&self) -> Option<ProcessHandle> {
+        let handle = ProcessHandle::open(self.pid?);
+        // Only now is it known that the number is still this server's.
+        let again = look(&self.pid_file).unwrap_or_default()?;
+        (again.pid == self.pid).then_some(handle)
+    }
+
     /// The process and its user, for a sentence.
     pub(super) fn name(&self) -> String {
         let Some(pid) = self.pid else {
             return "a process of another container".into();
         };
-        match processes::look(pid) {
+        match processes::process_info(pid) {
             Some(process) if process.uid != Uid::effective().as_raw() => {
                 format!(
                     "process {pid} of user {}",
@@ -346,13 +345,14 @@ impl RunningServer {
 
     /// Whether its process was stopped, so that it is in vain to ask.
     pub(super) fn is_suspended(&self) -> bool {
-        let process = self.pid.and_then(processes::look);
+        let process = self.pid.and_then(processes::process_info);
         process.is_some_and(|process| process.state == ProcessState::Stopped)
     }
 
     /// Why it does not react, as far as the system tells.
-    pub(super) fn excuse(&self) -> String {
-        self.pid.map_or_else(String::new, processes::excuse)
+    pub(super) fn why_unresponsive(&self) -> String {
+        self.pid
+            .map_or_else(String::new, processes::why_unresponsive)
     }
 }
 

@@ -4,7 +4,6 @@
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::first_run;
@@ -12,22 +11,21 @@ use super::input::{load, unfit_for_user};
 use super::output::{complain, complain_of};
 use super::starter::Starter;
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
-use crate::control_socket::ControlSocket;
+use crate::control_socket::{ControlSocket, InPlace};
 use crate::exit::Exit;
 use crate::files::Owner;
+use crate::housekeeping::Housekeeping;
 use crate::logging::{self, Logging};
-use crate::pid_file::PidFile;
+use crate::pid_file::{self, PidFile};
 use crate::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::privileges;
 use crate::reload::{self, Reloader};
-use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
+use crate::server::{self, Ended, Inherited, Server, StartError};
 use crate::signals::{self, Control};
 use crate::status::{self, Running};
 use crate::supervisor;
 use crate::systemd;
-use crate::takeover::Predecessor;
 use crate::text::reason;
-use crate::upkeep::Upkeep;
 
 /// Why serving ended early.
 struct Failure {
@@ -45,18 +43,18 @@ impl Failure {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(configured: &Configured, takeover: bool, detached: bool) -> Exit {
+pub(super) fn run(configured: &Configured, detached: bool) -> Exit {
     if server::is_one_connection() {
         return fail(&Failure::new(Exit::Usage, server::NOT_BY_INETD));
     }
-    start(configured, takeover, detached).unwrap_or_else(|exit| exit)
+    start(configured, detached).unwrap_or_else(|exit| exit)
 }
 
 /// Reads all files, and then serves.
 ///
 /// # Errors
 /// The exit code of a start that failed before the log was open; what is wrong has been printed.
-fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit, Exit> {
+fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
     let failed = |message: String| fail(&Failure::new(Exit::Failed, message));
     let starter = detached.then(Starter::detach);
     // Before any file is opened: it could get the number of a descriptor that is not there.
@@ -75,21 +73,16 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
     let config = &loaded.config;
     let becomes = privileges::look_up(config);
     let becomes = becomes.map_err(|error| fail(&Failure::new(Exit::Usage, error)))?;
-    let predecessor = find_predecessor(config, becomes, takeover);
-    let predecessor = predecessor.map_err(|failure| fail(&failure))?;
-    // Of two servers with one log, the one that is about to stop rotates it.
-    let rotates = predecessor.is_none();
     let nothing_configured = all
         .iter()
         .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
     let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
-    let logging = start_logging(config, becomes, starter.as_ref(), rotates, introduces);
+    let logging = start_logging(config, becomes, starter.as_ref(), introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
     let start = Start {
         loaded: &loaded,
         inherited,
-        predecessor,
         reloader,
         all: &all,
         becomes,
@@ -122,27 +115,10 @@ fn fail(failure: &Failure) -> Exit {
     failure.exit
 }
 
-/// The server to take over from, where that is asked for and there is one.
-fn find_predecessor(
-    config: &Config,
-    becomes: Owner,
-    takeover: bool,
-) -> Result<Option<Predecessor>, Failure> {
-    if !takeover {
-        return Ok(None);
-    }
-    let pid_file = config.startup.pid_file.as_deref().ok_or_else(|| {
-        let message = "--takeover finds the running server by its pid file; set 'pid_file'";
-        Failure::new(Exit::Usage, message)
-    })?;
-    Predecessor::find(pid_file, becomes.uid).map_err(|message| Failure::new(Exit::Failed, message))
-}
-
 /// The parts of a start, once all files are read.
 struct Start<'a> {
     loaded: &'a Loaded,
     inherited: Inherited,
-    predecessor: Option<Predecessor>,
     reloader: Reloader,
     all: &'a [ConfiguredPolicy],
     becomes: Owner,
@@ -152,7 +128,7 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// Logs what is served and how, before a port is bound.
-    fn log_beginning(&mut self) -> Sharing {
+    fn log_beginning(&self) {
         let Loaded { config, file } = self.loaded;
         log::info!("Starting server...");
         match file {
@@ -166,32 +142,19 @@ impl Start<'_> {
         for address in self.inherited.addresses() {
             log::info!("The socket of {address} is inherited.");
         }
-        match &mut self.predecessor {
-            Some(predecessor) => {
-                log::info!("Taking over from process {}.", predecessor.pid());
-                let pid_file = config.startup.pid_file.as_deref();
-                let sockets = pid_file.map(|file| predecessor.listeners(file));
-                Sharing::Takeover(Inherited::handed_over(sockets.unwrap_or_default()))
-            }
-            None => Sharing::Exclusive,
-        }
     }
 
-    /// From the ports to the last client.
-    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+    /// From the threads and ports to the last client. The ports are opened last, after all that may
+    /// fail: until then a client is refused, and never left without an answer.
+    fn serve(self, control: &Receiver<Control>) -> Result<Ended, Failure> {
         let Loaded { config, file } = self.loaded;
         let failed = |message: String| Failure::new(Exit::Failed, message);
-        let sharing = self.log_beginning();
+        self.log_beginning();
         let detached = self.starter.is_some();
-        let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
-            .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
-        // From here to the opening nothing is left that usually fails: a predecessor loses its pid
-        // file in this step.
-        let own_files = OwnFiles::make(config, self.becomes, self.predecessor.as_ref());
-        let OwnFiles {
-            pid_file,
-            control_socket,
-        } = own_files.map_err(failed)?;
+        let start_failed = |error: StartError| Failure::new(exit_of(&error, detached), error);
+        let server = Server::start(config, self.inherited, self.reloader.serving());
+        let server = server.map_err(start_failed)?;
+        let own_files = OwnFiles::make(config, self.becomes).map_err(failed)?;
         privileges::give_away(self.becomes).map_err(failed)?;
         for warning in unfit_for_user(config, file.as_deref()) {
             log::warn!("{warning}.");
@@ -199,45 +162,33 @@ impl Start<'_> {
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
         let served = status::describe(self.all);
-        for address in server.addresses() {
+        let (reloader, logging) = (self.reloader, self.logging.clone());
+        let housekeeping = Housekeeping::start(reloader, running, server.handle(), logging);
+        let housekeeping = housekeeping.map_err(failed)?;
+        let own_files = own_files.serve(&housekeeping).map_err(failed)?;
+        let addresses = server.addresses();
+        let server = server.open().map_err(start_failed)?;
+        for address in addresses {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
         self.logging
             .introduce(&first_run::introduction(&introduction, &served));
-        let server = server.open();
-        let handle = server.handle();
-        let upkeep = Upkeep::start(
-            self.reloader,
-            running,
-            server.handle(),
-            self.logging.clone(),
-            pid_file.clone(),
-        )
-        .map_err(failed)?;
-        let answers = upkeep.clone();
-        let control_socket = control_socket
-            .map(|socket| {
-                let answer = move |request| answers.ask(request);
-                socket.serve(answer, move || handle.hand_over())
-            })
-            .transpose()
-            .map_err(|error| failed(format!("cannot start a thread: {}", reason(&error))))?;
-        if let Some(predecessor) = &mut self.predecessor {
-            predecessor.stop(config.startup.timeout);
-            self.logging.rotate_from_now(true);
-        }
         systemd::ready();
         if let Some(starter) = &self.starter {
             starter.ready(&introduction);
         }
-        let ended = supervisor::run(server, control, &upkeep, self.logging, self.predecessor);
-        drop(control_socket);
-        // The upkeep's thread may hang at a file, and with it the other holder.
-        if let Some(file) = pid_file {
-            file.remove();
-        }
-        Ok(ended)
+        let pid_file = config.startup.pid_file.as_deref();
+        let is_replaced = || pid_file.is_some_and(|f| matches!(pid_file::holder(f), Ok(Some(_))));
+        Ok(supervisor::run(
+            server,
+            control,
+            &housekeeping,
+            self.logging,
+            // Another server may have the pid file as soon as it can have the ports.
+            || drop(own_files),
+            is_replaced,
+        ))
     }
 }
 
@@ -253,37 +204,18 @@ fn exit_of(error: &StartError, detached: bool) -> Exit {
     }
 }
 
-/// The files by which a running server is found.
-struct OwnFiles {
-    pid_file: Option<Arc<PidFile>>,
-    control_socket: Option<ControlSocket>,
-}
+/// The files by which a running server is found: its pid file, and its control socket, which
+/// answers once it is served.
+struct OwnFiles<Socket>(Option<(Socket, PidFile)>);
 
-impl OwnFiles {
-    /// Makes them, the future user's, where the configuration has a pid file. At a takeover,
-    /// everything that may fail comes before the predecessor loses its own.
-    fn make(
-        config: &Config,
-        becomes: Owner,
-        predecessor: Option<&Predecessor>,
-    ) -> Result<OwnFiles, String> {
+impl OwnFiles<ControlSocket> {
+    /// Makes them, the future user's, where the configuration has a pid file.
+    fn make(config: &Config, becomes: Owner) -> Result<Self, String> {
         let Some(path) = &config.startup.pid_file else {
-            return Ok(OwnFiles {
-                pid_file: None,
-                control_socket: None,
-            });
+            return Ok(OwnFiles(None));
         };
-        let (pid_file, mut control_socket) = match predecessor {
-            None => {
-                let pid_file = PidFile::write(path)?;
-                (pid_file, ControlSocket::bind(path, false)?)
-            }
-            Some(predecessor) => {
-                let control_socket = ControlSocket::bind(path, true)?;
-                let pid_file = PidFile::replace(path, predecessor.pid())?;
-                (pid_file, control_socket)
-            }
-        };
+        let pid_file = PidFile::write(path)?;
+        let mut control_socket = ControlSocket::bind(path)?;
         if let Some(owner) = privileges::owner_of_files(becomes) {
             pid_file
                 .give_to(owner)
@@ -295,10 +227,19 @@ impl OwnFiles {
                 })?;
         }
         control_socket.put_in_place()?;
-        Ok(OwnFiles {
-            pid_file: Some(Arc::new(pid_file)),
-            control_socket: Some(control_socket),
-        })
+        Ok(OwnFiles(Some((control_socket, pid_file))))
+    }
+
+    /// Begins to answer on the control socket.
+    fn serve(self, housekeeping: &Housekeeping) -> Result<OwnFiles<InPlace>, String> {
+        let Some((control_socket, pid_file)) = self.0 else {
+            return Ok(OwnFiles(None));
+        };
+        let housekeeping = housekeeping.clone();
+        let served = control_socket.serve(move |request| housekeeping.ask(request));
+        let served =
+            served.map_err(|error| format!("cannot start a thread: {}", reason(&error)))?;
+        Ok(OwnFiles(Some((served, pid_file))))
     }
 }
 
@@ -306,7 +247,6 @@ fn start_logging(
     config: &Config,
     becomes: Owner,
     starter: Option<&Starter>,
-    rotates: bool,
     introduces: bool,
 ) -> Result<Logging, Failure> {
     let console = match config.startup.log_console {
@@ -317,7 +257,6 @@ fn start_logging(
     Logging::start(logging::Settings {
         file: config.startup.log_file.as_deref(),
         rotation: super::input::rotation_of(config),
-        rotates,
         owner: privileges::owner_of_files(becomes),
         console,
         holds_console: introduces && config.startup.log_console == LogConsole::Auto,

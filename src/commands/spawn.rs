@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -37,12 +37,8 @@ pub(super) fn arguments(
     configured: &Configured,
     file: Option<&Path>,
     pid_file: &Path,
-    takeover: bool,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["serve".into(), OPTION.into()];
-    if takeover {
-        arguments.push("--takeover".into());
-    }
     if let Some(file) = file {
         arguments.extend(["--config".into(), file.into()]);
     }
@@ -53,17 +49,39 @@ pub(super) fn arguments(
     arguments
 }
 
+/// Whether this program, as it is on disk now, can be executed.
+///
+/// # Errors
+/// The exit code; what is wrong has been said.
+pub(super) fn check_program() -> Result<(), Exit> {
+    let mut child = spawn(&own_program()?, &["--version".into()])?;
+    match wait(&mut child, END_TIME) {
+        Some(status) if status.success() => Ok(()),
+        status => {
+            let how = status.map_or_else(
+                || end(&mut child),
+                |status| format!("it ended with {status}"),
+            );
+            complain(&format!("the program does not answer to --version: {how}"));
+            Err(Exit::Failed)
+        }
+    }
+}
+
+fn own_program() -> Result<PathBuf, Exit> {
+    std::env::current_exe().map_err(|error| {
+        complain(&format!("cannot find its own program: {}", reason(&error)));
+        Exit::Failed
+    })
+}
+
 /// Starts this program with these arguments, and gives what the server says of itself once it
 /// serves.
 ///
 /// # Errors
 /// The exit code; what went wrong has been said.
 pub(super) fn start(arguments: &[OsString]) -> Result<Status, Exit> {
-    let program = std::env::current_exe().map_err(|error| {
-        complain(&format!("cannot find its own program: {}", reason(&error)));
-        Exit::Failed
-    })?;
-    start_program(&program, arguments, START_TIME)
+    start_program(&own_program()?, arguments, START_TIME)
 }
 
 fn start_program(program: &Path, arguments: &[OsString], time: Duration) -> Result<Status, Exit> {
@@ -184,7 +202,7 @@ fn end(child: &mut Child) -> String {
             return "it was ended".into();
         }
     }
-    let excuse = processes::excuse(pid);
+    let excuse = processes::why_unresponsive(pid);
     format!("process {pid} is still there{excuse}")
 }
 
@@ -232,7 +250,7 @@ mod tests {
         );
         assert_eq!(script(&text, Duration::from_secs(1)), Err(Exit::Failed));
         let pid = std::fs::read_to_string(file).unwrap();
-        assert_eq!(processes::look(pid.trim().parse().unwrap()), None);
+        assert_eq!(processes::process_info(pid.trim().parse().unwrap()), None);
     }
 
     #[test]

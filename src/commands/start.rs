@@ -13,10 +13,8 @@ use crate::exit::Exit;
 pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
     let place = ServerPlace::of(configured)?;
     if let Some(server) = place.find()? {
-        let (name, excuse) = (server.name(), server.excuse());
-        print(format!(
-            "flashpolicyd is already running ({name}){excuse}\n"
-        ));
+        let (name, why) = (server.name(), server.why_unresponsive());
+        print(format!("flashpolicyd is already running ({name}){why}\n"));
         return Ok(Exit::Fine);
     }
     check_log(&place)?;
@@ -41,7 +39,7 @@ pub(super) fn check_log(place: &ServerPlace) -> Result<(), Exit> {
 /// Starts it, where it is known not to run.
 pub(super) fn start(configured: &Configured, place: &ServerPlace) -> Result<Exit, Exit> {
     let file = place.file.as_deref();
-    let arguments = spawn::arguments(configured, file, &place.pid_file, false);
+    let arguments = spawn::arguments(configured, file, &place.pid_file);
     let status = spawn::start(&arguments).inspect_err(|_| hint(place))?;
     let (pid, addresses, files) = (status.pid, status.addresses(), status.files());
     let started = format!("flashpolicyd started (process {pid}) on {addresses}; {files}\n");

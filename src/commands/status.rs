@@ -136,30 +136,25 @@ fn ask(server: RunningServer) -> Answer {
         Answer::of(Exit::Denied, sentence)
     };
     if server.is_suspended() {
-        return unclear(&format!("it does not answer{}", server.excuse()));
+        return unclear(&format!("it does not answer{}", server.why_unresponsive()));
     }
-    let (pid, former) = (server.pid, server.former);
+    let pid = server.pid;
     let connection = match server.asks {
         Ok(connection) => connection,
         Err(why) => return unclear(&why),
     };
     match connection.ask(Request::Status, ANSWER_TIME) {
         Ok(Reply::Status(status)) => {
-            let former = former.map_or_else(String::new, |former| {
-                format!("; process {former}, which it took over from, serves its last clients")
-            });
-            let sentence = format!("flashpolicyd is running ({name}){former}");
+            let sentence = format!("flashpolicyd is running ({name})");
             Answer {
                 status: Some(*status),
                 ..Answer::of(Exit::Fine, sentence)
             }
         }
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),
-        Ok(Reply::Reload(_) | Reply::Listeners(_)) => {
-            unclear("it answered something else than was asked")
-        }
+        Ok(Reply::Reload(_)) => unclear("it answered something else than was asked"),
         Err(error) => {
-            let excuse = pid.map_or_else(String::new, processes::excuse);
+            let excuse = pid.map_or_else(String::new, processes::why_unresponsive);
             let time = ANSWER_TIME.as_secs_f64();
             let late = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
             let answer = unclear(&match late {

@@ -13,8 +13,8 @@ use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
 use crate::exit::Exit;
-use crate::pid_file::{self, PidFile};
-use crate::processes::{self, Process};
+use crate::pid_file::PidFile;
+use crate::processes::{self, ProcessHandle};
 
 /// The time of a stop beyond the deadline of the last clients.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -22,8 +22,8 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// The time after the second SIGTERM, which asks for the end at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether it is gone.
-const ROUND: Duration = Duration::from_millis(20);
+/// How soon the socket is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// A process that ends closes its descriptors one after the other: the lock may be free, and the
 /// socket still take a connection.
@@ -42,30 +42,19 @@ pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
 }
 
 fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
-    let Some(pid) = server.pid else {
-        complain(&format!(
-            "{} holds the pid file {}: it can only be stopped from there",
-            server.name(),
-            place.pid_file.display()
-        ));
-        return Err(Exit::Denied);
-    };
     let begun = Instant::now();
-    let mut left = Left::of([Some(pid), server.former].into_iter().flatten());
-    // One that was taken over has had its signal.
-    signal(pid, server)?;
+    let process = process_of(server)?;
+    let pid = process.pid;
+    signal(&process, server)?;
     let mut how = "";
-    if !left.wait(place, place.config.startup.timeout + GRACE) {
+    if !process.wait(place.config.startup.timeout + GRACE) {
         how = ", by a second SIGTERM";
-        for process in left.0.clone() {
-            signal(process.pid, server)?;
-        }
-        if !left.wait(place, AT_ONCE) {
-            let pid = left.0.first().map_or(pid, |process| process.pid);
+        signal(&process, server)?;
+        if !process.wait(AT_ONCE) {
             complain(&format!(
                 "process {pid} is still there after two SIGTERM{}; the last resort is \
                  'kill -KILL {pid}'",
-                processes::excuse(pid)
+                processes::why_unresponsive(pid)
             ));
             return Err(Exit::Failed);
         }
@@ -76,8 +65,35 @@ fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
     Ok(print(stopped))
 }
 
-fn signal(pid: u32, server: &RunningServer) -> Result<(), Exit> {
-    match processes::send(pid, Signal::SIGTERM) {
+/// The process of a running server.
+///
+/// # Errors
+/// The exit code where it is not to be had; what is wrong has been said.
+pub(super) fn process_of(server: &RunningServer) -> Result<ProcessHandle, Exit> {
+    server.process().ok_or_else(|| match server.pid {
+        None => {
+            complain(&format!(
+                "{} holds the pid file {}: it can only be stopped from there",
+                server.name(),
+                server.pid_file.display()
+            ));
+            Exit::Denied
+        }
+        Some(pid) => {
+            complain(&format!(
+                "process {pid} has just ended, or another one took its place"
+            ));
+            Exit::Failed
+        }
+    })
+}
+
+/// Sends SIGTERM; a process that has ended needs none.
+///
+/// # Errors
+/// The exit code; what is wrong has been said.
+pub(super) fn signal(process: &ProcessHandle, server: &RunningServer) -> Result<(), Exit> {
+    match process.send(Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => {
             complain(&format!(
@@ -86,32 +102,6 @@ fn signal(pid: u32, server: &RunningServer) -> Result<(), Exit> {
                 error.desc()
             ));
             Err(Exit::Denied)
-        }
-    }
-}
-
-/// The processes that have to end.
-pub(super) struct Left(Vec<Process>);
-
-impl Left {
-    pub(super) fn of(pids: impl Iterator<Item = u32>) -> Left {
-        Left(pids.filter_map(processes::look).collect())
-    }
-
-    /// Waits until they are gone and do not hold the pid file; false when the time is over.
-    pub(super) fn wait(&mut self, place: &ServerPlace, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
-        let pids: Vec<u32> = self.0.iter().map(|process| process.pid).collect();
-        loop {
-            self.0.retain(|process| process.again().is_some());
-            let holder = pid_file::holder(&place.pid_file).unwrap_or_default();
-            if self.0.is_empty() && !holder.is_some_and(|holder| pids.contains(&holder)) {
-                return true;
-            }
-            if Instant::now() >= deadline {
-                return false;
-            }
-            thread::sleep(ROUND);
         }
     }
 }
@@ -129,7 +119,7 @@ fn clean_up(place: &ServerPlace) {
     let deadline = Instant::now() + LAST_DESCRIPTORS;
     loop {
         match control_socket::connect(&socket, Duration::ZERO) {
-            Ok(_) if Instant::now() < deadline => thread::sleep(ROUND),
+            Ok(_) if Instant::now() < deadline => thread::sleep(AGAIN),
             Err(Unreachable::Nobody) => {
                 let _ = fs::remove_file(&socket);
                 break;

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Config;
 use super::mistakes::known_codes;
 use super::values::{bytes, listen, log_console, log_level, seconds, time_with_unit, whole_number};
-use super::{Config, default_workers};
 use crate::allow;
 use crate::ignore::Ignored;
 use crate::policy::Fault;
@@ -34,7 +34,7 @@ pub(super) const KEYS: [(&str, &str); 19] = [
     ("policy_watch", "seconds from 0.1 to 3600, or 0 for never"),
     (
         "workers",
-        "a whole number from 1 to 4096, or 'auto' for the number of processors",
+        "a whole number from 1 to 4096 for each listener, or 'auto' for the number of processors",
     ),
     ("timeout", "seconds from 0.1 to 3600, such as 3 or 2.5"),
     ("max_connections", "a whole number from 1 to 1000000"),
@@ -97,8 +97,8 @@ pub(super) fn set(config: &mut Config, key: &str, value: &str, folder: &Path) ->
         "meta_policy" => live.meta_policy = Some(value.parse()?),
         "policy_watch" if value == "0" => live.policy_watch = Duration::ZERO,
         "policy_watch" => live.policy_watch = seconds(value)?,
-        "workers" if value == "auto" => startup.workers = default_workers(),
-        "workers" => startup.workers = whole_number(value, 1..=4096)?,
+        "workers" if value == "auto" => startup.workers = None,
+        "workers" => startup.workers = Some(whole_number(value, 1..=4096)?),
         "timeout" => startup.timeout = seconds(value)?,
         "max_connections" => startup.max_connections = whole_number(value, 1..=1_000_000)?,
         "log_file" => startup.log_file = path_or_none(value, folder),
@@ -140,6 +140,6 @@ pub(super) const REMOVED_KEYS: [(&str, &str, &str); 2] = [
     (
         "max_pending",
         "no connection waits for a worker",
-        "remove the line, or set 'max_connections', the connections that may be here at once",
+        "remove the line, or set 'max_connections', the connections that may wait at once",
     ),
 ];

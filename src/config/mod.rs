@@ -38,6 +38,9 @@ pub const DEFAULT_ALLOW: Grant = Grant {
 /// The smallest number of workers that `workers = auto` chooses: one worker that does not run must
 /// not stop the service.
 const FEWEST_WORKERS: usize = 2;
+/// With more listeners than this, each gets one worker: a long list of addresses does not make
+/// hundreds of threads.
+const MANY_LISTENERS: usize = 8;
 
 /// Whether log lines also go to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +98,12 @@ pub struct Config {
 pub struct Startup {
     /// The addresses to listen on; never empty once loaded.
     pub listen: Vec<Listen>,
-    /// Threads that serve clients, 1 to 4,096. None of them ever waits for a client.
-    pub workers: usize,
+    /// Threads that accept and serve the clients of one listener, 1 to 4,096; none: as
+    /// [`Startup::workers_each`] chooses. No worker ever waits for a client.
+    pub workers: Option<usize>,
     /// How long a client has for its whole request, 0.1 to 3,600 s.
     pub timeout: Duration,
-    /// The most connections that are open at once, accepted and not closed yet, 1 to 1,000,000.
+    /// The most connections that wait at once, such as for their client's request, 1 to 1,000,000.
     pub max_connections: usize,
     /// The shared log file; none: no file.
     pub log_file: Option<PathBuf>,
@@ -170,7 +174,7 @@ impl Default for Startup {
     fn default() -> Self {
         Startup {
             listen: vec![DEFAULT_LISTEN.into()],
-            workers: default_workers(),
+            workers: None,
             // Flash Player itself waits this long for an answer on port 843. Source: rule book
             // section 1.9 (PC).
             timeout: Duration::from_secs(3),
@@ -209,10 +213,18 @@ impl Default for Live {
     }
 }
 
-/// The number of processors that this process may use.
-fn default_workers() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    processors.max(FEWEST_WORKERS)
+impl Startup {
+    /// The workers of each listener: those that are configured, else as many as there are processors
+    /// that this process may use, two at least, and one where there are more than eight listeners.
+    pub fn workers_each(&self) -> usize {
+        self.workers.unwrap_or_else(|| {
+            if self.listen.len() > MANY_LISTENERS {
+                return 1;
+            }
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            processors.max(FEWEST_WORKERS)
+        })
+    }
 }
 
 impl Config {

@@ -58,7 +58,7 @@ fn every_key_sets_its_value() {
     }
     let startup = Startup {
         listen: vec![listen("127.0.0.1:843"), listen("[::1]:8430")],
-        workers: 7,
+        workers: Some(7),
         timeout: Duration::from_millis(2500),
         max_connections: 9,
         log_file: None,
@@ -338,7 +338,7 @@ fn the_command_line_wins_and_lists_replace_the_files() {
         config.startup.listen,
         [listen("127.0.0.1:8"), listen("127.0.0.1:9")]
     );
-    assert_eq!(config.startup.workers, 5);
+    assert_eq!(config.startup.workers, Some(5));
     assert_eq!(config.startup.log_file, Some("y.log".into()));
     let wrong = parse("", Path::new(""), &[option("--workers", "workers", "0")]).unwrap_err();
     assert!(wrong[0].to_string().starts_with("--workers: "), "{wrong:?}");

@@ -1,9 +1,7 @@
 //! The client's side of the control socket: it asks a running server, within a limited time and for
 //! a limited number of bytes. It never follows a link.
 
-use std::io::{self, IoSliceMut, Read, Write};
-use std::iter;
-use std::mem::MaybeUninit;
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -12,12 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use rustix::cmsg_space;
-use rustix::io::retry_on_intr;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use socket2::{Domain, Socket, Type};
 
-use super::{HandedOver, MOST_LISTENERS, MOST_REPLY_BYTES, Reply, Request, address, bound};
+use super::{MOST_REPLY_BYTES, Reply, Request, address, bound};
 use crate::processes;
 use crate::text::reason;
 
@@ -88,7 +83,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
 fn listener(stream: &UnixStream, owner: u32) -> Option<u32> {
     let peer = getsockopt(stream, PeerCredentials).ok()?;
     let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid != 0)?;
-    let process = processes::look(pid)?;
+    let process = processes::process_info(pid)?;
     let own = nix::unistd::Uid::effective().as_raw();
     (process.uid == owner || process.uid == own).then_some(pid)
 }
@@ -105,58 +100,15 @@ impl ControlConnection {
     /// When there is none in time, or it is not understood.
     pub fn ask(mut self, request: Request, time: Duration) -> io::Result<Reply> {
         let deadline = Instant::now() + time;
-        self.request(request, deadline)?;
-        self.answer(Vec::new(), deadline)
-    }
-
-    /// Asks for the listening sockets, and waits for them, both within `time`. None where the server is
-    /// stopping already.
-    ///
-    /// # Errors
-    /// When they do not come in time, or the server does not hand them over.
-    pub fn take_listeners(mut self, time: Duration) -> io::Result<Option<Vec<HandedOver>>> {
-        let deadline = Instant::now() + time;
-        self.request(Request::Listeners, deadline)?;
-        bound(&self.stream, deadline)?;
-        let mut begin = vec![0; 8192];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2 * MOST_LISTENERS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let mut slice = [IoSliceMut::new(&mut begin)];
-        let read = retry_on_intr(|| recvmsg(&self.stream, &mut slice, &mut control, flags))?.bytes;
-        let mut sockets: Vec<OwnedFd> = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(some) = message {
-                sockets.extend(some);
-            }
-        }
-        begin.truncate(read);
-        match self.answer(begin, deadline)? {
-            Reply::Listeners(Some(count)) if sockets.len() == 2 * count => {
-                let mut sockets = sockets.into_iter();
-                let pair = || Some((sockets.next()?.into(), sockets.next()?.into()));
-                Ok(Some(iter::from_fn(pair).collect()))
-            }
-            Reply::Listeners(Some(count)) => Err(io::Error::other(format!(
-                "{} descriptors came for {count} sockets",
-                sockets.len()
-            ))),
-            Reply::Listeners(None) => Ok(None),
-            Reply::Refused(why) => Err(io::Error::other(why)),
-            Reply::Status(_) | Reply::Reload(_) => {
-                Err(io::Error::other("its answer is one to another request"))
-            }
-        }
-    }
-
-    fn request(&mut self, request: Request, deadline: Instant) -> io::Result<()> {
         bound(&self.stream, deadline)?;
         let line = format!("{}\n", request.word());
-        self.stream.write_all(line.as_bytes())
+        self.stream.write_all(line.as_bytes())?;
+        self.answer(deadline)
     }
 
-    /// The whole answer, of which these bytes are here.
-    fn answer(&mut self, mut answer: Vec<u8>, deadline: Instant) -> io::Result<Reply> {
+    /// The whole answer.
+    fn answer(&mut self, deadline: Instant) -> io::Result<Reply> {
+        let mut answer = Vec::new();
         let mut buffer = [0; 8192];
         loop {
             bound(&self.stream, deadline)?;

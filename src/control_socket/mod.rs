@@ -1,12 +1,10 @@
-//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`, and
-//! hands its listening sockets to the server that takes over. A connection carries one request line
-//! and one answer line of JSON. It decides nothing about policies.
+//! The Unix socket beside the pid file, on which a running server answers `status` and `reload`. A
+//! connection carries one request line and one answer line of JSON. It decides nothing about policies.
 
 mod client;
 mod server;
 
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -17,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::{Reload, Status};
 
 pub use client::{ControlConnection, Unreachable, connect};
-pub use server::{ControlSocket, InPlace};
+pub use server::{ControlSocket, InPlace, MOST_CLIENTS};
 
 /// The requests of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +24,15 @@ pub enum Request {
     Status,
     /// Read the configuration and the policies anew.
     Reload,
-    /// Hand the listening sockets over.
-    Listeners,
 }
 
 impl Request {
-    const ALL: [Request; 3] = [Request::Status, Request::Reload, Request::Listeners];
+    const ALL: [Request; 2] = [Request::Status, Request::Reload];
 
     fn word(self) -> &'static str {
         match self {
             Request::Status => "status",
             Request::Reload => "reload",
-            Request::Listeners => "listeners",
         }
     }
 
@@ -56,9 +51,6 @@ pub enum Reply {
     Status(Box<Status>),
     /// To [`Request::Reload`], once it is done.
     Reload(Reload),
-    /// To [`Request::Listeners`]: how many sockets come with it; none where the server is stopping
-    /// already, and keeps them.
-    Listeners(Option<usize>),
     /// There is no answer; the sentence says why.
     Refused(String),
 }
@@ -78,7 +70,7 @@ impl AskedRequest {
     }
 }
 
-/// How long the server has for a status or its sockets: its client waits two seconds for all.
+/// How long the server has for a status: its client waits two seconds for all.
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 /// How long the server has for a reload: a file system may be slow.
@@ -88,19 +80,16 @@ impl Request {
     /// How long the server has for the answer.
     pub fn time(self) -> Duration {
         match self {
-            Request::Status | Request::Listeners => STATUS_TIME,
+            Request::Status => STATUS_TIME,
             Request::Reload => RELOAD_TIME,
         }
     }
 }
 
 /// Passes a request to another thread by `send`, and waits for the answer, in bounded time.
-/// `send` gives false where that thread has ended.
-pub fn pass_on(request: Request, send: impl FnOnce(AskedRequest) -> bool) -> Reply {
+pub fn pass_on(request: Request, send: impl FnOnce(AskedRequest)) -> Reply {
     let (reply, answer) = mpsc::sync_channel(1);
-    if !send(AskedRequest { request, reply }) {
-        return Reply::Refused("the server is about to end".into());
-    }
+    send(AskedRequest { request, reply });
     match answer.recv_timeout(request.time()) {
         Ok(reply) => reply,
         Err(RecvTimeoutError::Disconnected) => Reply::Refused("the server is about to end".into()),
@@ -117,13 +106,6 @@ const MOST_REQUEST_BYTES: usize = 32;
 
 /// The longest answer, in bytes; a status has a few thousand.
 const MOST_REPLY_BYTES: u64 = 1024 * 1024;
-
-/// A listening socket that is handed over, and a stream that its new user keeps as long as it has the
-/// socket.
-pub type HandedOver = (TcpListener, UnixStream);
-
-/// How many listening sockets are handed over at the most.
-const MOST_LISTENERS: usize = 64;
 
 /// Where the socket is of the server with this pid file.
 pub fn path_beside(pid_file: &Path) -> PathBuf {
@@ -167,8 +149,14 @@ mod tests {
     fn only_whole_words_are_requests() {
         assert_eq!(Request::parse(b"status"), Some(Request::Status));
         assert_eq!(Request::parse(b"reload"), Some(Request::Reload));
-        assert_eq!(Request::parse(b"listeners"), Some(Request::Listeners));
-        for line in [&b""[..], b"stat", b"status ", b"stop", b"RELOAD", b"\xff"] {
+        for line in [
+            &b""[..],
+            b"stat",
+            b"status ",
+            b"listeners",
+            b"RELOAD",
+            b"\xff",
+        ] {
             assert_eq!(Request::parse(line), None);
         }
     }

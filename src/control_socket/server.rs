@@ -3,9 +3,9 @@
 //! seconds.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -19,21 +19,17 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchownat};
-use rustix::cmsg_space;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::client::{Unreachable, connect};
-use super::{
-    HandedOver, MOST_LISTENERS, MOST_REQUEST_BYTES, Reply, Request, address, bound, path_beside,
-};
+use super::{MOST_REQUEST_BYTES, Reply, Request, address, bound, path_beside};
 use crate::text::reason;
 
 /// How long a client has for its request, and then for taking the answer.
 const EXCHANGE: Duration = Duration::from_secs(2);
 
 /// How many clients are answered at the same time; one more is turned away.
-const MOST_CLIENTS: usize = 8;
+pub const MOST_CLIENTS: usize = 8;
 
 /// How many wait for `accept`.
 const BACKLOG: i32 = 16;
@@ -45,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const STACK: usize = 256 * 1024;
 
 /// How long an existing socket has to take a connection, which shows that a server listens on it.
-const IS_ANYBODY_THERE: Duration = Duration::from_millis(500);
+const LIVENESS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A control socket that already takes connections, under a name of its own until
 /// [`ControlSocket::put_in_place`]; dropping it before removes it.
@@ -58,11 +54,19 @@ pub struct ControlSocket {
     path: PathBuf,
 }
 
-/// A socket that is in place and served; dropping it removes the file, unless another server's is
-/// there by then. Where this user may not remove it, it stays, and nobody answers.
+/// A socket that is in place and served; dropping it ends that and removes the file. Where this user
+/// may not remove it, it stays, and nobody answers.
 #[derive(Debug)]
 pub struct InPlace {
+    listener: Arc<UnixListener>,
     _named: Named,
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        // Wakes the thread that accepts, and has the system refuse whoever connects.
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+    }
 }
 
 /// The file of a socket, removed when this is dropped, if it is still the same.
@@ -84,19 +88,18 @@ impl Drop for Named {
 
 impl ControlSocket {
     /// Makes the socket that belongs beside `pid_file`, mode 0600. What is in its place must be
-    /// nothing, or a socket: one that nobody answers on, or, with `takeover`, the one of the server
-    /// that is taken over.
+    /// nothing, or a socket that nobody answers on.
     ///
     /// # Errors
     /// A sentence that says what is in the way, and what to do.
-    pub fn bind(pid_file: &Path, takeover: bool) -> Result<ControlSocket, String> {
+    pub fn bind(pid_file: &Path) -> Result<ControlSocket, String> {
         let path = path_beside(pid_file);
         let path = std::path::absolute(&path).unwrap_or(path);
         let failed =
             |why: &str| format!("cannot make the control socket {}: {why}", path.display());
         let io = |error: io::Error| failed(&reason(&error));
         address(&path).map_err(io)?;
-        may_be_replaced(&path, takeover).map_err(|why| failed(&why))?;
+        may_be_replaced(&path).map_err(|why| failed(&why))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let name = folder.join(format!(".{}.sock", std::process::id()));
         let (listener, now) = listen(&name).map_err(io)?;
@@ -141,42 +144,35 @@ impl ControlSocket {
         Ok(())
     }
 
-    /// Answers from now on: `answer` is called for each request but [`Request::Listeners`], for which
-    /// `hand_over` gives duplicates of the listening sockets. Several threads call them at the same
-    /// time. Both have to return in bounded time.
+    /// Answers from now on: `answer` is called for each request, by several threads at the same time,
+    /// and has to return in bounded time.
     ///
     /// # Errors
     /// When the system refuses the thread.
     pub fn serve(
         self,
         answer: impl Fn(Request) -> Reply + Send + Sync + 'static,
-        hand_over: impl Fn() -> io::Result<Option<Vec<HandedOver>>> + Send + Sync + 'static,
     ) -> io::Result<InPlace> {
         let ControlSocket { listener, now, .. } = self;
+        let listener = Arc::new(listener);
         let clients = Clients {
-            answer: Arc::new(move |request| match request {
-                Request::Listeners => match hand_over() {
-                    Ok(Some(sockets)) if sockets.len() > MOST_LISTENERS => {
-                        refused(&format!("it has more than {MOST_LISTENERS} listeners"))
-                    }
-                    Ok(Some(sockets)) => (Reply::Listeners(Some(sockets.len())), sockets),
-                    Ok(None) => (Reply::Listeners(None), Vec::new()),
-                    Err(error) => refused(&reason(&error)),
-                },
-                other => (answer(other), Vec::new()),
-            }),
+            answer: Arc::new(answer),
             number: Arc::new(AtomicUsize::new(0)),
         };
+        let accepting = Arc::clone(&listener);
         thread::Builder::new()
             .name("control".into())
             .stack_size(STACK)
-            .spawn(move || clients.accept(&listener))?;
-        Ok(InPlace { _named: now })
+            .spawn(move || clients.accept(&accepting))?;
+        Ok(InPlace {
+            listener,
+            _named: now,
+        })
     }
 }
 
 /// Whether what is at the socket's place may go.
-fn may_be_replaced(path: &Path, takeover: bool) -> Result<(), String> {
+fn may_be_replaced(path: &Path) -> Result<(), String> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(reason(&error)),
@@ -187,10 +183,9 @@ fn may_be_replaced(path: &Path, takeover: bool) -> Result<(), String> {
                     .into(),
             );
         }
-        Ok(_) if takeover => return Ok(()),
         Ok(_) => {}
     }
-    match connect(path, IS_ANYBODY_THERE) {
+    match connect(path, LIVENESS_TIMEOUT) {
         Err(Unreachable::Nobody) => Ok(()),
         Ok(answering) => {
             let who = answering
@@ -258,11 +253,13 @@ impl Drop for ClientSlot {
     }
 }
 
-impl<Answer: Fn(Request) -> (Reply, Vec<HandedOver>) + Send + Sync + 'static> Clients<Answer> {
+impl<Answer: Fn(Request) -> Reply + Send + Sync + 'static> Clients<Answer> {
     fn accept(&self, listener: &UnixListener) {
         loop {
             match listener.accept() {
                 Ok((stream, _)) => self.take(stream),
+                // The server has ended this socket.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
                 Err(_) => thread::sleep(ACCEPT_PAUSE),
             }
         }
@@ -288,42 +285,18 @@ impl<Answer: Fn(Request) -> (Reply, Vec<HandedOver>) + Send + Sync + 'static> Cl
     }
 }
 
-fn refused(why: &str) -> (Reply, Vec<HandedOver>) {
-    (Reply::Refused(why.into()), Vec::new())
-}
-
-fn exchange(
-    mut stream: UnixStream,
-    answer: &dyn Fn(Request) -> (Reply, Vec<HandedOver>),
-) -> io::Result<()> {
-    let (reply, sockets) = match allowed(&stream)? {
+fn exchange(mut stream: UnixStream, answer: &dyn Fn(Request) -> Reply) -> io::Result<()> {
+    let refused = |why: &str| Reply::Refused(why.into());
+    let reply = match allowed(&stream)? {
         false => refused("only root and the server's own user may ask"),
         true => match read_request(&mut stream)? {
             Some(request) => answer(request),
-            None => refused("expected the line 'status', 'reload' or 'listeners'"),
+            None => refused("expected the line 'status' or 'reload'"),
         },
     };
     let mut bytes = serde_json::to_vec(&reply).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    let sent = send_with(&stream, &bytes, sockets)?;
-    write(&mut stream, &bytes[sent..])
-}
-
-/// Sends the first bytes of an answer, and the sockets with them. This process keeps no copy of their
-/// streams: they would still be open where the receiver has failed.
-fn send_with(stream: &UnixStream, bytes: &[u8], sockets: Vec<HandedOver>) -> io::Result<usize> {
-    bound(stream, Instant::now() + EXCHANGE)?;
-    let descriptors: Vec<_> = sockets
-        .iter()
-        .flat_map(|(socket, stream)| [socket.as_fd(), stream.as_fd()])
-        .collect();
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2 * MOST_LISTENERS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(io::Error::other("too many sockets"));
-    }
-    let bytes = [IoSlice::new(bytes)];
-    Ok(sendmsg(stream, &bytes, &mut control, SendFlags::NOSIGNAL)?)
+    write(&mut stream, &bytes)
 }
 
 /// Root, or the user that this process is.

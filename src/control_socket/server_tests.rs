@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::status::{Reload, Status};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use tempfile::TempDir;
 
 fn folder() -> (TempDir, PathBuf) {
@@ -20,8 +19,8 @@ fn names(folder: &TempDir) -> Vec<String> {
         .collect()
 }
 
-fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
-    let mut socket = ControlSocket::bind(pid_file, takeover).unwrap();
+fn started(pid_file: &Path, pid: u32) -> InPlace {
+    let mut socket = ControlSocket::bind(pid_file).unwrap();
     socket.put_in_place().unwrap();
     let answer = move |request| match request {
         Request::Status => Reply::Status(Box::new(Status {
@@ -29,9 +28,8 @@ fn started(pid_file: &Path, takeover: bool, pid: u32) -> InPlace {
             ..Status::default()
         })),
         Request::Reload => Reply::Reload(Reload::default()),
-        Request::Listeners => unreachable!("the socket answers it itself"),
     };
-    socket.serve(answer, || Ok(None)).unwrap()
+    socket.serve(answer).unwrap()
 }
 
 fn ask(pid_file: &Path) -> Reply {
@@ -50,7 +48,7 @@ fn pid_of(reply: Reply) -> u32 {
 #[test]
 fn it_answers_belongs_to_its_user_alone_and_is_gone_at_the_end() {
     let (folder, pid_file) = folder();
-    let server = started(&pid_file, false, 1);
+    let server = started(&pid_file, 1);
     let mode = fs::metadata(path_beside(&pid_file)).unwrap().permissions();
     assert_eq!(mode.mode() & 0o7777, 0o600);
     assert_eq!(pid_of(ask(&pid_file)), 1);
@@ -62,26 +60,30 @@ fn it_answers_belongs_to_its_user_alone_and_is_gone_at_the_end() {
 }
 
 #[test]
-fn one_that_was_not_put_in_place_changes_nothing() {
+fn one_that_was_not_put_in_place_leaves_nothing() {
     let (folder, pid_file) = folder();
-    let old = started(&pid_file, false, 1);
-    let new = ControlSocket::bind(&pid_file, true).unwrap();
-    assert_eq!(names(&folder).len(), 2);
-    drop(new);
-    assert_eq!(pid_of(ask(&pid_file)), 1);
-    assert_eq!(names(&folder), ["x.pid.sock"]);
-    drop(old);
+    let socket = ControlSocket::bind(&pid_file).unwrap();
+    assert_eq!(names(&folder).len(), 1);
+    drop(socket);
+    assert!(names(&folder).is_empty());
 }
 
 #[test]
-fn a_takeover_puts_the_new_one_there_and_the_old_one_does_not_remove_it() {
+fn one_that_another_server_answers_on_is_refused_until_that_one_has_ended() {
     let (folder, pid_file) = folder();
-    let old = started(&pid_file, false, 1);
-    let refused = ControlSocket::bind(&pid_file, false).unwrap_err();
+    let old = started(&pid_file, 1);
+    let refused = ControlSocket::bind(&pid_file).unwrap_err();
     let who = format!("process {} answers on it", std::process::id());
     assert!(refused.contains(&who), "{refused}");
-    let new = started(&pid_file, true, 2);
+    // As where the server's user may not remove it.
+    let path = path_beside(&pid_file);
+    let kept = folder.path().join("kept");
+    fs::rename(&path, &kept).unwrap();
     drop(old);
+    fs::rename(&kept, &path).unwrap();
+    let reached = connect(&path, EXCHANGE).unwrap_err();
+    assert!(matches!(reached, Unreachable::Nobody), "{reached:?}");
+    let new = started(&pid_file, 2);
     assert_eq!(pid_of(ask(&pid_file)), 2);
     drop(new);
     assert!(names(&folder).is_empty());
@@ -92,7 +94,7 @@ fn one_that_nobody_answers_on_is_replaced() {
     let (_folder, pid_file) = folder();
     let left = UnixListener::bind(path_beside(&pid_file)).unwrap();
     drop(left);
-    let _server = started(&pid_file, false, 3);
+    let _server = started(&pid_file, 3);
     assert_eq!(pid_of(ask(&pid_file)), 3);
 }
 
@@ -113,10 +115,8 @@ fn anything_else_in_its_place_is_refused_and_left_as_it_is() {
     for make in kinds {
         make();
         let before = path.symlink_metadata().unwrap();
-        for takeover in [false, true] {
-            let error = ControlSocket::bind(&pid_file, takeover).unwrap_err();
-            assert!(error.contains("x.pid.sock: something else is in its place"));
-        }
+        let error = ControlSocket::bind(&pid_file).unwrap_err();
+        assert!(error.contains("x.pid.sock: something else is in its place"));
         let after = path.symlink_metadata().unwrap();
         assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()));
         let reached = connect(&path, EXCHANGE).unwrap_err();
@@ -130,7 +130,7 @@ fn anything_else_in_its_place_is_refused_and_left_as_it_is() {
 #[test]
 fn a_client_that_hangs_does_not_keep_another_from_its_answer() {
     let (_folder, pid_file) = folder();
-    let _server = started(&pid_file, false, 4);
+    let _server = started(&pid_file, 4);
     let hanging: Vec<_> = (0..MOST_CLIENTS - 1)
         .map(|_| UnixStream::connect(path_beside(&pid_file)).unwrap())
         .collect();
@@ -144,56 +144,9 @@ fn a_client_that_hangs_does_not_keep_another_from_its_answer() {
 }
 
 #[test]
-fn the_sockets_that_are_handed_over_are_the_servers_own() {
-    let (_folder, pid_file) = folder();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
-    socket.put_in_place().unwrap();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let theirs = Mutex::new(Some(theirs));
-    let hand_over = move || {
-        let stream = theirs.lock().unwrap().take().unwrap();
-        Ok(Some(vec![(listener.try_clone().unwrap(), stream)]))
-    };
-    let refused = |_| Reply::Refused("not this".into());
-    let _server = socket.serve(refused, hand_over).unwrap();
-    let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
-    let mut taken = connection.take_listeners(5 * EXCHANGE).unwrap().unwrap();
-    let (taken, stream) = taken.remove(0);
-    assert_eq!(taken.local_addr().unwrap(), address);
-    let client = TcpStream::connect(address).unwrap();
-    let (_, peer) = taken.accept().unwrap();
-    assert_eq!(peer, client.local_addr().unwrap());
-    // Nobody else has the other end of the stream.
-    drop(stream);
-    ours.set_read_timeout(Some(5 * EXCHANGE)).unwrap();
-    assert_eq!((&ours).read(&mut [0]).unwrap(), 0);
-}
-
-#[test]
-fn a_server_that_hands_nothing_over_says_why() {
-    let (_folder, pid_file) = folder();
-    let listener = UnixListener::bind(path_beside(&pid_file)).unwrap();
-    // As the version before answers.
-    let old = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut line = [0; 10];
-        stream.read_exact(&mut line).unwrap();
-        stream
-            .write_all(b"{\"refused\":\"expected the line\"}\n")
-            .unwrap();
-    });
-    let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();
-    let error = connection.take_listeners(5 * EXCHANGE).unwrap_err();
-    assert_eq!(error.to_string(), "expected the line");
-    old.join().unwrap();
-}
-
-#[test]
 fn what_is_no_request_is_refused_however_long_it_is() {
     let (_folder, pid_file) = folder();
-    let _server = started(&pid_file, false, 5);
+    let _server = started(&pid_file, 5);
     for request in [&b"stop\n"[..], b"\n", &[b'x'; 31], &[b'x'; 4096]] {
         let mut stream = UnixStream::connect(path_beside(&pid_file)).unwrap();
         stream.write_all(request).unwrap();
@@ -210,16 +163,13 @@ fn a_server_that_does_not_answer_is_not_waited_for_longer_than_asked() {
     let (_folder, pid_file) = folder();
     let (sender, receiver) = mpsc::channel::<()>();
     let receiver = std::sync::Mutex::new(receiver);
-    let mut socket = ControlSocket::bind(&pid_file, false).unwrap();
+    let mut socket = ControlSocket::bind(&pid_file).unwrap();
     socket.put_in_place().unwrap();
     let _server = socket
-        .serve(
-            move |_| {
-                let _ = receiver.lock().unwrap().recv();
-                Reply::Refused("late".into())
-            },
-            || Ok(None),
-        )
+        .serve(move |_| {
+            let _ = receiver.lock().unwrap().recv();
+            Reply::Refused("late".into())
+        })
         .unwrap();
     let begun = Instant::now();
     let connection = connect(&path_beside(&pid_file), EXCHANGE).unwrap();

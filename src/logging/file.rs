@@ -5,8 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::disk::{Disk, FileState, Name, RealDisk, lock, unlock};
 use super::writer::{Destination, News, start_of_line};
@@ -35,8 +33,6 @@ pub(super) struct LogFile<D> {
     name: String,
     file: File,
     rotation: Rotation,
-    /// Off while another server that writes the same file does it.
-    rotates: Arc<AtomicBool>,
     news: News,
     /// It was moved away and cannot be opened anew, which was logged.
     follow_failed: bool,
@@ -53,12 +49,11 @@ impl LogFile<RealDisk> {
     pub(super) fn open(
         path: &Path,
         rotation: Rotation,
-        rotates: Arc<AtomicBool>,
         owner: Option<Owner>,
     ) -> io::Result<LogFile<RealDisk>> {
         let disk = RealDisk::new(path, owner);
         let (file, given) = disk.open_and_give()?;
-        let mut log = LogFile::new(disk, &path.display().to_string(), file, rotation, rotates);
+        let mut log = LogFile::new(disk, &path.display().to_string(), file, rotation);
         if !given && log.disk.state(&log.file)?.length.is_some() {
             log.warn(format!(
                 "The log {} keeps its owner: another user may have put it there. Give it to the \
@@ -71,19 +66,12 @@ impl LogFile<RealDisk> {
 }
 
 impl<D: Disk> LogFile<D> {
-    fn new(
-        disk: D,
-        name: &str,
-        file: File,
-        rotation: Rotation,
-        rotates: Arc<AtomicBool>,
-    ) -> LogFile<D> {
+    fn new(disk: D, name: &str, file: File, rotation: Rotation) -> LogFile<D> {
         LogFile {
             disk,
             name: name.into(),
             file,
             rotation,
-            rotates,
             news: News::default(),
             follow_failed: false,
             rotation_failed: false,
@@ -161,7 +149,7 @@ impl<D: Disk> LogFile<D> {
         let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
             return Ok((0, u64::MAX));
         };
-        if !is_followed || !self.rotates.load(Relaxed) {
+        if !is_followed {
             return Ok((length, u64::MAX));
         }
         // A line that is longer than the limit gets a file of its own: splitting it would not help.

@@ -168,7 +168,7 @@ impl Bench {
             max_size: Some(MOST),
             keep,
         };
-        LogFile::new(disk, "x.log", file, rotation, Arc::new(true.into()))
+        LogFile::new(disk, "x.log", file, rotation)
     }
 
     /// Writes a batch as the writer's thread does; false where it could not be written in the end.
@@ -340,19 +340,6 @@ fn a_line_that_is_longer_than_a_file_may_be_has_one_of_its_own() {
     assert_eq!(bench.failures, 0);
     assert_eq!(bench.lines().len() as u64 + bench.dropped, 4);
     assert_eq!(bench.lines().last().unwrap(), "after");
-}
-
-#[test]
-fn a_server_that_may_not_rotate_appends_and_follows() {
-    let mut bench = Bench::new();
-    let mut log = bench.log(4, Box::new(|_, _| None));
-    log.rotates.store(false, Relaxed);
-    bench.write_lines(&mut log);
-    assert!(bench.size("x.log") > 2 * MOST);
-    assert!(!bench.folder.path().join("x.log.1").exists());
-    log.rotates.store(true, Relaxed);
-    bench.write(&mut log, b"last\n");
-    assert_eq!(bench.size("x.log"), 5);
 }
 
 #[test]

@@ -13,7 +13,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -42,8 +41,6 @@ pub struct Settings<'a> {
     pub file: Option<&'a Path>,
     /// When the file is rotated, and how many old ones are kept.
     pub rotation: Rotation,
-    /// Whether it is rotated from the start; see [`Logging::rotate_from_now`].
-    pub rotates: bool,
     /// The user that the log file is given to; none: it stays as it is.
     pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
@@ -114,7 +111,6 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
 #[derive(Clone)]
 pub struct Logging {
     queues: Arc<[Arc<Queue>]>,
-    rotates: Arc<AtomicBool>,
     /// That of standard output.
     console: Option<Arc<Queue>>,
 }
@@ -126,12 +122,10 @@ impl Logging {
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
     pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
-        let rotates = Arc::new(AtomicBool::new(settings.rotates));
         let mut queues = Vec::new();
         let named = settings.file.and_then(Stream::named);
         if let (Some(path), None) = (settings.file, named) {
-            let rotates = Arc::clone(&rotates);
-            let file = LogFile::open(path, settings.rotation, rotates, settings.owner)?;
+            let file = LogFile::open(path, settings.rotation, settings.owner)?;
             queues.push(Writer::start(Box::new(file))?);
         }
         let output = (settings.console && named != Some(Stream::Output)).then_some(Stream::Output);
@@ -170,11 +164,7 @@ impl Logging {
         };
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
-        Ok(Logging {
-            queues,
-            rotates,
-            console,
-        })
+        Ok(Logging { queues, console })
     }
 
     /// Whether lines also go to standard output by now.
@@ -190,20 +180,13 @@ impl Logging {
         }
     }
 
-    /// Says whether this process rotates the log file from now on. Where two servers write the same
-    /// file while one takes over from the other, only one may, and not before the other has stopped
-    /// to; the one that may not only appends, and follows the file.
-    pub fn rotate_from_now(&self, rotates: bool) {
-        self.rotates.store(rotates, Relaxed);
-    }
-
     /// Log lines that were dropped since the start, over all places that the log goes to.
     pub fn lost_lines(&self) -> u64 {
         self.queues.iter().map(|queue| queue.lost_lines()).sum()
     }
 
     /// Has the log file looked at soon: where it was moved away or deleted, a new one is made.
-    pub fn look(&self) {
+    pub fn check_moved(&self) {
         for queue in self.queues.iter() {
             queue.look();
         }

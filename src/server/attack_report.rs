@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::service::Service;
+use super::context::Context;
+use super::poller::Poller;
 use super::tally::Tally;
 
 /// The shortest time between two lines.
@@ -11,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// When the last lines were written.
 #[derive(Default)]
-pub(super) struct AttackReport {
+pub struct AttackReport {
     evictions: Option<Instant>,
     left_out: Option<Instant>,
 }
@@ -19,25 +20,25 @@ pub(super) struct AttackReport {
 impl AttackReport {
     /// Says what happened since the last lines, when it is time for others. To be called about once
     /// a second.
-    pub(super) fn look(&mut self, service: &Service) {
-        if let Some(evictions) = due(&mut self.evictions, || service.take_evictions()) {
-            log::warn!("{}", evicted(&evictions, service.limit()));
+    pub(super) fn report_if_due(&mut self, poller: &Poller, context: &Context) {
+        if let Some(evictions) = due(&mut self.evictions, || poller.take_evictions()) {
+            log::warn!("{}", evicted(&evictions, poller.limit()));
         }
         // What was left out is summed up when a minute of it is over.
         if let Some(at) = self.left_out {
             if at.elapsed() >= EVERY {
                 self.left_out = None;
-                say_left_out(service);
+                log_left_out(context);
             }
-        } else if service.context.quiet_lines.has_left_out() {
+        } else if context.quiet_lines.has_left_out() {
             self.left_out = Some(Instant::now());
         }
     }
 }
 
 /// The sum of what was left out until now, where there is any.
-pub(super) fn say_left_out(service: &Service) {
-    let left_out = service.context.quiet_lines.take_left_out();
+pub(super) fn log_left_out(context: &Context) {
+    let left_out = context.quiet_lines.take_left_out();
     if left_out.total() > 0 {
         log::warn!("{}", not_logged(&left_out));
     }
@@ -55,10 +56,10 @@ fn due(last: &mut Option<Instant>, take: impl FnOnce() -> Tally) -> Option<Tally
     Some(tally)
 }
 
-fn evicted(evictions: &Tally, places: usize) -> String {
+fn evicted(evictions: &Tally, limit: usize) -> String {
     format!(
-        "All {places} places were taken: {} connections that had asked for nothing were evicted \
-         for others. Most came from {evictions}. This is logged once a minute at the most.",
+        "{limit} connections waited, as many as may: {} whose request had not come were evicted for \
+         others. Most came from {evictions}. This is logged once a minute at the most.",
         evictions.total(),
     )
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -15,31 +16,35 @@ use socket2::SockRef;
 
 use super::context::Context;
 use super::endpoint::Endpoint;
-use super::intake::Intake;
-use super::places::{Phase, Rest};
-use super::proxy::{self, Header, HeaderProgress, MAX_HEADER_BYTES, Whose};
+use super::intake::{Intake, UnreadInput};
+use super::proxy::{self, HeaderProgress, MAX_HEADER_BYTES, ProxiedClient};
 use super::request::{MAX_REQUEST_BYTES, Progress};
 use super::source::Source;
+use super::table::{Phase, Wait};
 
 /// How long a connection may linger.
 const LINGER: Duration = Duration::from_secs(3);
 
 /// How long while the server stops.
-pub(super) const LINGER_AT_THE_END: Duration = Duration::from_millis(300);
+pub(super) const LINGER_AT_STOP: Duration = Duration::from_millis(300);
 
 /// How many bytes of one client are dropped.
 const MOST_DROPPED: usize = 16 * 1024 * 1024;
 
-/// How many are read at once, and how often before it is the turn of others.
-const DROPPED_AT_ONCE: usize = 16 * 1024;
-const DROPS_A_TURN: usize = 16;
+/// How many are read by one call, and by how many calls before other connections are served.
+const DROPPED_A_READ: usize = 16 * 1024;
+const READS_A_STEP: usize = 16;
 
 /// A policy of this size fits into the kernel's send buffer, however small the client's packets.
-const FITS_ANYWAY: usize = 512;
+const ALWAYS_FITS_SEND_BUFFER: usize = 512;
 
 /// What the kernel may need for a byte that waits to be sent, where the client asks for the
 /// smallest packets.
 const OVERHEAD: usize = 16;
+
+/// How long a thread waits where the kernel lacks memory for a moment. The call is then made again,
+/// within the client's deadline.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(1);
 
 /// What follows is the end of the stream, at once: the kernel puts it into the policy's own packet,
 /// which saves both sides a packet and the client a wake-up.
@@ -51,22 +56,31 @@ pub(super) struct Connection {
     /// The client's address; an IPv4 client has an IPv4 address, also on an IPv6 socket. Behind a
     /// load balancer it is the balancer's, until the PROXY header has been read.
     peer: SocketAddr,
-    source: Source,
     accepted: Instant,
-    endpoint: Arc<Endpoint>,
     state: State,
     /// The level of the lines about a client that is served.
     level: Level,
     /// The line about its arrival has been written.
-    announced: bool,
-    /// It has waited before: its time-outs are set, and the poller knows it.
-    has_waited: bool,
+    is_logged: bool,
+    /// What the poller was told to wait for; none before the first wait.
+    registered: Option<Awaited>,
+    /// Last, so that the descriptor is closed before the connection counts as closed.
+    endpoint: OpenAt,
+}
+
+/// The listener of an open connection, which is counted as long as this lives.
+struct OpenAt(Arc<Endpoint>);
+
+impl Drop for OpenAt {
+    fn drop(&mut self) {
+        self.0.context.closed();
+    }
 }
 
 /// The client's next step.
 enum State {
     /// A balancer's PROXY header. These bytes of it are here.
-    Introducing(Vec<u8>),
+    Header(Vec<u8>),
     /// A request.
     Asking(Intake),
     /// That it takes the rest of the policy.
@@ -78,13 +92,13 @@ enum State {
 struct Sending {
     policy: Arc<[u8]>,
     sent: usize,
-    /// When the client took the last byte.
-    progress: Instant,
-    rest: Rest,
+    /// When the client took the last byte, or since when it does not take the first.
+    progress: Option<Instant>,
+    unread: UnreadInput,
 }
 
 struct Linger {
-    rest: Rest,
+    phase: Phase,
     dropped: usize,
     until: Instant,
 }
@@ -100,94 +114,75 @@ pub(super) enum Awaited {
 
 /// The next step for a connection.
 pub(super) enum Next {
-    /// There is nothing to do until this comes, or this moment.
-    Wait(Awaited, Phase, Instant),
+    /// There is nothing to do until this comes, or the wait's deadline passes.
+    Wait(Awaited, Wait),
     /// It is over: the connection is to be closed.
     Close,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, endpoint: Arc<Endpoint>) -> Connection {
-        let state = if endpoint.proxy {
-            State::Introducing(Vec::new())
-        } else {
-            State::Asking(Intake::default())
-        };
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, endpoint: &Arc<Endpoint>) -> Connection {
+        endpoint.context.opened();
         Connection {
             stream,
-            peer,
-            source: Source::of(peer.ip()),
+            // IPv4 clients of an IPv6 socket are IPv4 clients everywhere else.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             accepted: Instant::now(),
-            endpoint,
-            state,
+            state: if endpoint.proxy {
+                State::Header(Vec::new())
+            } else {
+                State::Asking(Intake::default())
+            },
             level: Level::Info,
-            announced: false,
-            has_waited: false,
+            is_logged: false,
+            registered: None,
+            endpoint: OpenAt(Arc::clone(endpoint)),
         }
     }
 
-    /// When it was accepted.
-    pub(super) fn accepted(&self) -> Instant {
-        self.accepted
+    fn context(&self) -> &Context {
+        &self.endpoint.0.context
     }
 
-    /// The source that it counts for.
-    pub(super) fn source(&self) -> Source {
-        self.source
+    /// The source that it counts for: the client that a balancer named, or the balancer's until
+    /// then.
+    fn source(&self) -> Source {
+        Source::of(self.peer.ip())
     }
 
-    /// The client that a balancer has named so far. It takes no bytes and does not wait.
-    pub(super) fn named_by_the_balancer(&self) -> Option<SocketAddr> {
-        let mut bytes = [0; MAX_HEADER_BYTES];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
-        let count = recv(self.stream.as_raw_fd(), &mut bytes, flags).ok()?;
-        match proxy::look(bytes.get(..count)?) {
-            HeaderProgress::Complete(Header {
-                whose: Whose::Client(client),
-                ..
-            }) => Some(client),
-            _ => None,
-        }
+    /// What the poller was told to wait for; none before the first wait.
+    pub(super) fn registered(&self) -> Option<Awaited> {
+        self.registered
     }
 
-    /// It takes its places as this source.
-    pub(super) fn counts_as(&mut self, source: Source) {
-        self.source = source;
-    }
-
-    /// Makes ready for the first wait; false from the second one on. The time-outs see to it that
-    /// nothing that is ever done with this socket can block for longer.
+    /// The poller waits for this from now on. Before the first wait the socket gets its time-outs:
+    /// nothing that is ever done with it can block for longer.
     ///
     /// # Errors
     /// The system's error.
-    pub(super) fn begin_to_wait(&mut self, context: &Context) -> io::Result<bool> {
-        if self.has_waited {
-            return Ok(false);
+    pub(super) fn register(&mut self, awaited: Awaited) -> io::Result<()> {
+        if self.registered.is_none() {
+            let timeout = Some(self.context().timeout);
+            self.stream.set_read_timeout(timeout)?;
+            self.stream.set_write_timeout(timeout)?;
         }
-        self.stream.set_read_timeout(Some(context.timeout))?;
-        self.stream.set_write_timeout(Some(context.timeout))?;
-        self.has_waited = true;
-        Ok(true)
-    }
-
-    /// Whether the poller knows it.
-    pub(super) fn has_waited(&self) -> bool {
-        self.has_waited
+        self.registered = Some(awaited);
+        Ok(())
     }
 
     /// Does what there is to do, without waiting.
-    pub(super) fn proceed(&mut self, context: &Context) -> Next {
+    pub(super) fn proceed(&mut self) -> Next {
         match &self.state {
-            State::Introducing(_) => self.introduce(context),
-            State::Asking(_) => self.ask(context),
-            State::Answering(_) => self.answer(context),
-            State::Closing(_) => self.close(context),
+            State::Header(_) => self.read_header(),
+            State::Asking(_) => self.read_request(),
+            State::Answering(_) => self.send_policy(),
+            State::Closing(_) => self.drop_input(),
         }
     }
 
     /// Reads the balancer's header: from then on the client is the one that it names.
-    fn introduce(&mut self, context: &Context) -> Next {
-        let State::Introducing(received) = &mut self.state else {
+    fn read_header(&mut self) -> Next {
+        let State::Header(received) = &mut self.state else {
             return Next::Close;
         };
         let mut bytes = [0; MAX_HEADER_BYTES];
@@ -196,43 +191,42 @@ impl Connection {
         if let Read::Bytes(count) = read {
             received.extend_from_slice(&bytes[..count]);
         }
-        let balancer = self.peer;
-        match (read, proxy::look(received)) {
+        match (read, proxy::parse_header(received)) {
             (Read::Ended, _) => {
-                context.stats.gone.add_one();
-                log::debug!("{balancer}: Closed before a PROXY header.");
+                self.context().stats.gone.add_one();
+                log::debug!("{}: Closed before a PROXY header.", self.peer);
                 Next::Close
             }
             (_, HeaderProgress::Complete(header)) => {
                 let first = received.split_off(header.len);
-                self.be(header.whose);
+                self.adopt_client(header.client);
                 self.state = State::Asking(Intake::default());
-                self.hear(&first, context)
+                self.take_request_bytes(&first)
             }
             (_, HeaderProgress::Never) => {
-                context.stats.not_a_request.add_one();
                 let received = std::mem::take(received);
-                self.end(context, "No PROXY header. Closing connection.", &received)
+                self.context().stats.not_a_request.add_one();
+                self.end("No PROXY header. Closing connection.", &received)
             }
-            (_, HeaderProgress::Incomplete) if self.is_late(context) => {
-                context.stats.timed_out.add_one();
-                self.end(context, "Timed out before a PROXY header. Closing.", &[])
+            (_, HeaderProgress::Incomplete) if self.is_late() => {
+                self.context().stats.timed_out.add_one();
+                self.end("Timed out before a PROXY header. Closing.", &[])
             }
-            (_, HeaderProgress::Incomplete) => self.wait_to_ask(context),
+            (_, HeaderProgress::Incomplete) => self.wait_to_ask(),
         }
     }
 
     /// The balancer has said whose connection it is.
-    fn be(&mut self, whose: Whose) {
+    fn adopt_client(&mut self, client: ProxiedClient) {
         let balancer = self.peer;
-        match whose {
-            Whose::Client(client) => {
+        match client {
+            // In a header of version 1, HAProxy's health checks name the balancer itself.
+            ProxiedClient::Known(client) if client != balancer => {
                 self.peer = client;
-                self.source = Source::of(client.ip());
                 log::debug!("{client}: Through {balancer}.");
             }
-            Whose::Unknown => {}
-            Whose::Balancer => {
+            ProxiedClient::Unknown => {}
+            ProxiedClient::Known(_) | ProxiedClient::Balancer => {
                 // A health check every second must not fill the log.
                 self.level = Level::Debug;
                 log::debug!("{balancer}: A connection of the load balancer itself.");
@@ -241,72 +235,68 @@ impl Connection {
     }
 
     /// Reads what there is of the request.
-    fn ask(&mut self, context: &Context) -> Next {
+    fn read_request(&mut self) -> Next {
         let State::Asking(intake) = &self.state else {
             return Next::Close;
         };
         let mut bytes = [0; MAX_REQUEST_BYTES];
         match receive(&self.stream, &mut bytes[..intake.room()]) {
-            Read::Bytes(count) => self.hear(&bytes[..count], context),
-            Read::Nothing => self.hear(&[], context),
+            Read::Bytes(count) => self.take_request_bytes(&bytes[..count]),
+            Read::Nothing => self.take_request_bytes(&[]),
             Read::Ended => {
-                context.stats.gone.add_one();
-                self.tell(context, "Closed before a request.");
+                self.context().stats.gone.add_one();
+                self.log_end("Closed before a request.");
                 Next::Close
             }
         }
     }
 
     /// Takes the next bytes of the client.
-    fn hear(&mut self, bytes: &[u8], context: &Context) -> Next {
+    fn take_request_bytes(&mut self, bytes: &[u8]) -> Next {
         let State::Asking(intake) = &mut self.state else {
             return Next::Close;
         };
         match intake.feed(bytes) {
             Progress::Complete => {
-                let rest = intake.rest();
-                self.announce();
+                let unread = intake.unread();
+                self.log_accepted();
                 self.state = State::Answering(Sending {
-                    policy: self.endpoint.policy(),
+                    policy: self.endpoint.0.policy(),
                     sent: 0,
-                    progress: self.accepted,
-                    rest,
+                    progress: None,
+                    unread,
                 });
-                self.answer(context)
+                self.send_policy()
             }
             Progress::Never => {
-                context.stats.not_a_request.add_one();
                 let received = intake.take_received();
+                self.context().stats.not_a_request.add_one();
                 let why = if proxy::looks_like_a_header(&received) {
                     "A PROXY header, which this 'listen' does not expect. Closing connection."
                 } else {
                     "Not a policy request. Closing connection."
                 };
-                self.end(context, why, &received)
+                self.end(why, &received)
             }
-            // The deadline is looked at after the bytes: a request that came in time is answered
-            // also where this process was stopped meanwhile.
-            Progress::Incomplete if self.is_late(context) => {
-                context.stats.timed_out.add_one();
-                self.end(context, "Timed out. Closing.", &[])
+            // The deadline is checked after the bytes: a request that came in time is answered also
+            // where this process was stopped meanwhile.
+            Progress::Incomplete if self.is_late() => {
+                self.context().stats.timed_out.add_one();
+                self.end("Timed out. Closing.", &[])
             }
-            Progress::Incomplete => {
-                if !self.announced && context.quiet_lines.permits(Instant::now()) {
-                    self.announce();
-                }
-                self.wait_to_ask(context)
-            }
+            Progress::Incomplete => self.wait_to_ask(),
         }
     }
 
     /// Sends the policy in one write, and into the kernel's send buffer as a whole where it can be
     /// had: some clients read once.
-    fn answer(&mut self, context: &Context) -> Next {
+    fn send_policy(&mut self) -> Next {
+        let timeout = self.context().timeout;
         let State::Answering(answer) = &mut self.state else {
             return Next::Close;
         };
         let policy = &answer.policy;
-        if answer.sent == 0 && policy.len() > FITS_ANYWAY {
+        if answer.sent == 0 && policy.len() > ALWAYS_FITS_SEND_BUFFER {
             // As much as the system allows. Where that is too little, the client is waited for.
             let _ = SockRef::from(&self.stream).set_send_buffer_size(policy.len() * OVERHEAD);
         }
@@ -316,87 +306,83 @@ impl Connection {
         match sent {
             Ok(count) => {
                 answer.sent += count;
-                answer.progress = now;
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) if answer.sent == 0 => {
-                // Its time begins with the first attempt, not with its arrival.
-                if answer.progress == self.accepted {
-                    answer.progress = now;
-                }
+                answer.progress = Some(now);
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(error) => return self.could_not_send(context, error.desc()),
+            Err(Errno::ENOBUFS | Errno::ENOMEM) => thread::sleep(SHORTAGE_PAUSE),
+            Err(error) => return self.could_not_send(error.desc()),
         }
-        let until = answer.progress + context.timeout;
         if answer.sent == policy.len() {
-            let rest = answer.rest;
-            context.stats.served.add_one();
-            self.endpoint.stats.served.add_one();
+            let unread = answer.unread;
             let time = now.saturating_duration_since(self.accepted);
-            context.stats.answer_time.record(time);
+            self.endpoint.0.stats.served.add_one();
+            let stats = &self.context().stats;
+            stats.served.add_one();
+            stats.answer_time.record(time);
             log::log!(
                 self.level,
                 "{}: Policy sent. Closing connection.",
                 self.peer
             );
-            return self.linger(rest, now, context);
+            return self.linger(unread, now);
         }
-        if now >= until {
-            return self.could_not_send(context, "the client does not read it");
+        // Its time begins with the first attempt, not with its arrival.
+        let deadline = *answer.progress.get_or_insert(now) + timeout;
+        if now >= deadline {
+            return self.could_not_send("the client does not read it");
         }
-        Next::Wait(Awaited::Room, Phase::Answering, until)
+        self.wait(Awaited::Room, Phase::Answering, deadline)
     }
 
-    fn could_not_send(&mut self, context: &Context, why: &str) -> Next {
-        context.stats.write_failed.add_one();
+    fn could_not_send(&mut self, why: &str) -> Next {
+        self.context().stats.write_failed.add_one();
         let peer = self.peer;
         log::info!("{peer}: Could not send the policy: {why}. Closing connection.");
         Next::Close
     }
 
     /// Ends a connection whose client asked for nothing, and sent these bytes that are no request.
-    fn end(&mut self, context: &Context, why: &str, received: &[u8]) -> Next {
-        self.tell(context, why);
+    fn end(&mut self, why: &str, received: &[u8]) -> Next {
+        self.log_end(why);
         if !received.is_empty() {
             let peer = self.peer;
             log::debug!("{peer}: It began with \"{}\".", received.escape_ascii());
         }
-        self.linger(Rest::Possible, Instant::now(), context)
+        self.linger(UnreadInput::Possible, Instant::now())
     }
 
     /// Closes so that the client sees a clean end: bytes that it sent and nobody read turn a close
     /// into a reset, and on Windows a reset throws away a policy that already arrived. The end is
     /// sent first, always, so that the policy is under way.
-    fn linger(&mut self, rest: Rest, now: Instant, context: &Context) -> Next {
+    fn linger(&mut self, unread: UnreadInput, now: Instant) -> Next {
         // The client is gone: there is nobody left to send a reset to.
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
-        if rest == Rest::Nothing && !context.lingering.permits(now) {
-            return Next::Close;
-        }
-        let time = if context.is_stopping() {
-            LINGER_AT_THE_END
-        } else {
-            LINGER
+        let phase = match unread {
+            UnreadInput::None if !self.context().lingering.permits(now) => return Next::Close,
+            UnreadInput::None => Phase::ClosingRead,
+            UnreadInput::Possible => Phase::ClosingUnread,
         };
-        let until = now + time;
+        let stopping = self.context().is_stopping();
+        let until = now + if stopping { LINGER_AT_STOP } else { LINGER };
         self.state = State::Closing(Linger {
-            rest,
+            phase,
             dropped: 0,
             until,
         });
-        Next::Wait(Awaited::Input, Phase::Closing(rest), until)
+        self.wait(Awaited::Input, phase, until)
     }
 
     /// Reads and drops what still comes.
-    fn close(&mut self, context: &Context) -> Next {
+    fn drop_input(&mut self) -> Next {
+        let stopping = self.context().is_stopping();
         let State::Closing(linger) = &mut self.state else {
             return Next::Close;
         };
         let before = linger.dropped;
-        let mut bytes = [0; DROPPED_AT_ONCE];
-        for _ in 0..DROPS_A_TURN {
+        let mut bytes = [0; DROPPED_A_READ];
+        for _ in 0..READS_A_STEP {
             match receive(&self.stream, &mut bytes) {
                 Read::Bytes(count) => linger.dropped += count,
                 Read::Nothing => break,
@@ -404,70 +390,88 @@ impl Connection {
             }
         }
         let now = Instant::now();
-        if context.is_stopping() {
+        if stopping {
             // Without a byte it was the deadline that brought it here, which the stop has shortened.
             if linger.dropped == before {
                 return Next::Close;
             }
-            linger.until = linger.until.min(now + LINGER_AT_THE_END);
+            linger.until = linger.until.min(now + LINGER_AT_STOP);
         }
         if linger.dropped >= MOST_DROPPED || now >= linger.until {
             return Next::Close;
         }
-        Next::Wait(Awaited::Input, Phase::Closing(linger.rest), linger.until)
+        let (phase, until) = (linger.phase, linger.until);
+        self.wait(Awaited::Input, phase, until)
     }
 
-    /// It lost its place to another connection.
-    pub(super) fn evicted(mut self, context: &Context) {
-        context.stats.evicted.add_one();
-        let why = "Evicted: all places are taken. Closing.";
-        self.tell(context, why);
+    /// It gave its place to another connection.
+    pub(super) fn evicted(mut self) {
+        self.context().stats.evicted.add_one();
+        self.log_end("Evicted: the limit of connections is reached. Closing.");
     }
 
     /// There was no place for it.
-    pub(super) fn refused(mut self, context: &Context) {
-        context.stats.refused.add_one();
-        let why = "Refused: all places are taken, and none can be spared. Closing.";
-        self.tell(context, why);
+    pub(super) fn refused(mut self) {
+        self.context().stats.refused.add_one();
+        self.log_end(
+            "Refused: the limit of connections is reached, and none can be spared. Closing.",
+        );
     }
 
     /// The system does not let it wait.
-    pub(super) fn cannot_wait(mut self, context: &Context) {
-        context.stats.cannot_wait.add_one();
-        let why = "Closed: the system does not let it be waited for.";
-        self.tell(context, why);
+    pub(super) fn cannot_wait(mut self) {
+        self.context().stats.cannot_wait.add_one();
+        self.log_end("Closed: the system does not let it be waited for.");
     }
 
-    fn wait_to_ask(&self, context: &Context) -> Next {
+    fn wait(&self, awaited: Awaited, phase: Phase, deadline: Instant) -> Next {
+        let source = self.source();
         Next::Wait(
-            Awaited::Input,
-            Phase::Asking,
-            self.accepted + context.timeout,
+            awaited,
+            Wait {
+                source,
+                phase,
+                deadline,
+            },
         )
     }
 
-    fn is_late(&self, context: &Context) -> bool {
-        self.accepted.elapsed() >= context.timeout
+    fn wait_to_ask(&self) -> Next {
+        let deadline = self.accepted + self.context().timeout;
+        self.wait(Awaited::Input, Phase::Asking, deadline)
     }
 
-    /// The line about its arrival, once.
-    fn announce(&mut self) {
-        if !self.announced {
-            self.announced = true;
+    fn is_late(&self) -> bool {
+        self.accepted.elapsed() >= self.context().timeout
+    }
+
+    /// Writes the line about its arrival, once.
+    fn log_accepted(&mut self) {
+        if !self.is_logged {
+            self.is_logged = true;
             log::log!(self.level, "{}: Connection accepted.", self.peer);
+        }
+    }
+
+    /// Writes the line about the arrival of a client that is waited for, unless too many such lines
+    /// have been written.
+    pub(super) fn log_waiting(&mut self) {
+        let is_asking = matches!(self.state, State::Asking(_));
+        if is_asking && !self.is_logged && self.context().quiet_lines.permits(Instant::now()) {
+            self.log_accepted();
         }
     }
 
     /// The last line about a client that asked for nothing, and the first one where that has not
     /// been written. Their number is limited.
-    fn tell(&mut self, context: &Context, what: &str) {
-        if self.announced || context.quiet_lines.permits(Instant::now()) {
+    fn log_end(&mut self, what: &str) {
+        if self.is_logged || self.context().quiet_lines.permits(Instant::now()) {
             if matches!(self.state, State::Asking(_)) {
-                self.announce();
+                self.log_accepted();
             }
             log::log!(self.level, "{}: {what}", self.peer);
         } else {
-            context.quiet_lines.left_out(self.source);
+            self.context().quiet_lines.left_out(self.source());
         }
     }
 }
@@ -493,6 +497,10 @@ fn receive(stream: &TcpStream, bytes: &mut [u8]) -> Read {
         Ok(0) => Read::Ended,
         Ok(count) => Read::Bytes(count),
         Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+        Err(Errno::ENOBUFS | Errno::ENOMEM) => {
+            thread::sleep(SHORTAGE_PAUSE);
+            Read::Nothing
+        }
         Err(_) => Read::Ended,
     }
 }

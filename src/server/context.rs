@@ -1,11 +1,11 @@
 //! What all threads of a server share: counters, the deadline for a request, limits, and whether
 //! the server is stopping. It decides nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::limits::{LineLimit, RateLimit};
-use crate::stats::Stats;
+use crate::stats::{Gauge, Stats};
 
 /// Shared by all threads of a server.
 pub(super) struct Context {
@@ -14,6 +14,8 @@ pub(super) struct Context {
     pub(super) timeout: Duration,
     pub(super) lingering: RateLimit,
     pub(super) quiet_lines: LineLimit,
+    here: AtomicUsize,
+    most_here: AtomicUsize,
     stopping: AtomicBool,
     ended: AtomicBool,
 }
@@ -25,8 +27,31 @@ impl Context {
             timeout,
             lingering: RateLimit::of_lingering(),
             quiet_lines: LineLimit::new(),
+            here: AtomicUsize::new(0),
+            most_here: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts one more open connection.
+    pub(super) fn opened(&self) {
+        let here = self.here.fetch_add(1, Relaxed) + 1;
+        if here > self.most_here.load(Relaxed) {
+            self.most_here.fetch_max(here, Relaxed);
+        }
+    }
+
+    /// Counts one open connection less.
+    pub(super) fn closed(&self) {
+        self.here.fetch_sub(1, Relaxed);
+    }
+
+    /// The connections that were accepted and are not closed yet.
+    pub(super) fn here(&self) -> Gauge {
+        Gauge {
+            now: self.here.load(Relaxed),
+            most: self.most_here.load(Relaxed),
         }
     }
 

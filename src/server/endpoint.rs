@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::context::Context;
 use crate::stats::ListenerStats;
 
 /// One listener's side of the policy.
@@ -13,15 +14,23 @@ pub(super) struct Endpoint {
     pub(super) proxy: bool,
     /// What came in here.
     pub(super) stats: ListenerStats,
+    /// What it shares with the server's other listeners.
+    pub(super) context: Arc<Context>,
     policy: RwLock<Arc<[u8]>>,
 }
 
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr, proxy: bool, policy: Arc<[u8]>) -> Endpoint {
+    pub(super) fn new(
+        address: SocketAddr,
+        proxy: bool,
+        policy: Arc<[u8]>,
+        context: Arc<Context>,
+    ) -> Endpoint {
         Endpoint {
             address,
             proxy,
             stats: ListenerStats::default(),
+            context,
             policy: RwLock::new(policy),
         }
     }

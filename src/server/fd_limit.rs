@@ -1,32 +1,46 @@
 //! The limit of open files. It is raised as far as the system allows, and the number of connections
-//! is made to fit it. It opens no file.
+//! that may wait is made to fit it. It opens no file.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::slots::MOST_SLOTS;
+use super::StartError;
 
-/// Descriptors beside listeners and connections: the log, the pid file, the socket for control,
-/// standard streams, signal pipes, the poller's, and files that are open for a moment.
-const OTHERS: usize = 24;
+/// Descriptors beside listeners, workers and connections that wait: the log, the pid file, the
+/// control socket and its clients, standard streams, signal pipes, the poller's, and files that are
+/// open for a moment.
+const OTHERS: usize = 28;
 
-/// Descriptors for each listener: its socket, a connection for a moment until another one has made
-/// room, the streams of the servers before and after it, and what a takeover duplicates.
-const FOR_A_LISTENER: usize = 6;
+/// Descriptors for each worker: the connection that it serves, and the next one, whose number the
+/// kernel takes before `accept` sleeps.
+const FOR_A_WORKER: usize = 2;
 
-/// How many connections there may be: what is configured, or what the limit of open files leaves.
-pub(super) fn max_connections(configured: usize, listeners: usize) -> usize {
+/// With room for fewer clients at once, the server would be of no use.
+pub(super) const FEWEST_CONNECTIONS: usize = 16;
+
+/// How many connections may wait: what is configured, or what the limit of open files leaves.
+///
+/// # Errors
+/// Where the limit leaves room for fewer than [`FEWEST_CONNECTIONS`].
+pub(super) fn max_connections(
+    configured: usize,
+    listeners: usize,
+    workers: usize,
+) -> Result<usize, StartError> {
     let limit = raise_limit();
-    let left = limit
-        .saturating_sub(OTHERS + FOR_A_LISTENER * listeners)
-        .max(1);
-    let most = configured.min(left).min(MOST_SLOTS - 1);
+    let others = OTHERS + listeners + FOR_A_WORKER * workers;
+    let most = configured.min(limit.saturating_sub(others));
+    let fewest = configured.min(FEWEST_CONNECTIONS);
+    if most < fewest {
+        let needed = others + fewest;
+        return Err(StartError::Descriptors { limit, needed });
+    }
     if most < configured {
         log::warn!(
-            "The limit of open files is {limit}: at most {most} connections at a time, and not \
+            "The limit of open files is {limit}: at most {most} connections wait at a time, and not \
              max_connections = {configured}. Raise the limit (ulimit -n, systemd's LimitNOFILE)."
         );
     }
-    most
+    Ok(most)
 }
 
 /// Raises the soft limit to the hard one, and gives what holds now.

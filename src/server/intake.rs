@@ -1,8 +1,16 @@
 //! Collects the bytes of a client until they are a request or cannot become one. Pure: the caller
 //! reads the socket.
 
-use super::places::Rest;
 use super::request::{MAX_REQUEST_BYTES, Matcher, Progress, REQUEST};
+
+/// The bytes that may still come after a complete request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnreadInput {
+    /// All that Flash Player ever sends has been read.
+    None,
+    /// There may be unread bytes, or bytes under way: they would turn a close into a reset.
+    Possible,
+}
 
 /// The bytes of a client so far.
 #[derive(Default)]
@@ -39,11 +47,11 @@ impl Intake {
     }
 
     /// The bytes that may still come after a complete request.
-    pub(super) fn rest(&self) -> Rest {
+    pub(super) fn unread(&self) -> UnreadInput {
         if self.exact {
-            Rest::Nothing
+            UnreadInput::None
         } else {
-            Rest::Possible
+            UnreadInput::Possible
         }
     }
 }
@@ -52,25 +60,25 @@ impl Intake {
 mod tests {
     use super::*;
 
-    fn after(pieces: &[&[u8]]) -> (Progress, Rest) {
+    fn after(pieces: &[&[u8]]) -> (Progress, UnreadInput) {
         let mut intake = Intake::default();
         let mut progress = Progress::Incomplete;
         for piece in pieces {
             progress = intake.feed(piece);
         }
-        (progress, intake.rest())
+        (progress, intake.unread())
     }
 
     #[test]
     fn nothing_follows_exactly_the_players_bytes_however_they_were_cut() {
-        let whole = (Progress::Complete, Rest::Nothing);
+        let whole = (Progress::Complete, UnreadInput::None);
         assert_eq!(after(&[REQUEST]), whole);
         assert_eq!(after(&[&REQUEST[..5], &REQUEST[5..]]), whole);
     }
 
     #[test]
     fn something_may_follow_anything_else() {
-        let unsure = (Progress::Complete, Rest::Possible);
+        let unsure = (Progress::Complete, UnreadInput::Possible);
         assert_eq!(after(&[b"<policy-file-request/>"]), unsure);
         assert_eq!(after(&[b"<policy-file-request/>\n"]), unsure);
         assert_eq!(after(&[&[REQUEST, b"x"].concat()]), unsure);

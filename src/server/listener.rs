@@ -4,10 +4,9 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::handover::Users;
 use super::socket_activation::Inherited;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
@@ -18,22 +17,16 @@ use crate::text::reason;
 /// every client of a larger burst a second, until its SYN is sent again.
 const BACKLOG: i32 = 4096;
 
-/// How often a blocked `accept` returns to look whether the server is stopping.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(40);
+/// How long a worker sleeps in `accept` at the most. A stop wakes it by a signal; this is for a host
+/// where that does not work. With a limit, whatever it is, the kernel lets a signal end the call.
+const ACCEPT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The index of a network interface that does not exist: the system counts them from 1.
+const NO_INTERFACE: Option<NonZeroU32> = NonZeroU32::new(i32::MAX as u32);
 
 /// Time that the kernel keeps on sending what a client does not take, or does not acknowledge, also
 /// after the close. Less would cut off honest readers that are slow; without it, it is minutes.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
-
-/// Whether the ports are to be shared with a server that has them already.
-#[derive(Debug)]
-pub enum Sharing {
-    /// Only this server may have them.
-    Exclusive,
-    /// A server of the same user has them, and will give them up: a takeover. It has handed these
-    /// sockets over; a port that is not among them is shared.
-    Takeover(Inherited),
-}
 
 /// Why a listener could not be made.
 #[derive(Debug)]
@@ -46,13 +39,11 @@ pub struct BindError {
     pub inherited: Option<SocketAddr>,
 }
 
-/// A socket that listens.
+/// A socket that is bound, and listens from [`Listener::open`] on.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
-    /// It is systemd's, and stays open when this process has ended.
+    /// It is systemd's, listens already, and stays open when this process has ended.
     pub(super) inherited: bool,
-    /// The servers that have it as well, during a takeover.
-    pub(super) users: Users,
 }
 
 impl fmt::Display for BindError {
@@ -111,21 +102,20 @@ impl fmt::Display for BindError {
 pub(super) fn bind_all(
     all: &[Listen],
     mut inherited: Inherited,
-    mut sharing: Sharing,
 ) -> Result<Vec<Listener>, BindError> {
     let given = inherited.addresses();
     all.iter()
         .map(|&Listen { address, .. }| {
-            if let Some((socket, _)) = inherited.claim(address) {
-                return adopt(socket, None).map_err(|cause| (address, cause));
+            if let Some(socket) = inherited.claim(address) {
+                return adopt(socket).map_err(|cause| (address, cause));
             }
             let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let wildcard = address.is_ipv6() && address.ip().is_unspecified();
             let v6_only = !wildcard || all.iter().any(|other| other.address == v4);
-            match open(address, v6_only, &mut sharing) {
+            match bind(address, v6_only) {
                 Err(error) if wildcard && no_ipv6(&error) => {
                     log::info!("This host has no IPv6: {v4} in place of {address}.");
-                    open(v4, v6_only, &mut sharing).map_err(|cause| (v4, cause))
+                    bind(v4, v6_only).map_err(|cause| (v4, cause))
                 }
                 bound => bound.map_err(|cause| (address, cause)),
             }
@@ -140,35 +130,19 @@ pub(super) fn bind_all(
         .collect()
 }
 
-/// A listener of systemd's socket, or of one that was handed over with a stream.
-fn adopt(socket: TcpListener, sign: Option<UnixStream>) -> io::Result<Listener> {
+/// A listener of systemd's socket.
+fn adopt(socket: TcpListener) -> io::Result<Listener> {
     socket.set_nonblocking(false)?;
     let options = SockRef::from(&socket);
-    options.set_read_timeout(Some(ACCEPT_PAUSE))?;
+    options.set_read_timeout(Some(ACCEPT_LIMIT))?;
     options.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
     Ok(Listener {
         socket,
-        inherited: sign.is_none(),
-        users: Users::new(sign),
+        inherited: true,
     })
 }
 
-/// The socket of the server that is taken over, or else a new one.
-fn open(address: SocketAddr, v6_only: bool, sharing: &mut Sharing) -> io::Result<Listener> {
-    if let Sharing::Takeover(handed_over) = sharing {
-        // One that does not fit is closed here, and is the other server's alone again.
-        if let Some((socket, sign)) = handed_over.claim(address) {
-            if address.is_ipv4() || SockRef::from(&socket).only_v6()? == v6_only {
-                log::info!("The socket of {address} was handed over.");
-                SockRef::from(&socket).listen(BACKLOG)?;
-                return adopt(socket, sign);
-            }
-        }
-    }
-    bind(address, v6_only, matches!(sharing, Sharing::Takeover(_)))
-}
-
-fn bind(address: SocketAddr, v6_only: bool, shared: bool) -> io::Result<Listener> {
+fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Listener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -179,20 +153,61 @@ fn bind(address: SocketAddr, v6_only: bool, shared: bool) -> io::Result<Listener
     }
     // Connections of an earlier run that are still in TIME_WAIT do not keep the port.
     socket.set_reuse_address(true)?;
-    // Before `bind`, SO_REUSEPORT joins a server that has the port. After it, it only lets a later
-    // takeover do so: an ordinary second start fails as ever.
-    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
-    socket.set_reuse_port(true)?;
     socket.set_tcp_user_timeout(Some(GIVE_UP_AFTER))?;
-    socket.listen(BACKLOG)?;
-    // On Linux this bounds `accept`: the loop can look around without anybody waking it.
-    socket.set_read_timeout(Some(ACCEPT_PAUSE))?;
+    socket.set_read_timeout(Some(ACCEPT_LIMIT))?;
     Ok(Listener {
         socket: socket.into(),
         inherited: false,
-        users: Users::new(None),
     })
+}
+
+impl Listener {
+    /// Opens the port to clients.
+    ///
+    /// # Errors
+    /// The system's: two programs may bind a port on which neither listens yet, and one of them
+    /// finds that out here.
+    pub(super) fn open(&self) -> io::Result<()> {
+        if self.inherited {
+            return Ok(());
+        }
+        SockRef::from(&self.socket).listen(BACKLOG)
+    }
+
+    /// Has the kernel keep new connections away, while those under way can still be accepted. A
+    /// connection that is established between the last `accept` and the close would be reset.
+    ///
+    /// With the filter the first packet is ignored: the client sends it again after a second, and
+    /// then finds the next server or a plain "refused". The filter needs CAP_NET_ADMIN (seen in Linux
+    /// 6.18). Without it the socket is bound to a network interface that does not exist, which any
+    /// process may do once: then a newcomer is refused at once.
+    ///
+    /// # Errors
+    /// The system's, where it permits neither.
+    pub(super) fn keep_newcomers_away(&self) -> io::Result<()> {
+        // The filter sees a packet from its TCP header on; byte 13 holds the flags.
+        const LOAD_BYTE: u16 = 0x30;
+        const JUMP_IF_SET: u16 = 0x45;
+        const RETURN: u16 = 0x06;
+        const SYN: u32 = 0x02;
+        let socket = SockRef::from(&self.socket);
+        let ignored = socket.attach_filter(&[
+            SockFilter::new(LOAD_BYTE, 0, 0, 13),
+            SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+            SockFilter::new(RETURN, 0, 0, 0),
+            SockFilter::new(RETURN, 0, 0, u32::MAX),
+        ]);
+        ignored.or_else(|_| socket.bind_device_by_index_v4(NO_INTERFACE))
+    }
+}
+
+/// Whether this address could be bound now.
+///
+/// # Errors
+/// Why not.
+pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
+    bind_all(&[Listen::from(address)], Inherited::default()).map(drop)
 }
 
 /// Whether the kernel lacks IPv6, or has it switched off.
@@ -201,35 +216,4 @@ fn no_ipv6(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable
     ) || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
-}
-
-/// Undoes what a stop does to a listening socket.
-pub(super) fn admit_newcomers(listener: &TcpListener) -> io::Result<()> {
-    listener.set_nonblocking(false)?;
-    SockRef::from(listener).detach_filter().or_else(|error| {
-        // There is none where the kernel did not permit it.
-        match error.raw_os_error() {
-            Some(nix::libc::ENOENT | nix::libc::EPERM) => Ok(()),
-            _ => Err(error),
-        }
-    })
-}
-
-/// Has the kernel ignore new connections, while those under way can still be accepted.
-///
-/// A connection that is established between the last `accept` and the close of the listener would
-/// be reset. With its first packet ignored, the client asks again after a second, and then finds
-/// the next server or a plain "refused".
-pub(super) fn ignore_newcomers(listener: &TcpListener) -> io::Result<()> {
-    // The filter sees a packet from its TCP header on; byte 13 holds the flags.
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_IF_SET: u16 = 0x45;
-    const RETURN: u16 = 0x06;
-    const SYN: u32 = 0x02;
-    SockRef::from(listener).attach_filter(&[
-        SockFilter::new(LOAD_BYTE, 0, 0, 13),
-        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
-        SockFilter::new(RETURN, 0, 0, 0),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-    ])
 }

@@ -7,44 +7,38 @@ mod connection;
 mod context;
 mod endpoint;
 mod fd_limit;
-mod handover;
 mod intake;
 mod limits;
 mod listener;
-mod places;
+mod poller;
 pub mod proxy;
 pub mod request;
-mod service;
-mod slots;
 mod socket_activation;
 mod source;
 mod stop;
+mod table;
 mod tally;
+mod workers;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-
-use threadpool::ThreadPool;
 
 use crate::config::Config;
 use crate::stats::Snapshot;
 use crate::text::reason;
 use acceptor::Acceptor;
-use attack_report::AttackReport;
+pub use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
-use listener::Listener;
-pub use listener::{BindError, Sharing};
-use service::Service;
+pub use listener::{BindError, try_to_bind};
+use poller::Poller;
 pub use socket_activation::{Inherited, NOT_BY_INETD, is_one_connection};
 pub use stop::Ended;
+use workers::Workers;
 
 /// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log
 /// line being formatted.
@@ -62,6 +56,13 @@ pub enum StartError {
     Threads(String),
     /// The system did not give the means to wait for clients.
     Poller(io::Error),
+    /// The limit of open files leaves no room for clients.
+    Descriptors {
+        /// The limit of this process.
+        limit: usize,
+        /// What it needs at least.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -78,76 +79,69 @@ impl fmt::Display for StartError {
                 "cannot wait for clients with epoll: {}; raise the limit of open files (ulimit -n)",
                 reason(error)
             ),
+            StartError::Descriptors { limit, needed } => write!(
+                f,
+                "the limit of open files is {limit}, and fewer than {FEWEST} clients could be here at \
+                 once; raise it to {needed} at least (ulimit -n, systemd's LimitNOFILE)",
+                FEWEST = fd_limit::FEWEST_CONNECTIONS
+            ),
         }
     }
 }
 
-/// A server whose ports are bound and whose threads run; it accepts from [`Server::open`] on.
+/// A server whose threads run and whose ports are bound; clients can connect from
+/// [`Server::open`] on.
 pub struct Server {
     handle: Handle,
-    acceptors: Vec<JoinHandle<()>>,
-    gate: Gate,
-    /// Some socket was inherited, and stays open.
-    inherited: bool,
+    acceptors: Vec<Arc<Acceptor>>,
+    workers: Workers,
+    /// The workers of each listener.
+    workers_each: usize,
 }
 
-/// The acceptors wait for it to be opened, which cannot fail.
-struct Gate(Vec<Sender<Open>>);
-
-/// The message that opens the gate.
-struct Open;
-
 impl Server {
-    /// Binds every listener that is not inherited, and starts all threads. `policies` are in the
+    /// Starts all threads, and binds every listener that is not inherited. `policies` are in the
     /// order of the listeners.
     ///
     /// # Errors
-    /// An address that cannot be bound, or threads that the system refuses.
+    /// Threads that the system refuses, a limit of open files that is too low, or an address that
+    /// cannot be bound.
     pub fn start(
         config: &Config,
         inherited: Inherited,
-        sharing: Sharing,
         policies: &Policies,
     ) -> Result<Server, StartError> {
-        let bound = listener::bind_all(&config.startup.listen, inherited, sharing);
-        let bound = bound.map_err(StartError::Bind)?;
-        let limit = fd_limit::max_connections(config.startup.max_connections, bound.len());
-        let pool = start_pool(config.startup.workers)?;
-        let context = Context::new(config.startup.timeout);
-        let service = Service::new(context, limit, pool).map_err(StartError::Poller)?;
-        let service = Arc::new(service);
-        let poller = Arc::clone(&service);
-        spawn("poller", move || poller.poll())?;
-        let inherited = bound.iter().any(|listener| listener.inherited);
-        let mut gate = Gate(Vec::new());
+        let startup = &config.startup;
+        let workers_each = startup.workers_each();
+        let count = workers_each * startup.listen.len();
+        let limit =
+            fd_limit::max_connections(startup.max_connections, startup.listen.len(), count)?;
+        let refused = || StartError::Threads(format!("{count} workers"));
+        let workers = Workers::start(count).ok_or_else(refused)?;
+        let context = Arc::new(Context::new(startup.timeout));
+        let poller = Poller::new(Arc::clone(&context), limit).map_err(StartError::Poller)?;
+        let poller = Arc::new(poller);
+        let polling = Arc::clone(&poller);
+        spawn("poller", move || polling.run())?;
+        let bound = listener::bind_all(&startup.listen, inherited).map_err(StartError::Bind)?;
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
-        let bound: Vec<_> = bound.into_iter().map(Arc::new).collect();
-        let listeners = bound.iter().map(Arc::downgrade).collect();
-        for ((listener, listen), policy) in
-            bound.into_iter().zip(&config.startup.listen).zip(policies)
-        {
+        for ((listener, listen), policy) in bound.into_iter().zip(&startup.listen).zip(policies) {
             let address = listener.socket.local_addr().unwrap_or(listen.address);
-            let endpoint = Arc::new(Endpoint::new(address, listen.proxy, Arc::clone(policy)));
+            let (policy, context) = (Arc::clone(policy), Arc::clone(&context));
+            let endpoint = Arc::new(Endpoint::new(address, listen.proxy, policy, context));
             endpoints.push(Arc::clone(&endpoint));
-            let acceptor = Acceptor::new(listener, endpoint, Arc::clone(&service));
-            let (opens, opened) = mpsc::channel();
-            gate.0.push(opens);
-            acceptors.push(spawn("acceptor", move || {
-                // Without the message, the start has failed.
-                if let Ok(Open) = opened.recv() {
-                    acceptor.run();
-                }
-            })?);
+            let acceptor = Acceptor::new(listener, endpoint, Arc::clone(&poller));
+            acceptors.push(Arc::new(acceptor));
         }
         Ok(Server {
             handle: Handle {
-                service,
+                context,
+                poller,
                 endpoints: endpoints.into(),
-                listeners,
             },
             acceptors,
-            gate,
-            inherited,
+            workers,
+            workers_each,
         })
     }
 
@@ -156,47 +150,72 @@ impl Server {
         self.handle.addresses().collect()
     }
 
-    /// Begins to accept.
-    pub fn open(self) -> OpenServer {
-        for acceptor in &self.gate.0 {
-            // It waits for nothing else.
-            let _ = acceptor.send(Open);
+    /// A handle for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Opens the ports, and begins to accept.
+    ///
+    /// # Errors
+    /// An address on which another program began to listen meanwhile.
+    pub fn open(self) -> Result<OpenServer, StartError> {
+        for acceptor in &self.acceptors {
+            acceptor.listener.open().map_err(|cause| {
+                StartError::Bind(BindError {
+                    address: acceptor.endpoint.address,
+                    cause,
+                    inherited: None,
+                })
+            })?;
         }
-        OpenServer {
+        for acceptor in &self.acceptors {
+            for _ in 0..self.workers_each {
+                let acceptor = Arc::clone(acceptor);
+                self.workers.run(move || acceptor.run());
+            }
+        }
+        Ok(OpenServer {
             handle: self.handle,
             acceptors: self.acceptors,
-            inherited: self.inherited,
-            attack_report: AttackReport::default(),
-        }
+            workers: self.workers,
+        })
     }
 }
 
 /// A server that accepts.
 pub struct OpenServer {
     handle: Handle,
-    acceptors: Vec<JoinHandle<()>>,
-    /// Some socket was inherited, and stays open.
-    inherited: bool,
-    attack_report: AttackReport,
+    acceptors: Vec<Arc<Acceptor>>,
+    workers: Workers,
 }
 
 impl OpenServer {
     /// A handle for other threads.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
-    /// Logs evictions and left-out lines, if there are any. To be called about once a second.
-    pub fn report_attacks(&mut self) {
-        self.attack_report.look(&self.handle.service);
-    }
-
-    /// Stops: nothing more is accepted, and every connection is served, or its deadline passes.
-    /// `stop_at_once` waits for the given time, and returns whether the stop has to end now.
-    pub fn stop(self, stop_at_once: impl FnMut(Duration) -> bool) -> Ended {
-        let service = &self.handle.service;
-        let ended = stop::stop(service, &self.acceptors, self.inherited, stop_at_once);
-        attack_report::say_left_out(service);
+    /// Stops: nothing more is accepted, the ports are closed, of which `ports_closed` is told, and
+    /// every connection is served, or its deadline passes. `ends_now` waits for the given time, and
+    /// returns whether the stop has to end at once.
+    pub fn stop(
+        self,
+        ports_closed: impl FnOnce(),
+        ends_now: impl FnMut(Duration) -> bool,
+    ) -> Ended {
+        let Handle {
+            context, poller, ..
+        } = &self.handle;
+        let ended = stop::stop(
+            self.acceptors,
+            &self.workers,
+            poller,
+            context,
+            ports_closed,
+            ends_now,
+        );
+        attack_report::log_left_out(context);
         ended
     }
 }
@@ -204,10 +223,9 @@ impl OpenServer {
 /// A running server for other threads: its figures, and the change of its policies.
 #[derive(Clone)]
 pub struct Handle {
-    service: Arc<Service>,
+    context: Arc<Context>,
+    poller: Arc<Poller>,
     endpoints: Arc<[Arc<Endpoint>]>,
-    /// A stop closes them, also while there is a handle.
-    listeners: Arc<[Weak<Listener>]>,
 }
 
 impl Handle {
@@ -218,29 +236,16 @@ impl Handle {
         }
     }
 
-    /// Duplicates of the listening sockets, for a server that takes over; not of inherited ones, which
-    /// it inherits itself. With each comes a stream, which that server keeps as long as it uses the
-    /// socket. None while this server is stopping.
-    ///
-    /// # Errors
-    /// The system's, where it has no descriptors for all of them: then none is handed over.
-    pub fn hand_over(&self) -> io::Result<Option<Vec<(TcpListener, UnixStream)>>> {
-        let open = self.listeners.iter().filter_map(Weak::upgrade);
-        let mut sockets = Vec::new();
-        for listener in open.filter(|listener| !listener.inherited) {
-            if let Some(stream) = listener.users.add()? {
-                sockets.push((listener.socket.try_clone()?, stream));
-            }
-        }
-        // At the end: a stop that has begun may have withheld some.
-        Ok((!self.service.context.is_stopping()).then_some(sockets))
+    /// Logs evictions and left-out lines, if it is time for that. To be called about once a second.
+    pub fn report_attacks(&self, report: &mut AttackReport) {
+        report.report_if_due(&self.poller, &self.context);
     }
 
     /// The figures at this moment. The log's is the caller's to know.
     pub fn snapshot(&self, log_lines_lost: u64) -> Snapshot<'_> {
         Snapshot {
-            stats: &self.service.context.stats,
-            gauges: self.service.gauges(),
+            stats: &self.context.stats,
+            gauges: self.poller.gauges(),
             log_lines_lost,
             listeners: self
                 .endpoints
@@ -256,24 +261,12 @@ impl Handle {
     }
 }
 
-fn start_pool(workers: usize) -> Result<ThreadPool, StartError> {
-    let start = || {
-        threadpool::Builder::new()
-            .num_threads(workers)
-            .thread_name("worker".into())
-            .thread_stack_size(STACK)
-            .build()
-    };
-    // threadpool panics where the system refuses a thread.
-    panic::catch_unwind(AssertUnwindSafe(start))
-        .map_err(|_| StartError::Threads(format!("{workers} workers")))
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     thread::Builder::new()
         .name(name.into())
         .stack_size(STACK)
         .spawn(body)
+        .map(drop)
         .map_err(|error: io::Error| {
             StartError::Threads(format!("the {name} thread: {}", reason(&error)))
         })

@@ -59,22 +59,22 @@ pub struct Header {
     /// How many bytes it has; what follows is the client's.
     pub len: usize,
     /// The client, as the balancer names it.
-    pub whose: Whose,
+    pub client: ProxiedClient,
 }
 
 /// The client of a connection that a balancer passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum ProxiedClient {
     /// This client's.
-    Client(SocketAddr),
+    Known(SocketAddr),
     /// A client's whose address the balancer does not know, or that is none of the Internet's.
     Unknown,
     /// The balancer's own: a health check.
     Balancer,
 }
 
-/// Looks at the first bytes of a connection, all of them each time.
-pub fn look(bytes: &[u8]) -> HeaderProgress {
+/// Parses the first bytes of a connection, all of them each time.
+pub fn parse_header(bytes: &[u8]) -> HeaderProgress {
     if starts_alike(bytes, SIGNATURE) {
         binary(bytes)
     } else if starts_alike(bytes, LINE) {
@@ -105,13 +105,13 @@ fn line(bytes: &[u8]) -> HeaderProgress {
         };
     };
     let line = &most[..=end];
-    let whose = if let Some(rest) = line.strip_prefix(UNKNOWN) {
+    let client = if let Some(rest) = line.strip_prefix(UNKNOWN) {
         let ends = matches!(rest.first(), Some(b' ' | b'\r')) && rest.ends_with(b"\r\n");
-        ends.then_some(Whose::Unknown)
+        ends.then_some(ProxiedClient::Unknown)
     } else {
-        client_of_line(line).map(Whose::Client)
+        client_of_line(line).map(ProxiedClient::Known)
     };
-    complete(line.len(), whose)
+    complete(line.len(), client)
 }
 
 /// The client of `PROXY TCP4 CLIENT BALANCER PORT PORT`; none where anything else stands there.
@@ -153,24 +153,25 @@ fn binary(bytes: &[u8]) -> HeaderProgress {
     let Some(rest) = bytes.get(FIXED..len) else {
         return HeaderProgress::Incomplete;
     };
-    let whose = match command {
-        LOCAL => Some(Whose::Balancer),
+    let client = match command {
+        LOCAL => Some(ProxiedClient::Balancer),
         PROXY => client_of_binary(family, rest),
         _ => None,
     };
-    complete(len, whose)
+    complete(len, client)
 }
 
 /// The client in the addresses of version 2: its address, the balancer's, its port, the balancer's.
 /// Extensions may follow.
-fn client_of_binary(family: u8, rest: &[u8]) -> Option<Whose> {
+fn client_of_binary(family: u8, rest: &[u8]) -> Option<ProxiedClient> {
     let (family, transport) = (family >> 4, family & 0x0f);
     if transport > MOST_TRANSPORT {
         return None;
     }
-    let client = |ip: IpAddr, port: [u8; 2]| Whose::Client(canonical(ip, u16::from_be_bytes(port)));
+    let client =
+        |ip: IpAddr, port: [u8; 2]| ProxiedClient::Known(canonical(ip, u16::from_be_bytes(port)));
     match family {
-        UNSPECIFIED => Some(Whose::Unknown),
+        UNSPECIFIED => Some(ProxiedClient::Unknown),
         INET => {
             let [a, b, c, d, _, _, _, _, high, low, _, _] = *rest.first_chunk::<12>()?;
             Some(client([a, b, c, d].into(), [high, low]))
@@ -181,7 +182,7 @@ fn client_of_binary(family: u8, rest: &[u8]) -> Option<Whose> {
             let [high, low, _, _] = *after.last_chunk::<4>()?;
             Some(client((*ip).into(), [high, low]))
         }
-        UNIX => (rest.len() >= UNIX_BYTES).then_some(Whose::Unknown),
+        UNIX => (rest.len() >= UNIX_BYTES).then_some(ProxiedClient::Unknown),
         _ => None,
     }
 }
@@ -191,9 +192,9 @@ fn canonical(ip: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(ip.to_canonical(), port)
 }
 
-fn complete(len: usize, whose: Option<Whose>) -> HeaderProgress {
-    whose.map_or(HeaderProgress::Never, |whose| {
-        HeaderProgress::Complete(Header { len, whose })
+fn complete(len: usize, client: Option<ProxiedClient>) -> HeaderProgress {
+    client.map_or(HeaderProgress::Never, |client| {
+        HeaderProgress::Complete(Header { len, client })
     })
 }
 

@@ -3,31 +3,35 @@
 use super::*;
 use proptest::prelude::*;
 
-fn found(bytes: &[u8], whose: Whose) {
+fn found(bytes: &[u8], client: ProxiedClient) {
     let header = Header {
         len: bytes.len(),
-        whose,
+        client,
     };
     assert_eq!(
-        look(bytes),
+        parse_header(bytes),
         HeaderProgress::Complete(header),
         "{}",
         bytes.escape_ascii()
     );
     let more = [bytes, b"<policy-file-request/>\0"].concat();
     assert_eq!(
-        look(&more),
+        parse_header(&more),
         HeaderProgress::Complete(header),
         "{}",
         more.escape_ascii()
     );
     for cut in 0..bytes.len() {
-        assert_eq!(look(&bytes[..cut]), HeaderProgress::Incomplete, "{cut}");
+        assert_eq!(
+            parse_header(&bytes[..cut]),
+            HeaderProgress::Incomplete,
+            "{cut}"
+        );
     }
 }
 
-fn client(text: &str) -> Whose {
-    Whose::Client(text.parse().unwrap())
+fn client(text: &str) -> ProxiedClient {
+    ProxiedClient::Known(text.parse().unwrap())
 }
 
 fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
@@ -59,7 +63,7 @@ fn a_line_may_know_no_client_and_then_holds_anything() {
         "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
          ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
     ] {
-        found(line.as_bytes(), Whose::Unknown);
+        found(line.as_bytes(), ProxiedClient::Unknown);
     }
 }
 
@@ -78,11 +82,11 @@ fn the_binary_form_names_the_client_whatever_extensions_follow() {
 
 #[test]
 fn a_client_without_an_address_and_the_balancer_itself_are_fine() {
-    found(&version_2(0x21, 0x00, &[]), Whose::Unknown);
-    found(&version_2(0x21, 0x31, &[0; 216]), Whose::Unknown);
-    found(&version_2(0x20, 0x00, &[]), Whose::Balancer);
-    found(&version_2(0x20, 0x11, &[]), Whose::Balancer);
-    found(&version_2(0x20, 0xff, &[1, 2, 3]), Whose::Balancer);
+    found(&version_2(0x21, 0x00, &[]), ProxiedClient::Unknown);
+    found(&version_2(0x21, 0x31, &[0; 216]), ProxiedClient::Unknown);
+    found(&version_2(0x20, 0x00, &[]), ProxiedClient::Balancer);
+    found(&version_2(0x20, 0x11, &[]), ProxiedClient::Balancer);
+    found(&version_2(0x20, 0xff, &[1, 2, 3]), ProxiedClient::Balancer);
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
         b"\r\n\r\n\0\r\nQUIT\r",
     ] {
         assert_eq!(
-            look(bytes),
+            parse_header(bytes),
             HeaderProgress::Never,
             "{}",
             bytes.escape_ascii()
@@ -120,7 +124,7 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
         version_2(0x21, 0x13, &[0; 12]),
     ] {
         assert_eq!(
-            look(&bytes),
+            parse_header(&bytes),
             HeaderProgress::Never,
             "{}",
             bytes.escape_ascii()
@@ -132,15 +136,18 @@ fn anything_else_is_refused_with_the_byte_that_tells() {
 fn no_header_is_longer_than_the_bound() {
     let mut line = b"PROXY UNKNOWN ".to_vec();
     line.resize(MAX_LINE - 1, b'x');
-    assert_eq!(look(&line), HeaderProgress::Incomplete);
+    assert_eq!(parse_header(&line), HeaderProgress::Incomplete);
     line.push(b'x');
-    assert_eq!(look(&line), HeaderProgress::Never);
+    assert_eq!(parse_header(&line), HeaderProgress::Never);
     let longest = version_2(0x21, 0x00, &[0; MAX_HEADER_BYTES - FIXED]);
-    found(&longest, Whose::Unknown);
+    found(&longest, ProxiedClient::Unknown);
     let longer = version_2(0x21, 0x00, &[0; MAX_HEADER_BYTES - FIXED + 1]);
-    assert_eq!(look(&longer[..FIXED - 1]), HeaderProgress::Incomplete);
     assert_eq!(
-        look(&longer[..FIXED]),
+        parse_header(&longer[..FIXED - 1]),
+        HeaderProgress::Incomplete
+    );
+    assert_eq!(
+        parse_header(&longer[..FIXED]),
         HeaderProgress::Never,
         "its length tells"
     );
@@ -174,9 +181,9 @@ fn nearly_a_header() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn every_cut_leads_to_the_same_header(bytes in nearly_a_header()) {
-        let whole = look(&bytes);
+        let whole = parse_header(&bytes);
         for cut in 0..bytes.len() {
-            match look(&bytes[..cut]) {
+            match parse_header(&bytes[..cut]) {
                 HeaderProgress::Incomplete => {
                     prop_assert!(cut < MAX_HEADER_BYTES);
                     if let HeaderProgress::Complete(header) = whole {

@@ -1,9 +1,7 @@
-//! Listening sockets that others opened: those of a systemd `.socket` unit, and those of the server
-//! that is taken over. It accepts nothing.
+//! Listening sockets that a systemd `.socket` unit opened. It accepts nothing.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
 
 use listenfd::ListenFd;
 use socket2::SockRef;
@@ -24,7 +22,7 @@ pub fn is_one_connection() -> bool {
 
 /// The inherited sockets that no listener has claimed yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<(SocketAddr, TcpListener, Option<UnixStream>)>);
+pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
 impl Inherited {
     /// Takes what this process was started with. To be called before it opens anything itself and
@@ -49,20 +47,9 @@ impl Inherited {
             let address = socket
                 .local_addr()
                 .map_err(|error| unfit(index, &reason(&error)))?;
-            sockets.push((address, socket, None));
+            sockets.push((address, socket));
         }
         Ok(Inherited(sockets))
-    }
-
-    /// The listening TCP sockets among those that the server handed over that is taken over, each
-    /// with its stream.
-    pub fn handed_over(sockets: Vec<(TcpListener, UnixStream)>) -> Inherited {
-        let listening = |(socket, sign): (TcpListener, UnixStream)| {
-            let address = socket.local_addr().ok()?;
-            let listens = SockRef::from(&socket).is_listener().unwrap_or(false);
-            listens.then_some((address, socket, Some(sign)))
-        };
-        Inherited(sockets.into_iter().filter_map(listening).collect())
     }
 
     /// Where the sockets listen.
@@ -70,14 +57,10 @@ impl Inherited {
         self.0.iter().map(|(address, ..)| *address).collect()
     }
 
-    /// The socket that listens on exactly this address, and the stream of one that was handed over.
-    pub(super) fn claim(
-        &mut self,
-        address: SocketAddr,
-    ) -> Option<(TcpListener, Option<UnixStream>)> {
-        let at = self.0.iter().position(|(known, ..)| *known == address)?;
-        let (_, socket, sign) = self.0.swap_remove(at);
-        Some((socket, sign))
+    /// The socket that listens on exactly this address.
+    pub(super) fn claim(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let at = self.0.iter().position(|(known, _)| *known == address)?;
+        Some(self.0.swap_remove(at).1)
     }
 }
 

@@ -1,21 +1,18 @@
-//! The source of a connection: the unit in which places and turns are shared out. It opens no
+//! The source of a connection: the unit in which the limit of connections is shared out. It opens no
 //! socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What counts as one client when places are shared out: an IPv4 address, or the /64 of an IPv6
-/// address, since a single host has a /64 to itself. Behind a load balancer it is the address that
-/// the balancer names.
+/// What counts as one client when the limit of connections is shared out: an IPv4 address, or the
+/// /64 of an IPv6 address, since a single host has a /64 to itself. Behind a load balancer it is the
+/// address that the balancer names, and the balancer's own until it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// The upper half of an IPv6 address.
     V6([u16; 4]),
-    /// A connection through a load balancer that has not named the client, or does not know it. The
-    /// balancer stands for thousands, so each such connection counts as a source of its own.
-    Unnamed(u32),
 }
 
 impl Source {
@@ -36,7 +33,6 @@ impl fmt::Display for Source {
         match *self {
             Source::V4(ip) => ip.fmt(f),
             Source::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
-            Source::Unnamed(_) => f.write_str("clients that no balancer named"),
         }
     }
 }

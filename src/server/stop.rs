@@ -1,17 +1,34 @@
-//! The steps of a stop, in their order. It closes no listener and no connection itself.
+//! The steps of a stop, in their order.
 
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::LINGER_AT_THE_END;
-use super::service::Service;
+use super::acceptor::Acceptor;
+use super::connection::LINGER_AT_STOP;
+use super::context::Context;
+use super::poller::Poller;
+use super::workers::Workers;
 
 /// How often the steps are checked for their end.
 const ROUND: Duration = Duration::from_millis(5);
 
+/// How long a stop waits for handshakes that had begun: longer than a packet's way to a distant
+/// client and back. A client whose first packet is ignored meanwhile sends it again after a second,
+/// and has to find this listener closed by then.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(500);
+
+/// The same where no connection came for [`IDLE`], so that an idle server stops within 0.1 seconds.
+const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(50);
+
+/// The time without a connection after which a server counts as idle.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How long a server with an inherited socket waits for its clients. New clients are in that
 /// socket's backlog meanwhile: the next process answers them, and Flash Player waits 3 seconds.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const INHERITED_STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How many connections the stop accepts before it checks for a second signal.
+const BATCH: usize = 64;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,36 +39,96 @@ pub enum Ended {
     AtOnce,
 }
 
-/// Stops a service: it ends the acceptors, shortens the lingering, waits for the connections, and
-/// ends the poller. With an `inherited` socket the wait is [`LAST_WORDS`] at the most.
+/// Stops a server: the kernel keeps newcomers away, the workers end, who stands in the kernel's
+/// queue is accepted, and the ports are closed, of which `ports_closed` is told. Then the connections
+/// that wait are served, or their deadline passes. With an `inherited` socket that takes
+/// [`INHERITED_STOP_LIMIT`] at the most. `ends_now` waits for the given time, and returns whether the
+/// stop has to end at once.
 pub(super) fn stop(
-    service: &Service,
-    acceptors: &[JoinHandle<()>],
-    inherited: bool,
-    mut stop_at_once: impl FnMut(Duration) -> bool,
+    acceptors: Vec<Arc<Acceptor>>,
+    workers: &Workers,
+    poller: &Poller,
+    context: &Context,
+    ports_closed: impl FnOnce(),
+    mut ends_now: impl FnMut(Duration) -> bool,
 ) -> Ended {
-    service.context.stop();
-    // The acceptors end first: they still accept every connection that is established, and these
-    // have to be in the table before the table is waited for.
-    while !acceptors.iter().all(JoinHandle::is_finished) {
-        if stop_at_once(ROUND) {
+    context.stop();
+    let inherited = acceptors.iter().any(|acceptor| acceptor.listener.inherited);
+    // An inherited socket stays open: the next server serves the clients in its backlog.
+    let mut own = acceptors;
+    own.retain(|acceptor| !acceptor.listener.inherited);
+    let mut kept_away = true;
+    for acceptor in &own {
+        kept_away &= acceptor.listener.keep_newcomers_away().is_ok();
+    }
+    while !workers.have_ended() {
+        workers.wake();
+        if ends_now(ROUND) {
             return Ended::AtOnce;
         }
     }
-    // After the acceptors, and once: a connection that begins to linger from now on sees that the
-    // server is stopping, and takes the short time itself.
-    service.hasten_closing(LINGER_AT_THE_END);
+    if accept_the_rest(&own, kept_away, context.timeout, &mut ends_now) == Ended::AtOnce {
+        return Ended::AtOnce;
+    }
+    drop(own);
+    ports_closed();
+    // Once: a connection that begins to linger from now on sees that the server is stopping, and
+    // takes the short time itself.
+    poller.shorten_closing(LINGER_AT_STOP);
     let begun = Instant::now();
-    // The table is waited for, and not the pool: a waiting connection is with no thread.
-    while service.gauges().here.now > 0 {
-        if stop_at_once(ROUND) {
+    while context.here().now > 0 {
+        if ends_now(ROUND) {
             return Ended::AtOnce;
         }
-        if inherited && begun.elapsed() >= LAST_WORDS {
-            while service.evict_one() {}
+        if inherited && begun.elapsed() >= INHERITED_STOP_LIMIT {
+            while poller.evict_one() {}
         }
     }
-    // The poller last: it wakes the connections whose deadline passes during the stop.
-    service.end();
+    // The poller last: it serves the connections whose deadline passes during the stop.
+    poller.end();
     Ended::Complete
+}
+
+/// Accepts and serves what has been established, and the handshakes that had begun.
+fn accept_the_rest(
+    acceptors: &[Arc<Acceptor>],
+    kept_away: bool,
+    timeout: Duration,
+    mut ends_now: impl FnMut(Duration) -> bool,
+) -> Ended {
+    let idle = acceptors.iter().all(|acceptor| acceptor.idle_time() > IDLE);
+    let handshakes = match idle {
+        true => LAST_HANDSHAKES_WHEN_IDLE,
+        false => LAST_HANDSHAKES,
+    };
+    let end = Instant::now() + handshakes;
+    // By then every connection that waits has been closed, and its descriptor is free.
+    let give_up = end + timeout;
+    let mut open: Vec<_> = acceptors.iter().collect();
+    open.retain(|acceptor| acceptor.listener.socket.set_nonblocking(true).is_ok());
+    loop {
+        // Before `accept`: where this thread is held up between the two, a handshake may have been
+        // completed meanwhile.
+        let now = Instant::now();
+        let mut anybody = false;
+        for acceptor in &open {
+            // In bounded steps, so that a second signal is seen.
+            anybody |= (0..BATCH).take_while(|_| acceptor.accept_one()).count() > 0;
+        }
+        let over = !anybody && (now >= end || !kept_away);
+        if over {
+            return Ended::Complete;
+        }
+        if now >= give_up {
+            log::warn!(
+                "Clients in the kernel's queue could not be accepted within {:.1} s, and are \
+                 closed with the ports.",
+                (handshakes + timeout).as_secs_f64()
+            );
+            return Ended::Complete;
+        }
+        if ends_now(if anybody { Duration::ZERO } else { ROUND }) {
+            return Ended::AtOnce;
+        }
+    }
 }

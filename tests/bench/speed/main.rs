@@ -7,7 +7,10 @@
 //! cargo bench --bench speed -- --only floor,ours,go sizes  # these servers; stores nothing
 //! cargo bench --bench speed -- --rounds 9 --seconds 1      # more rounds, longer runs
 //! cargo bench --bench speed -- --dry clients               # stores nothing
+//! FLASHPOLICY_BEFORE=/tmp/before cargo bench --bench speed -- --only floor,ours,before clients
 //! ```
+//!
+//! The last one measures the program of an earlier build beside this one.
 //!
 //! What is measured is printed, stored in `tests/bench/results`, drawn there, and put into the
 //! READMEs. All traffic is loopback's.

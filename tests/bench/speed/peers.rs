@@ -22,6 +22,10 @@ use crate::support::{self, REQUEST};
 /// loses one to its own queue. The kernel's own limit is net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
+/// The environment variable that names the program of an earlier build, to be measured beside this
+/// one.
+const BEFORE: &str = "FLASHPOLICY_BEFORE";
+
 /// The threads of the plain pool.
 const POOL_THREADS: usize = 256;
 
@@ -34,7 +38,7 @@ pub fn all() -> Vec<Server> {
         reads_the_request,
         start,
     };
-    vec![
+    let mut all = vec![
         server("floor", "bare loop", false, true, floor),
         server("ours", "flashpolicyd", true, true, ours),
         server("gevent", "gevent", true, true, gevent),
@@ -50,7 +54,11 @@ pub fn all() -> Vec<Server> {
         server("node", "Node policyfile", false, false, node),
         server("go", "Go", true, true, go),
         server("ruby", "Ruby threads", true, true, ruby),
-    ]
+    ];
+    if std::env::var_os(BEFORE).is_some() {
+        all.push(server("before", "flashpolicyd before", true, true, before));
+    }
+    all
 }
 
 /// Nobody runs it; it shows what a fixed number of threads that wait can do.
@@ -174,6 +182,17 @@ pub fn be_the_pool(policy_file: &Path) -> ! {
 
 /// With its defaults, but for what belongs to this run.
 fn ours(place: Place) -> Result<Running, Missing> {
+    flashpolicyd(place, &mut support::binary())
+}
+
+/// An earlier build of this server.
+fn before(place: Place) -> Result<Running, Missing> {
+    let program =
+        std::env::var_os(BEFORE).ok_or_else(|| Missing(format!("{BEFORE} is not set")))?;
+    flashpolicyd(place, &mut Command::new(program))
+}
+
+fn flashpolicyd(place: Place, program: &mut Command) -> Result<Running, Missing> {
     let address = a_free_address();
     let config = format!(
         "listen = {address}\npolicy_file = {}\nlog_file = {}\nlog_console = no\n",
@@ -181,7 +200,7 @@ fn ours(place: Place) -> Result<Running, Missing> {
         place.path("log").display()
     );
     place.file("flashpolicy.conf", config);
-    place.start_at(address, &mut support::binary())
+    place.start_at(address, program)
 }
 
 // ---- gevent --------------------------------------------------------------------------------------

@@ -1,17 +1,17 @@
-//! The thread for all work with files while the server runs: reloads, statistics, and the check
-//! whether the log file was moved. A file system that hangs delays these, and never a stop or a
-//! client.
+//! The thread for all work with files while the server runs: reloads, statistics, reports of attacks,
+//! and the check whether the log file was moved. A file system that hangs delays these, and never a
+//! stop or a client.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control_socket::{self, AskedRequest, Reply, Request};
+use crate::control_socket::{self, AskedRequest, MOST_CLIENTS, Reply, Request};
 use crate::logging::Logging;
-use crate::pid_file::PidFile;
 use crate::reload::Reloader;
-use crate::server::Handle;
+use crate::server::{AttackReport, Handle};
 use crate::stats::{Process, Snapshot};
 use crate::status::Running;
 use crate::systemd;
@@ -20,25 +20,40 @@ use crate::text::reason;
 /// How often the file with the statistics is written.
 const STATS_FILE_EVERY: Duration = Duration::from_secs(15);
 
-/// How often the log file is looked at: it may have been moved away.
-const LOG_FILE_EVERY: Duration = Duration::from_millis(500);
+/// How often the thread does what is due. An idle server wakes up no more often than this.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for the last file to be written.
 const LAST_FILE: Duration = Duration::from_secs(2);
 
-/// A task for the thread.
-enum Task {
-    Reload,
-    Answer(AskedRequest),
-    WriteStatistics(Option<Sender<()>>),
-    Stopping,
+/// Asks the housekeeping thread for something.
+#[derive(Clone, Default)]
+pub struct Housekeeping(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
 }
 
-/// Asks the thread for something.
-#[derive(Clone)]
-pub struct Upkeep(Sender<Task>);
+/// What the thread is asked for: each thing once, however often it is asked for while a file system
+/// hangs.
+#[derive(Default)]
+struct Wanted {
+    reload: bool,
+    statistics: bool,
+    /// Is told when the statistics are written.
+    finish: Option<Sender<()>>,
+    asked: VecDeque<AskedRequest>,
+}
 
-impl Upkeep {
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        !self.reload && !self.statistics && self.finish.is_none() && self.asked.is_empty()
+    }
+}
+
+impl Housekeeping {
     /// Starts the thread.
     ///
     /// # Errors
@@ -48,99 +63,133 @@ impl Upkeep {
         running: Running,
         server: Handle,
         logging: Logging,
-        pid_file: Option<Arc<PidFile>>,
-    ) -> Result<Upkeep, String> {
-        let (sender, tasks) = mpsc::channel();
-        let keeper = Keeper {
+    ) -> Result<Housekeeping, String> {
+        let housekeeping = Housekeeping::default();
+        let thread = HousekeepingThread {
+            shared: Arc::clone(&housekeeping.0),
             reloader,
             running,
             server,
             logging,
-            pid_file,
+            attack_report: AttackReport::default(),
             line_written: Instant::now(),
             file_written: Instant::now(),
             file_failed: false,
-            log_looked_at: Instant::now(),
         };
         thread::Builder::new()
-            .name("upkeep".into())
-            .spawn(move || keeper.run(&tasks))
-            .map_err(|error| format!("cannot start the upkeep thread: {}", reason(&error)))?;
-        Ok(Upkeep(sender))
+            .name("housekeeping".into())
+            .spawn(move || thread.run())
+            .map_err(|error| format!("cannot start the housekeeping thread: {}", reason(&error)))?;
+        Ok(housekeeping)
+    }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.0.lock());
+        self.0.changed.notify_one();
     }
 
     /// Asks for a reload, and does not wait for it.
     pub fn reload(&self) {
-        let _ = self.0.send(Task::Reload);
+        self.want(|wanted| wanted.reload = true);
     }
 
     /// Has a request of the control socket answered, in bounded time.
     pub fn ask(&self, request: Request) -> Reply {
-        control_socket::pass_on(request, |asked| self.0.send(Task::Answer(asked)).is_ok())
-    }
-
-    /// The server begins to stop.
-    pub fn stopping(&self) {
-        let _ = self.0.send(Task::Stopping);
+        control_socket::pass_on(request, |asked| {
+            self.want(|wanted| {
+                // No more can wait for an answer: the clients of older ones have given up.
+                if wanted.asked.len() >= MOST_CLIENTS {
+                    wanted.asked.pop_front();
+                }
+                wanted.asked.push_back(asked);
+            });
+        })
     }
 
     /// Asks for the file with the statistics, and does not wait for it.
     pub fn write_statistics(&self) {
-        let _ = self.0.send(Task::WriteStatistics(None));
+        self.want(|wanted| wanted.statistics = true);
     }
 
     /// Writes the file with the statistics for the last time. It is waited for, but not for ever.
     pub fn finish(&self) {
         let (sender, receiver) = mpsc::channel();
-        let _ = self.0.send(Task::WriteStatistics(Some(sender)));
+        self.want(|wanted| wanted.finish = Some(sender));
         if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(LAST_FILE) {
             log::warn!("The last statistics are not written: a file does not answer.");
         }
     }
 }
 
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wanted by then; it waits no longer.
+    fn take(&self, deadline: Instant) -> Wanted {
+        let mut wanted = self.lock();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !wanted.is_empty() || left.is_zero() {
+                return std::mem::take(&mut wanted);
+            }
+            let waited = self.changed.wait_timeout(wanted, left);
+            (wanted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// The thread's list of things to do.
-struct Keeper {
+struct HousekeepingThread {
+    shared: Arc<Shared>,
     reloader: Reloader,
     running: Running,
     server: Handle,
     logging: Logging,
-    pid_file: Option<Arc<PidFile>>,
+    attack_report: AttackReport,
     line_written: Instant,
     file_written: Instant,
     file_failed: bool,
-    log_looked_at: Instant,
 }
 
-impl Keeper {
-    fn run(mut self, tasks: &Receiver<Task>) {
+impl HousekeepingThread {
+    fn run(mut self) {
         self.write_file();
+        let mut round = Instant::now();
         loop {
-            match tasks.recv_timeout(self.reloader.pause().min(LOG_FILE_EVERY)) {
-                Ok(Task::Reload) => self.reload(),
-                Ok(Task::Answer(asked)) => self.answer(asked),
-                Ok(Task::WriteStatistics(asked)) => {
-                    self.write_file();
-                    if let Some(asked) = asked {
-                        let _ = asked.send(());
-                    }
+            // Whatever is asked for meanwhile does not delay what is due.
+            round = (round + ROUND.min(self.reloader.pause())).max(Instant::now());
+            loop {
+                let wanted = self.shared.take(round);
+                self.fulfil(wanted);
+                if Instant::now() >= round {
+                    break;
                 }
-                // The new server rotates the log that both write.
-                Ok(Task::Stopping) => {
-                    let taken_over = self.pid_file.as_ref().is_some_and(|f| f.was_taken_over());
-                    self.logging.rotate_from_now(!taken_over);
-                }
-                Err(RecvTimeoutError::Timeout) => self.look(),
-                Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.run_due_work();
         }
     }
 
-    fn look(&mut self) {
-        if self.log_looked_at.elapsed() >= LOG_FILE_EVERY {
-            self.log_looked_at = Instant::now();
-            self.logging.look();
+    fn fulfil(&mut self, wanted: Wanted) {
+        let is_reload = |asked: &AskedRequest| asked.request == Request::Reload;
+        if wanted.reload || wanted.asked.iter().any(is_reload) {
+            self.reload();
         }
+        for asked in wanted.asked {
+            self.answer(asked);
+        }
+        if wanted.statistics || wanted.finish.is_some() {
+            self.write_file();
+        }
+        if let Some(finished) = wanted.finish {
+            let _ = finished.send(());
+        }
+    }
+
+    fn run_due_work(&mut self) {
+        self.logging.check_moved();
+        self.server.report_attacks(&mut self.attack_report);
         let every = self.reloader.config().live.stats_interval;
         if !every.is_zero() && self.line_written.elapsed() >= every {
             self.line_written = Instant::now();
@@ -149,7 +198,7 @@ impl Keeper {
         if self.file_written.elapsed() >= STATS_FILE_EVERY {
             self.write_file();
         }
-        if let Some(policies) = self.reloader.look() {
+        if let Some(policies) = self.reloader.poll_files() {
             self.server.set_policies(&policies);
         }
     }
@@ -162,17 +211,14 @@ impl Keeper {
                 self.reloader.last_reload(),
             ))),
             Request::Reload => {
-                self.reload();
                 Reply::Reload(self.reloader.last_reload().cloned().unwrap_or_default())
             }
-            // The control socket does this itself, also where a file system hangs.
-            Request::Listeners => Reply::Listeners(None),
         };
         asked.answer(reply);
     }
 
     fn reload(&mut self) {
-        self.logging.look();
+        self.logging.check_moved();
         systemd::reloading();
         if let Some(policies) = self.reloader.reload() {
             self.server.set_policies(&policies);
