@@ -159,7 +159,11 @@ impl HousekeepingThread {
         let mut round = Instant::now();
         loop {
             // Whatever is asked for meanwhile does not delay what is due.
-            round = (round + ROUND.min(self.reloader.pause())).max(Instant::now());
+            let every = self
+                .reloader
+                .watch()
+                .map_or(ROUND, |watch| watch.min(ROUND));
+            round = (round + every).max(Instant::now());
             loop {
                 let wanted = self.shared.take(round);
                 self.fulfil(wanted);

@@ -18,6 +18,10 @@ use crate::status::{self, Reload, ServedPolicy};
 /// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
+/// By how much a look may be early, so that one that is due with the caller's round is not left to
+/// the round after it.
+const EARLY: Duration = Duration::from_millis(50);
+
 /// The configuration and the policies in force, and where they came from.
 pub struct Reloader {
     configured: Configured,
@@ -160,12 +164,10 @@ impl Reloader {
         self.last_reload.as_ref()
     }
 
-    /// How long until the next [`Reloader::look`].
-    pub fn pause(&self) -> Duration {
-        match self.config.live.policy_watch {
-            Duration::ZERO => Duration::MAX,
-            watch => watch.saturating_sub(self.last_look.elapsed()),
-        }
+    /// How often policy files are to be polled; none: never.
+    pub fn watch(&self) -> Option<Duration> {
+        let watch = self.config.live.policy_watch;
+        (!watch.is_zero()).then_some(watch)
     }
 
     /// Reads the configuration and its policies anew, and takes them over when all of it is free of
@@ -254,8 +256,7 @@ impl Reloader {
     /// of them are free of errors. A changed file counts once two looks in a row saw the same of
     /// it, and reading it did not overlap with a change: before that it may be half written.
     pub fn poll_files(&mut self) -> Option<Policies> {
-        let watch = self.config.live.policy_watch;
-        if watch.is_zero() || self.last_look.elapsed() < watch {
+        if self.last_look.elapsed() + EARLY < self.watch()? {
             return None;
         }
         self.last_look = Instant::now();

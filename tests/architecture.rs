@@ -16,15 +16,11 @@ const ORDER: &[(&str, &str)] = &[
         "the main thread of a server: control messages and the stop",
     ),
     (
-        "upkeep",
-        "the thread for reloads, statistics and the look at the log file",
+        "housekeeping",
+        "the thread for reloads, statistics and the check of the log file",
     ),
     ("reload", "a new configuration, or the last good one"),
-    ("takeover", "the server that a new one replaces"),
-    (
-        "control_socket",
-        "how commands ask a running server, and how it hands its sockets over",
-    ),
+    ("control_socket", "how commands ask a running server"),
     ("cli", "the command line"),
     ("help", "the pages of `flashpolicyd help`"),
     (
@@ -92,8 +88,7 @@ const PURE: &[&str] = &[
     "server::request",
     "server::proxy",
     "server::intake",
-    "server::places",
-    "server::slots",
+    "server::table",
     "server::source",
     "server::tally",
     "probe::classify",
@@ -493,9 +488,9 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
             "policy imports cli, ",
         ),
         (
-            "server::slots",
-            "use super::places::Places;",
-            "circle of imports: server::places imports",
+            "server::source",
+            "use super::table::Table;",
+            "circle of imports: server::",
         ),
         ("server", "fn f() -> tally::Tally {}", "nothing"),
         (

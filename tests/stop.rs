@@ -4,6 +4,7 @@ mod support;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -106,19 +107,27 @@ fn the_port_is_free_after_the_end() {
 
 #[test]
 fn under_full_load_no_accepted_client_goes_without_its_answer() {
-    stops_under_full_load(|_| {});
+    stops_under_full_load(&Setup::new);
 }
 
+/// Only root may have the kernel ignore newcomers; others have it refuse them.
 #[test]
-fn so_it_is_after_a_takeover_that_failed_when_it_had_the_sockets() {
-    stops_under_full_load(|server| drop(server.hand_over()));
+fn so_it_is_for_a_server_that_is_not_root() {
+    if support::is_root() {
+        stops_under_full_load(&|| {
+            let setup = Setup::new().line("user = nobody");
+            let open = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(setup.folder.path(), open).unwrap();
+            setup
+        });
+    }
 }
 
-fn stops_under_full_load(before_the_stop: impl Fn(&Server)) {
+fn stops_under_full_load(setup: &dyn Fn() -> Setup) {
     const STOPS: usize = 5;
     let mut answered = 0;
     for round in 0..STOPS {
-        let mut server = Setup::new().line("pid_file = x.pid").start();
+        let mut server = setup().start();
         let address = server.address();
         let count = AtomicUsize::new(0);
         let stopped = AtomicBool::new(false);
@@ -133,7 +142,6 @@ fn stops_under_full_load(before_the_stop: impl Fn(&Server)) {
             wait_for("full load", || {
                 (count.load(Ordering::Relaxed) > 300 + 20 * round).then_some(())
             });
-            before_the_stop(&server);
             let status = server.stop();
             stopped.store(true, Ordering::Relaxed);
             assert_eq!(status.code(), Some(0));
@@ -141,6 +149,25 @@ fn stops_under_full_load(before_the_stop: impl Fn(&Server)) {
         answered += count.into_inner();
     }
     println!("{answered} clients answered over {STOPS} stops, none lost");
+}
+
+#[test]
+fn it_ends_also_where_no_descriptor_can_be_had_for_clients_in_the_queue() {
+    let mut server = Setup::new().line("timeout = 1").start();
+    server.signal("STOP");
+    let limit = format!("--nofile={0}:{0}", 5);
+    if !support::have("prlimit") {
+        return;
+    }
+    let lowered = std::process::Command::new("prlimit")
+        .args(["--pid", &server.child.id().to_string(), &limit])
+        .status();
+    assert!(lowered.unwrap().success());
+    let _queued: Vec<_> = (0..30).map(|_| server.connect()).collect();
+    server.signal("TERM");
+    server.signal("CONT");
+    assert_eq!(server.ended().code(), Some(0));
+    server.logged("could not be accepted within");
 }
 
 /// One request; false when the connection was refused. A client that is connected must be

@@ -15,7 +15,9 @@ use super::{spawn, start};
 use crate::config::Configured;
 use crate::control_socket::{self, Reply, Request, path_beside};
 use crate::exit::Exit;
+use crate::logging;
 use crate::pid_file;
+use crate::privileges;
 use crate::processes::{self, ProcessHandle};
 use crate::server;
 use crate::status::Status;
@@ -50,6 +52,14 @@ fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
     let place = ServerPlace::of(configured)?;
     start::check_log(&place)?;
     read_policies(&place.config)?;
+    let unfit = |why: String| {
+        complain(&why);
+        Exit::Usage
+    };
+    privileges::look_up(&place.config).map_err(unfit)?;
+    if let Some(log) = &place.config.startup.log_file {
+        logging::can_append(log).map_err(unfit)?;
+    }
     spawn::check_program()?;
     Ok(place)
 }

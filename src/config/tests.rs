@@ -128,8 +128,7 @@ fn a_mistake_says_where_what_and_what_was_expected() {
         (
             "max_pending = 3",
             "/etc/x.conf:1: the key 'max_pending' does not exist any more: no connection waits \
-             for a worker; remove the line, or set 'max_connections', the connections that may \
-             be here at once",
+             for a worker; remove the line, or set 'max_connections', the connections that may wait at once",
         ),
         (
             "loglevel = info",
@@ -142,8 +141,8 @@ fn a_mistake_says_where_what_and_what_was_expected() {
         ),
         (
             "workers = 0",
-            "/etc/x.conf:1: workers = 0: out of range; expected a whole number from 1 to 4096, \
-             or 'auto' for the number of processors",
+            "/etc/x.conf:1: workers = 0: out of range; expected a whole number from 1 to 4096 for \
+             each listener, or 'auto' for the number of processors",
         ),
         (
             "workers = 4 # four",

@@ -1,9 +1,9 @@
 //! The limit of open files. It is raised as far as the system allows, and the number of connections
 //! that may wait is made to fit it. It opens no file.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fmt;
 
-use super::StartError;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors beside listeners, workers and connections that wait: the log, the pid file, the
 /// control socket and its clients, standard streams, signal pipes, the poller's, and files that are
@@ -15,7 +15,25 @@ const OTHERS: usize = 28;
 const FOR_A_WORKER: usize = 2;
 
 /// With room for fewer clients at once, the server would be of no use.
-pub(super) const FEWEST_CONNECTIONS: usize = 16;
+const FEWEST_CONNECTIONS: usize = 16;
+
+/// The limit of open files leaves no room for clients.
+#[derive(Debug)]
+pub struct TooFewDescriptors {
+    limit: usize,
+    needed: usize,
+}
+
+impl fmt::Display for TooFewDescriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the limit of open files is {}, and leaves room for fewer than {FEWEST_CONNECTIONS} \
+             clients at once; raise it to {} at least (ulimit -n, systemd's LimitNOFILE)",
+            self.limit, self.needed
+        )
+    }
+}
 
 /// How many connections may wait: what is configured, or what the limit of open files leaves.
 ///
@@ -25,14 +43,14 @@ pub(super) fn max_connections(
     configured: usize,
     listeners: usize,
     workers: usize,
-) -> Result<usize, StartError> {
+) -> Result<usize, TooFewDescriptors> {
     let limit = raise_limit();
     let others = OTHERS + listeners + FOR_A_WORKER * workers;
     let most = configured.min(limit.saturating_sub(others));
     let fewest = configured.min(FEWEST_CONNECTIONS);
     if most < fewest {
         let needed = others + fewest;
-        return Err(StartError::Descriptors { limit, needed });
+        return Err(TooFewDescriptors { limit, needed });
     }
     if most < configured {
         log::warn!(

@@ -34,15 +34,12 @@ use acceptor::Acceptor;
 pub use attack_report::AttackReport;
 use context::Context;
 use endpoint::Endpoint;
+use fd_limit::TooFewDescriptors;
 pub use listener::{BindError, try_to_bind};
 use poller::Poller;
 pub use socket_activation::{Inherited, NOT_BY_INETD, is_one_connection};
 pub use stop::Ended;
-use workers::Workers;
-
-/// A thread's stack: address space. A worker touches 10 to 30 KB of it, for what it reads and a log
-/// line being formatted.
-const STACK: usize = 256 * 1024;
+use workers::{STACK, Workers};
 
 /// The bytes that clients get, NUL included: a policy for each listener.
 pub type Policies = Vec<Arc<[u8]>>;
@@ -57,12 +54,7 @@ pub enum StartError {
     /// The system did not give the means to wait for clients.
     Poller(io::Error),
     /// The limit of open files leaves no room for clients.
-    Descriptors {
-        /// The limit of this process.
-        limit: usize,
-        /// What it needs at least.
-        needed: usize,
-    },
+    Descriptors(TooFewDescriptors),
 }
 
 impl fmt::Display for StartError {
@@ -79,12 +71,7 @@ impl fmt::Display for StartError {
                 "cannot wait for clients with epoll: {}; raise the limit of open files (ulimit -n)",
                 reason(error)
             ),
-            StartError::Descriptors { limit, needed } => write!(
-                f,
-                "the limit of open files is {limit}, and fewer than {FEWEST} clients could be here at \
-                 once; raise it to {needed} at least (ulimit -n, systemd's LimitNOFILE)",
-                FEWEST = fd_limit::FEWEST_CONNECTIONS
-            ),
+            StartError::Descriptors(error) => error.fmt(f),
         }
     }
 }
@@ -114,8 +101,8 @@ impl Server {
         let startup = &config.startup;
         let workers_each = startup.workers_each();
         let count = workers_each * startup.listen.len();
-        let limit =
-            fd_limit::max_connections(startup.max_connections, startup.listen.len(), count)?;
+        let limit = fd_limit::max_connections(startup.max_connections, startup.listen.len(), count);
+        let limit = limit.map_err(StartError::Descriptors)?;
         let refused = || StartError::Threads(format!("{count} workers"));
         let workers = Workers::start(count).ok_or_else(refused)?;
         let context = Arc::new(Context::new(startup.timeout));

@@ -13,7 +13,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flashpolicyd::control_socket::{self, HandedOver};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
@@ -283,15 +282,6 @@ impl Server {
 
     pub fn connect(&self) -> Client {
         Client::connect(self.address())
-    }
-
-    /// Takes the one listening socket of a server with the pid file `x.pid`, as a takeover does.
-    pub fn hand_over(&self) -> HandedOver {
-        let path = control_socket::path_beside(&self.path("x.pid"));
-        let connection = control_socket::connect(&path, PATIENCE).unwrap();
-        let mut taken = connection.take_listeners(PATIENCE).unwrap().unwrap();
-        assert_eq!(taken.len(), 1);
-        taken.remove(0)
     }
 
     /// Sends the player's request and gives the answer.

@@ -1,7 +1,8 @@
-//! What an operator does, while players come, some of them late: stops, takeovers and reloads.
+//! What an operator does, while players come, some of them late: stops, restarts and reloads.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use crate::Options;
 use crate::outcome::Outcome;
 use crate::players::{AT_ONCE, LATE, Players, come_while};
 use crate::report::{Meter, Promise, Report};
-use crate::support::{Server, Setup, binary};
+use crate::support::{Server, binary, free_port};
 
 const STOPS: usize = 20;
-const TAKEOVERS: usize = 20;
+const RESTARTS: usize = 20;
 const RELOADS: usize = 100;
 
 /// Players stop coming after this time, whatever happens.
@@ -22,9 +23,9 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// How long players come before the next step, and while a server stops.
 const BETWEEN: Duration = Duration::from_millis(300);
 
-/// A client whose first packet meets a port that is about to close sends it again a second later;
-/// with this, the next takeover is over or has not begun by then.
-const BETWEEN_TAKEOVERS: Duration = Duration::from_millis(800);
+/// How long players come between two restarts. A client whose first packet meets a port that is about
+/// to close sends it again a second later.
+const BETWEEN_RESTARTS: Duration = Duration::from_millis(1500);
 
 /// Those that come.
 const GROUPS: [Players; 2] = [
@@ -42,7 +43,7 @@ const GROUPS: [Players; 2] = [
 /// Measures all three.
 pub fn operate(_: &Options, report: &mut Report) {
     stops(report);
-    takeovers(report);
+    restarts(report);
     reloads(report);
 }
 
@@ -67,58 +68,67 @@ fn stops(report: &mut Report) {
     report.row(&name, None, &sum, None, Promise::default());
 }
 
-fn takeovers(report: &mut Report) {
-    let mut server = with_a_pid_file();
-    let sum = come_while(&GROUPS, server.address(), AT_MOST, |_| {
-        for _ in 0..TAKEOVERS {
-            thread::sleep(BETWEEN_TAKEOVERS);
-            take_over(&mut server);
+/// Who comes between the old server's close and the new one's port is refused, and is counted apart.
+fn restarts(report: &mut Report) {
+    let server = Background::start();
+    let mut sum = come_while(&GROUPS, server.address, AT_MOST, |_| {
+        for _ in 0..RESTARTS {
+            thread::sleep(BETWEEN_RESTARTS);
+            server.call("restart");
         }
-        thread::sleep(BETWEEN_TAKEOVERS);
+        thread::sleep(BETWEEN_RESTARTS);
     });
-    let name = format!("{TAKEOVERS} takeovers");
+    let refused = sum.refused;
+    sum.asked -= refused;
+    sum.lost -= refused;
+    let name = format!("{RESTARTS} restarts, {refused} refused");
     report.row(&name, None, &sum, None, Promise::default());
 }
 
 fn reloads(report: &mut Report) {
-    let server = with_a_pid_file();
-    let meter = Meter::start(server.child.id());
-    let sum = come_while(&GROUPS, server.address(), AT_MOST, |_| {
+    let server = Background::start();
+    let meter = Meter::start(server.pid());
+    let sum = come_while(&GROUPS, server.address, AT_MOST, |_| {
         for _ in 0..RELOADS {
-            let mut reload = binary();
-            let reload = reload.arg("reload").current_dir(server.folder.path());
-            let status = reload.stdout(Stdio::null()).status();
-            assert!(status.unwrap().success(), "a reload");
+            server.call("reload");
         }
     });
     let name = format!("{RELOADS} reloads");
     report.row(&name, None, &sum, Some(meter.read()), Promise::default());
 }
 
-/// A server that the next one and the other commands find. Its port was chosen by an earlier one,
-/// from which it has taken over.
-fn with_a_pid_file() -> Server {
-    const PID_FILE: &str = "pid_file = flashpolicyd.pid";
-    let mut server = Setup::new().line(PID_FILE).start();
-    let text = format!("{PID_FILE}\nlisten = {}\n", server.address());
-    fs::write(server.path("flashpolicy.conf"), text).unwrap();
-    take_over(&mut server);
-    server
+/// A server in the background, which the commands find by its pid file.
+struct Background {
+    folder: tempfile::TempDir,
+    address: SocketAddr,
 }
 
-/// Starts the next server, and waits until the old one has ended by that.
-fn take_over(server: &mut Server) {
-    let next = start_successor(server);
-    assert!(server.ended().success(), "the old server");
-    server.child = next;
+impl Background {
+    fn start() -> Background {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let text = format!("pid_file = flashpolicyd.pid\nlisten = {address}\n");
+        fs::write(folder.path().join("flashpolicy.conf"), text).unwrap();
+        let server = Background { folder, address };
+        server.call("start");
+        server
+    }
+
+    fn call(&self, command: &str) {
+        let mut called = binary();
+        let called = called.arg(command).current_dir(self.folder.path());
+        let status = called.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.unwrap().success(), "{command}");
+    }
+
+    fn pid(&self) -> u32 {
+        let file = fs::read_to_string(self.folder.path().join("flashpolicyd.pid"));
+        file.unwrap().trim().parse().unwrap()
+    }
 }
 
-fn start_successor(server: &Server) -> Child {
-    binary()
-        .args(["serve", "--takeover"])
-        .current_dir(server.folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.call("stop");
+    }
 }
