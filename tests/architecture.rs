@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "server::intake",
     "server::places",
     "server::slots",
+    "server::client_lines",
     "server::source",
     "server::tally",
     "probe::classify",
