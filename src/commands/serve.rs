@@ -22,7 +22,7 @@ use crate::privileges;
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
 use crate::signals::{self, Control};
-use crate::status::{self, Running};
+use crate::status::Running;
 use crate::supervisor;
 use crate::systemd;
 use crate::takeover::Predecessor;
@@ -91,7 +91,7 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
         inherited,
         predecessor,
         reloader,
-        all: &all,
+        all,
         becomes,
         logging: &logging,
         starter,
@@ -144,7 +144,7 @@ struct Start<'a> {
     inherited: Inherited,
     predecessor: Option<Predecessor>,
     reloader: Reloader,
-    all: &'a [ConfiguredPolicy],
+    all: Vec<ConfiguredPolicy>,
     becomes: Owner,
     logging: &'a Logging,
     starter: Option<Starter>,
@@ -162,7 +162,8 @@ impl Start<'_> {
                 SEARCH_PATH.join(" and no ")
             ),
         }
-        reload::log_warnings(config, self.all);
+        // They are not needed any more, and may be many.
+        reload::log_warnings(config, &std::mem::take(&mut self.all));
         for address in self.inherited.addresses() {
             log::info!("The socket of {address} is inherited.");
         }
@@ -198,13 +199,14 @@ impl Start<'_> {
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
-        let served = status::describe(self.all);
         for address in server.addresses() {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
-        self.logging
-            .introduce(&first_run::introduction(&introduction, &served));
+        self.logging.introduce(&first_run::introduction(
+            &introduction,
+            self.reloader.described(),
+        ));
         let server = server.open();
         let handle = server.handle();
         let upkeep = Upkeep::start(
