@@ -36,7 +36,7 @@ fn codes(reading: &Reading) -> String {
 
 /// Where the findings are.
 fn places(reading: &Reading) -> Vec<Place> {
-    let shown = reading.diagnostics("p").into_iter();
+    let shown = reading.diagnostics("p");
     shown.map(|diagnostic| diagnostic.place).collect()
 }
 
