@@ -15,8 +15,9 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 
 /// How long the supervisor has to end the process at the second request to stop. After that the
-/// signals' own thread ends it.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// signals' own thread ends it. An orderly end takes 5 s at the most, where nothing that is written
+/// to answers: 1 s for the log before the totals, 2 s for the statistics, 2 s for the last lines.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// A task for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
