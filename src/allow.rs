@@ -5,13 +5,18 @@ use std::net::IpAddr;
 
 use crate::policy::{DomainPattern, Fault, Grant, PortSet};
 
+/// The longest line that is guessed at, in bytes: what was meant can be many times as long.
+const MAX_GUESSED: usize = 400;
+
 /// Reads `DOMAIN PORTS`, and `secure` behind it.
 ///
 /// # Errors
 /// The cause, and the line to write instead.
 pub fn parse(value: &str) -> Result<Grant, Fault> {
     strict(value).map_err(|mut fault| {
-        let lines: Vec<_> = meant(value)
+        let guessed = Some(value).filter(|value| value.len() <= MAX_GUESSED);
+        let lines: Vec<_> = guessed
+            .map_or_else(Vec::new, meant)
             .iter()
             .map(|l| format!("`allow = {l}`"))
             .collect();

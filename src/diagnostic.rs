@@ -3,7 +3,9 @@
 //!
 //! It judges nothing, and never lets a character through that a terminal would obey.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -11,6 +13,10 @@ use crate::text::{Colour, Style, is_printable, printable};
 
 /// How much of a line is shown before the place in question, as a part of the width: two fifths.
 const BEFORE: (usize, usize) = (2, 5);
+
+/// The most findings of one kind about one file that are kept: a file of 64 KiB can hold 16,000. The
+/// number of the others is kept.
+pub const MOST_OF_A_KIND: usize = 100;
 
 /// The narrowest excerpt, in columns.
 const MIN_WINDOW: usize = 20;
@@ -48,7 +54,7 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// A file, a policy or an option, printable.
-    pub name: String,
+    pub name: Arc<str>,
     /// The line, from 1; none where it is about the whole.
     pub line: Option<usize>,
     /// The column in characters, from 1.
@@ -56,20 +62,20 @@ pub struct Place {
     /// How many characters are concerned, at least 1.
     #[serde(skip)]
     pub width: usize,
-    /// The text of the line, as it stands there.
+    /// The text of the line, as it stands there. Places on one line share it: a line can have 64 KiB.
     #[serde(skip)]
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl Place {
     /// A file or an option as a whole.
     pub fn whole(name: impl AsRef<str>) -> Place {
         Place {
-            name: printable(name.as_ref()),
+            name: printable(name.as_ref()).into(),
             line: None,
             column: None,
             width: 1,
-            text: String::new(),
+            text: "".into(),
         }
     }
 }
@@ -99,6 +105,9 @@ pub struct Diagnostic {
     pub cure: String,
     /// Where.
     pub place: Place,
+    /// How many findings it stands for: 1, or those that are [left out](Diagnostic::left_out).
+    #[serde(skip)]
+    pub number: usize,
 }
 
 impl Diagnostic {
@@ -110,6 +119,27 @@ impl Diagnostic {
             cause: cause.into(),
             cure: cure.into(),
             place,
+            number: 1,
+        }
+    }
+
+    /// In place of the findings of one kind that are more than [`MOST_OF_A_KIND`]; `name` is the
+    /// file's.
+    pub fn left_out(
+        code: Option<&'static str>,
+        severity: Severity,
+        number: usize,
+        name: &str,
+    ) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity,
+            number,
+            ..Diagnostic::error(
+                Place::whole(name),
+                format!("and {number} more like these"),
+                "",
+            )
         }
     }
 
@@ -177,9 +207,18 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// How many findings these stand for.
+pub fn number<'a>(findings: impl IntoIterator<Item = &'a Diagnostic>) -> usize {
+    findings.into_iter().map(|finding| finding.number).sum()
+}
+
 /// All of them, each with its excerpt, a blank line between two.
-pub fn report(findings: &[Diagnostic], style: &Style) -> String {
-    let shown: Vec<_> = findings.iter().map(|f| f.report(style)).collect();
+pub fn report<D: Borrow<Diagnostic>>(
+    findings: impl IntoIterator<Item = D>,
+    style: &Style,
+) -> String {
+    let shown = findings.into_iter().map(|f| f.borrow().report(style));
+    let shown: Vec<_> = shown.collect();
     shown.join("\n")
 }
 
@@ -245,6 +284,7 @@ mod tests {
                 width,
                 text: text.into(),
             },
+            number: 1,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Accepted warnings: `--ignore CODE[,CODE]` and the key `ignore`. Errors cannot be accepted,
 //! because a policy with an error is not served. The caller gives the known codes.
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::policy::Fault;
 use crate::text::{did_you_mean, quote};
 
@@ -20,6 +20,7 @@ impl Ignored {
         let names = text.split([',', ' ', '\t']).filter(|name| !name.is_empty());
         for name in names {
             match known.iter().find(|(code, _)| *code == name) {
+                Some((code, Severity::Warning)) if codes.contains(code) => {}
                 Some((code, Severity::Warning)) => codes.push(*code),
                 Some(_) => {
                     let cause = format!("{} is an error, which keeps players out", quote(name));
@@ -37,7 +38,9 @@ impl Ignored {
 
     /// Accepts what `other` accepts, too.
     pub fn add(&mut self, other: &Ignored) {
-        self.0.extend(&other.0);
+        let new = other.0.iter().filter(|code| !self.0.contains(code));
+        let new: Vec<_> = new.copied().collect();
+        self.0.extend(new);
     }
 
     /// Whether findings with this code are accepted.
@@ -47,13 +50,11 @@ impl Ignored {
 
     /// The findings that remain, and how many were accepted.
     pub fn sift(&self, findings: Vec<Diagnostic>) -> (Vec<Diagnostic>, usize) {
-        let all = findings.len();
         let accepted = |finding: &Diagnostic| {
             finding.severity == Severity::Warning && finding.code.is_some_and(|code| self.has(code))
         };
-        let left: Vec<_> = findings.into_iter().filter(|f| !accepted(f)).collect();
-        let ignored = all - left.len();
-        (left, ignored)
+        let (accepted, left): (Vec<_>, _) = findings.into_iter().partition(accepted);
+        (left, diagnostic::number(&accepted))
     }
 }
 

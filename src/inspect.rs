@@ -24,6 +24,7 @@ pub fn found(
         cause,
         cure,
         place,
+        number: 1,
     }
 }
 

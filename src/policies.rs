@@ -184,7 +184,7 @@ fn read_one(
             let reading = policy::read(&bytes, &ports);
             let found = match (&served.origin, &reading.policy) {
                 (PolicyOrigin::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
-                _ => reading.diagnostics(&name),
+                _ => reading.diagnostics(&name).collect(),
             };
             (served.bytes, served.reading) = (bytes, Some(reading));
             found
@@ -224,7 +224,7 @@ pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
 /// The findings of a policy that was made of `allow` lines, at the lines that they are about.
 fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diagnostic> {
     let lines: Vec<_> = config.written.places_of("allow").collect();
-    let name = lines.first().map_or("'allow' lines", |line| &line.name);
+    let name = lines.first().map_or("'allow' lines", |line| &*line.name);
     // The root, the meta-policy, and the first grant.
     let first = 2 + usize::from(policy.meta.is_some());
     let mut shown = Vec::new();
@@ -244,6 +244,7 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
         shown.push(found);
     }
     shown.sort_by_key(|finding| finding.place.line);
+    shown.extend(reading.numbers_left_out(name));
     shown
 }
 

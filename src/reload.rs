@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Configured, Loaded};
+use crate::diagnostic::{self, Diagnostic};
 use crate::inspect;
 use crate::policies::{self, ConfiguredPolicy, PolicyOrigin};
 use crate::server::Policies;
@@ -108,7 +109,7 @@ fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
                     .into(),
             ]
         } else {
-            first(served.lines())
+            first(served.lines(), &served.findings)
         }
     });
     warnings.flatten().collect()
@@ -202,8 +203,8 @@ impl Reloader {
     /// Gives a sentence for the outcome, and the warnings.
     fn read_anew(&mut self) -> Result<(String, Vec<String>), Vec<String>> {
         let Loaded { config: new, file } = self.configured.load().map_err(|mistakes| {
-            let mistakes = mistakes.iter().map(ToString::to_string).collect();
-            let mut lines = first(mistakes);
+            let lines = mistakes.iter().map(ToString::to_string).collect();
+            let mut lines = first(lines, &mistakes);
             lines.insert(
                 0,
                 "Reload failed; the last good configuration goes on:".into(),
@@ -317,16 +318,16 @@ fn is_built_in(config: &Config) -> bool {
 /// The findings about policies, a limited number for each.
 fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
-        .flat_map(|served| first(served.lines()))
+        .flat_map(|served| first(served.lines(), &served.findings))
         .collect()
 }
 
-/// The first findings, and how many more there are.
-fn first(mut lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(MOST_FINDINGS);
-    if more > 0 {
+/// The first lines about these findings, and how many more there are.
+fn first(mut lines: Vec<String>, findings: &[Diagnostic]) -> Vec<String> {
+    if lines.len() > MOST_FINDINGS {
         lines.truncate(MOST_FINDINGS);
-        lines.push(format!("and {more} more; 'flashpolicyd check' shows all"));
+        let more = diagnostic::number(findings) - MOST_FINDINGS;
+        lines.push(format!("and {more} more; 'flashpolicyd check' shows them"));
     }
     lines
 }

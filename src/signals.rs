@@ -16,8 +16,9 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 
 /// How long the supervisor has to end the process at the second request to stop. After that the
-/// signals' own thread ends it.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// signals' own thread ends it. An orderly end takes 5 s at the most, where nothing that is written
+/// to answers: 1 s for the log before the totals, 2 s for the statistics, 2 s for the last lines.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Wakes a thread that sleeps in a system call. Nobody else sends it, and whoever does changes
 /// nothing: by default it is ignored.

@@ -89,6 +89,7 @@ const PURE: &[&str] = &[
     "server::proxy",
     "server::intake",
     "server::table",
+    "server::client_lines",
     "server::source",
     "server::tally",
     "probe::classify",

@@ -206,6 +206,30 @@ fn a_log_that_another_user_may_have_put_there_is_written_and_keeps_its_owner() {
     assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o600));
 }
 
+#[test]
+fn a_new_log_is_for_its_owner_and_the_group_and_a_umask_takes_more() {
+    for (umask, log, pid) in [
+        ("0", 0o640, 0o644),
+        ("022", 0o640, 0o644),
+        ("077", 0o600, 0o600),
+    ] {
+        let server = Setup::new()
+            .line("log_max_size = 10K")
+            .line("pid_file = x.pid")
+            .through(&["sh", "-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .start();
+        let rights = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!(rights(&server.path("x.pid")), pid);
+        assert_eq!(rights(&server.log), log);
+        while !server.path("flashpolicy.log.1").exists() {
+            assert_eq!(server.ask(), BUILT_IN);
+        }
+        server.signal("USR1");
+        server.logged("Statistics: ");
+        assert_eq!(rights(&server.log), log, "also after it was rotated");
+    }
+}
+
 /// Runs to the end, which has to come soon.
 fn soon(folder: &Path, arguments: &[&str]) -> Output {
     let since = Instant::now();

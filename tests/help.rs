@@ -196,7 +196,9 @@ fn help_json_has_every_key_of_check_policy_explain_and_status() {
         let mut command = support::binary();
         command.args(arguments).arg("--config").arg(&config);
         let output = command.stdin(Stdio::null()).output().unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let line = output.stdout.strip_suffix(b"\n").unwrap();
+        assert!(!line.contains(&b'\n'), "{arguments:?}: one line");
+        let value: serde_json::Value = serde_json::from_slice(line).unwrap();
         let mut found = Vec::new();
         keys(&value, &mut found);
         assert!(found.len() > 8, "{arguments:?}: {found:?}");

@@ -16,7 +16,7 @@ use crate::inspect::{self, found};
 use crate::json;
 use crate::logging;
 use crate::pid_file;
-use crate::policies;
+use crate::policies::{self, PolicyOrigin};
 use crate::policy::{self, MAX_POLICY_BYTES};
 use crate::privileges;
 use crate::stats;
@@ -55,8 +55,8 @@ pub(super) fn run(
     } else {
         check_files(files, ignore)
     };
-    let errors = checked.findings.iter().filter(|f| f.is_error()).count();
-    let warnings = checked.findings.len() - errors;
+    let errors = diagnostic::number(checked.findings.iter().filter(|f| f.is_error()));
+    let warnings = diagnostic::number(&checked.findings) - errors;
     let accepted = match checked.ignored {
         0 => String::new(),
         some => format!(" ({some} ignored)"),
@@ -113,8 +113,10 @@ fn check_configuration(configured: &Configured, ignore: &Ignored) -> Checked {
     let all = policies::read_all(config);
     for served in &all {
         ignored += served.ignored;
-        let new = served.findings.iter().filter(|f| !findings.contains(f));
         // Two listeners may serve the same lines in two ways.
+        let lines = served.origin == PolicyOrigin::Allow;
+        let new = served.findings.iter();
+        let new = new.filter(|f| !(lines && findings.contains(f)));
         let new: Vec<_> = new.cloned().collect();
         findings.extend(new);
     }

@@ -22,7 +22,7 @@ use crate::privileges;
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, StartError};
 use crate::signals::{self, Control};
-use crate::status::{self, Running};
+use crate::status::Running;
 use crate::supervisor;
 use crate::systemd;
 use crate::text::reason;
@@ -84,7 +84,7 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
         loaded: &loaded,
         inherited,
         reloader,
-        all: &all,
+        all,
         becomes,
         logging: &logging,
         starter,
@@ -120,7 +120,7 @@ struct Start<'a> {
     loaded: &'a Loaded,
     inherited: Inherited,
     reloader: Reloader,
-    all: &'a [ConfiguredPolicy],
+    all: Vec<ConfiguredPolicy>,
     becomes: Owner,
     logging: &'a Logging,
     starter: Option<Starter>,
@@ -128,7 +128,7 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// Logs what is served and how, before a port is bound.
-    fn log_beginning(&self) {
+    fn log_beginning(&mut self) {
         let Loaded { config, file } = self.loaded;
         log::info!("Starting server...");
         match file {
@@ -138,7 +138,8 @@ impl Start<'_> {
                 SEARCH_PATH.join(" and no ")
             ),
         }
-        reload::log_warnings(config, self.all);
+        // They are not needed any more, and may be many.
+        reload::log_warnings(config, &std::mem::take(&mut self.all));
         for address in self.inherited.addresses() {
             log::info!("The socket of {address} is inherited.");
         }
@@ -146,7 +147,7 @@ impl Start<'_> {
 
     /// From the threads and ports to the last client. The ports are opened last, after all that may
     /// fail: until then a client is refused, and never left without an answer.
-    fn serve(self, control: &Receiver<Control>) -> Result<Ended, Failure> {
+    fn serve(mut self, control: &Receiver<Control>) -> Result<Ended, Failure> {
         let Loaded { config, file } = self.loaded;
         let failed = |message: String| Failure::new(Exit::Failed, message);
         self.log_beginning();
@@ -161,7 +162,7 @@ impl Start<'_> {
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
         let introduction = running.introduction();
-        let served = status::describe(self.all);
+        let greeting = first_run::introduction(&introduction, self.reloader.described());
         let (reloader, logging) = (self.reloader, self.logging.clone());
         let housekeeping = Housekeeping::start(reloader, running, server.handle(), logging);
         let housekeeping = housekeeping.map_err(failed)?;
@@ -172,8 +173,7 @@ impl Start<'_> {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
-        self.logging
-            .introduce(&first_run::introduction(&introduction, &served));
+        self.logging.introduce(&greeting);
         systemd::ready();
         if let Some(starter) = &self.starter {
             starter.ready(&introduction);

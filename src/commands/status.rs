@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::output::{complain, print};
+use super::output::print;
 use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::Exit;
+use crate::json;
 use crate::processes;
 use crate::status::Status;
 use crate::terminal;
@@ -51,7 +52,7 @@ impl Answer {
 
 /// The same as JSON.
 #[derive(Serialize)]
-struct Json<'a> {
+struct ServerStatus<'a> {
     /// Whether it runs; null where that cannot be told.
     running: Option<bool>,
     message: &'a str,
@@ -65,7 +66,7 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
     let answer = look_again(&place);
     let (sentence, status) = (&answer.sentence, &answer.status);
     let shown = if json {
-        let object = Json {
+        let object = ServerStatus {
             running: match answer.exit {
                 Exit::Fine => Some(true),
                 Exit::Stopped => Some(false),
@@ -74,11 +75,7 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
             message: sentence,
             status: status.as_ref(),
         };
-        let text = serde_json::to_string_pretty(&object).map_err(|error| {
-            complain(&format!("cannot show the status as JSON: {error}"));
-            Exit::Failed
-        })?;
-        print(text + "\n")
+        print(json::line(&object) + "\n")
     } else {
         let rows = status.as_ref().map(ToString::to_string).unwrap_or_default();
         let style = terminal::stdout();

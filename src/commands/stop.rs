@@ -19,8 +19,9 @@ use crate::processes::{self, ProcessHandle};
 /// The time of a stop beyond the deadline of the last clients.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// The time after the second SIGTERM, which asks for the end at once.
-const AT_ONCE: Duration = Duration::from_secs(5);
+/// The time after the second SIGTERM, which asks for the end at once: the server ends itself after
+/// six seconds, whatever does not answer.
+const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// How soon the socket is tried again.
 const AGAIN: Duration = Duration::from_millis(20);

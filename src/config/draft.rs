@@ -3,11 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::keys::{self, KEYS, REMOVED_KEYS, REPEATABLE};
 use super::mistakes::instead_of;
 use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
 use crate::policy::Fault;
 use crate::text::{printable, quote, shown};
 
@@ -35,13 +36,15 @@ pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Config, 
 pub(super) fn draft(text: &str, path: &Path, overrides: &[Override]) -> Draft {
     let mut draft = Draft::new();
     let folder = path.parent().unwrap_or(Path::new(""));
-    let name = printable(&path.display().to_string());
+    let name: Arc<str> = printable(&path.display().to_string()).into();
+    draft.name = Arc::clone(&name);
     for (number, whole) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = whole.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let at = |part: &str| place(&name, number + 1, whole, part);
+        let text = whole.into();
+        let at = |part: &str| place(&name, number + 1, &text, whole, part);
         match line.split_once('=') {
             Some((key, value)) => {
                 let (key, value) = (key.trim(), value.trim());
@@ -65,24 +68,28 @@ pub(super) fn draft(text: &str, path: &Path, overrides: &[Override]) -> Draft {
     draft
 }
 
-/// The place of a part of a line.
-fn place(name: &str, number: usize, line: &str, part: &str) -> Place {
+/// The place of a part of a line, whose text is shared.
+fn place(name: &Arc<str>, number: usize, text: &Arc<str>, line: &str, part: &str) -> Place {
     // Both are parts of the same text.
     let before = (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
     let before = line.get(..before).unwrap_or_default();
     Place {
-        name: name.into(),
+        name: Arc::clone(name),
         line: Some(number),
         column: Some(1 + before.chars().count()),
         width: part.chars().count().max(1),
-        text: line.into(),
+        text: Arc::clone(text),
     }
 }
 
 /// A configuration whose lines are still being read.
 pub(super) struct Draft {
     config: Config,
+    /// The file's.
+    name: Arc<str>,
+    /// The first [`MOST_OF_A_KIND`].
     mistakes: Vec<Diagnostic>,
+    mistakes_left_out: usize,
 }
 
 impl Draft {
@@ -94,12 +101,23 @@ impl Draft {
         config.live.allow.clear();
         Draft {
             config,
+            name: "".into(),
             mistakes: Vec::new(),
+            mistakes_left_out: 0,
         }
     }
 
     fn mistake(&mut self, place: Place, cause: String, cure: impl Into<String>) {
-        self.mistakes.push(Diagnostic::error(place, cause, cure));
+        if !self.is_left_out() {
+            self.mistakes.push(Diagnostic::error(place, cause, cure));
+        }
+    }
+
+    /// Whether one more mistake is only counted; it is, then.
+    fn is_left_out(&mut self) -> bool {
+        let is_left_out = self.mistakes.len() >= MOST_OF_A_KIND;
+        self.mistakes_left_out += usize::from(is_left_out);
+        is_left_out
     }
 
     fn set(&mut self, name: &str, value: &str, folder: &Path, place: Place, key_place: Place) {
@@ -108,9 +126,13 @@ impl Draft {
             return self.mistake(key_place, cause, *cure);
         }
         let Some((key, expects)) = KEYS.iter().find(|(key, _)| *key == name) else {
-            let cause = format!("unknown key '{}'", shown(name));
-            let keys = KEYS.map(|(key, _)| key);
-            return self.mistake(key_place, cause, instead_of(name, value, &keys));
+            // The search for the key that was meant takes its time.
+            if !self.is_left_out() {
+                let cause = format!("unknown key '{}'", shown(name));
+                let keys = KEYS.map(|(key, _)| key);
+                self.mistake(key_place, cause, instead_of(name, value, &keys));
+            }
+            return;
         };
         if let Some(first) = self.config.written.place_of(key) {
             if !REPEATABLE.contains(key) {
@@ -124,10 +146,13 @@ impl Draft {
             keys::set(&mut self.config, key, value, folder)
         };
         // Listeners and their places are read side by side: a line without a listener has none.
-        if outcome.is_ok() || *key != "listen" {
+        if outcome.is_ok() || (*key != "listen" && self.mistakes.len() < MOST_OF_A_KIND) {
             self.config.written.0.push((key, place.clone()));
         }
         if let Err(Fault { cause, cure }) = outcome {
+            if self.is_left_out() {
+                return;
+            }
             let cure = match self.without_comment(key, value, folder) {
                 Some(line) => line,
                 None if cure.is_empty() => format!("expected {expects}"),
@@ -141,7 +166,7 @@ impl Draft {
     fn without_comment(&self, key: &str, value: &str, folder: &Path) -> Option<String> {
         let (bare, _) = value.split_once(" #")?;
         let bare = bare.trim();
-        keys::set(&mut self.config.clone(), key, bare, folder).ok()?;
+        keys::set(&mut Draft::new().config, key, bare, folder).ok()?;
         let line = quote(&format!("{key} = {bare}"));
         Some(format!("write {line}; a comment needs a line of its own"))
     }
@@ -176,16 +201,15 @@ impl Draft {
         let (Some(_), Some(file)) = (&live.policy_file, written.place_of("policy_file")) else {
             return;
         };
+        let file = file.to_string();
         for key in ["allow", "meta_policy"] {
-            if let Some(found) = written.place_of(key) {
-                self.mistakes.push(Diagnostic::error(
-                    found.clone(),
-                    format!("'{key}' and 'policy_file' (set at {file}) exclude each other"),
-                    format!(
-                        "remove '{key}' to serve the file as it is, or 'policy_file' to serve the \
-                         policy that 'allow' and 'meta_policy' make"
-                    ),
-                ));
+            if let Some(found) = self.config.written.place_of(key) {
+                let cure = format!(
+                    "remove '{key}' to serve the file as it is, or 'policy_file' to serve the \
+                     policy that 'allow' and 'meta_policy' make"
+                );
+                let cause = format!("'{key}' and 'policy_file' (set at {file}) exclude each other");
+                self.mistake(found.clone(), cause, cure);
             }
         }
     }
@@ -196,25 +220,25 @@ impl Draft {
             startup, written, ..
         } = &self.config;
         let addresses = startup.listen.iter().map(|listen| listen.address);
-        let bound: Vec<_> = addresses.zip(written.places_of("listen")).collect();
+        let places = written.places_of("listen").cloned();
+        let bound: Vec<_> = addresses.zip(places).collect();
         let v4_everywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        for &(narrow, place) in &bound {
-            let takes_it = |(wide, _): &&(SocketAddr, &Place)| {
-                let v4_has_its_own = bound.iter().any(|(a, _)| *a == v4_everywhere(wide.port()));
+        for (narrow, place) in &bound {
+            let takes_it = |(wide, _): &&(SocketAddr, Place)| {
+                let v4_has_its_own = || bound.iter().any(|(a, _)| *a == v4_everywhere(wide.port()));
                 wide.ip().is_unspecified()
                     && !narrow.ip().is_unspecified()
                     && wide.port() == narrow.port()
                     && narrow.port() != 0
-                    && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !v4_has_its_own))
+                    && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !v4_has_its_own()))
             };
             let by = bound.iter().find(takes_it);
-            if let (Some((wide, at)), false) = (by, inherited.contains(&narrow)) {
+            if let (Some((wide, at)), false) = (by, inherited.contains(narrow)) {
                 let cause = format!(
                     "listen = {narrow}: {wide} (set at {at}) takes this port on every address"
                 );
                 let cure = "remove one of the two lines";
-                let mistake = Diagnostic::error(place.clone(), cause, cure);
-                self.mistakes.push(mistake);
+                self.mistake(place.clone(), cause, cure);
             }
         }
     }
@@ -250,9 +274,12 @@ impl Draft {
             self.config.live.allow.push(DEFAULT_ALLOW);
         }
         if self.mistakes.is_empty() {
-            Ok(self.config)
-        } else {
-            Err(self.mistakes)
+            return Ok(self.config);
         }
+        if let number @ 1.. = self.mistakes_left_out {
+            let left_out = Diagnostic::left_out(None, Severity::Error, number, &self.name);
+            self.mistakes.push(left_out);
+        }
+        Err(self.mistakes)
     }
 }

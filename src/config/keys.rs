@@ -9,7 +9,7 @@ use super::mistakes::known_codes;
 use super::values::{bytes, listen, log_console, log_level, seconds, time_with_unit, whole_number};
 use crate::allow;
 use crate::ignore::Ignored;
-use crate::policy::Fault;
+use crate::policy::{Fault, MAX_POLICY_BYTES};
 
 /// Each key, and the values that it takes.
 pub(super) const KEYS: [(&str, &str); 19] = [
@@ -74,6 +74,12 @@ pub fn is_key(name: &str) -> bool {
     KEYS.iter().any(|(key, _)| *key == name)
 }
 
+/// The most listeners: each has threads and a descriptor of its own.
+const MOST_LISTENERS: usize = 1_000;
+
+/// The most `allow` lines: of the shortest, a policy has more than [`MAX_POLICY_BYTES`] then.
+const MOST_GRANTS: usize = 1_500;
+
 /// Puts the value of a key into the configuration; the folder is what relative paths are relative
 /// to.
 ///
@@ -88,10 +94,21 @@ pub(super) fn set(config: &mut Config, key: &str, value: &str, folder: &Path) ->
             if is_listed && listen.address.port() != 0 {
                 return Err(Fault::new("this address is already listed", ""));
             }
+            if startup.listen.len() >= MOST_LISTENERS {
+                let cause = format!("there are {MOST_LISTENERS} listeners already");
+                return Err(Fault::new(cause, "remove the line"));
+            }
             startup.listen.push(listen);
             live.own_policy_files.push(own_policy_file);
         }
         "policy_file" => live.policy_file = path_or_none(value, folder),
+        "allow" if live.allow.len() >= MOST_GRANTS || value.len() > MAX_POLICY_BYTES => {
+            let cause =
+                format!("no policy can hold so much: it has {MAX_POLICY_BYTES} bytes at most");
+            let cure = "merge lines of the same domain, and those of subdomains into one for \
+                        `*.example.com`";
+            return Err(Fault::new(cause, cure));
+        }
         "allow" => live.allow.push(allow::parse(value)?),
         "meta_policy" if value == "default" => live.meta_policy = None,
         "meta_policy" => live.meta_policy = Some(value.parse()?),

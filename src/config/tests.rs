@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::draft::draft;
 use super::keys::KEYS;
 use super::*;
+use crate::diagnostic::number;
 
 fn parsed(text: &str) -> Result<Config, Vec<String>> {
     parse(text, Path::new("/etc/x.conf"), &[])
@@ -316,6 +317,34 @@ fn all_mistakes_are_reported_in_one_go() {
     let mistakes =
         parsed("a\nworkers = x\ntimeout = 0\nlog_consol = no\nlisten = host").unwrap_err();
     assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+}
+
+#[test]
+fn of_thousands_of_mistakes_the_first_are_kept_and_all_are_counted() {
+    for line in ["x", "allow = ", "allow = * 0 # x", "listen = x"] {
+        let text = format!("{line}\n").repeat(5_000);
+        let mistakes = parse(&text, Path::new("x"), &[]).unwrap_err();
+        assert_eq!(mistakes.len(), 101, "{line}");
+        assert_eq!(number(&mistakes), 5_000);
+        assert_eq!(mistakes[100].to_string(), "x: and 4900 more like these");
+    }
+    let lines = |line: fn(u32) -> String| (0..1_600).map(line).collect::<String>();
+    for (text, expected) in [
+        (
+            lines(|_| "allow = * 1\n".into()),
+            "x:1501: allow = * 1: no policy can hold so much: it has 65536 bytes at most; merge lines",
+        ),
+        (
+            lines(|n| format!("listen = 127.0.0.1:{}\n", n + 1)),
+            "x:1001: listen = 127.0.0.1:1001: there are 1000 listeners already",
+        ),
+    ] {
+        let mistakes = parse(&text, Path::new("x"), &[]).unwrap_err();
+        assert!(
+            mistakes[0].to_string().starts_with(expected),
+            "{mistakes:?}"
+        );
+    }
 }
 
 #[test]

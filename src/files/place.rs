@@ -19,8 +19,11 @@ use super::kind::{is, wrong_kind};
 /// More links than this on one way are a loop, as for the system itself.
 const MOST_LINKS: usize = 40;
 
-/// The rights of a file that is made: everybody may read it.
-const NEW_FILE: Mode = Mode::from_bits_truncate(0o644);
+/// The rights of a file that is made, as far as the umask allows: everybody may read it.
+const FOR_ALL: Mode = Mode::from_bits_truncate(0o644);
+
+/// The same, where only its owner and the group may read it.
+const FOR_THE_GROUP: Mode = Mode::from_bits_truncate(0o640);
 
 /// The new owner of a file, or of the process; none leaves the user or the group as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct FilePlace {
     name: OsString,
     /// Only root and this process's user may change the entry of this name.
     private: bool,
+    /// The rights of a file that is made here.
+    rights: Mode,
 }
 
 impl FilePlace {
@@ -57,7 +62,16 @@ impl FilePlace {
             folder: walk.at,
             name: name.to_owned(),
             private,
+            rights: FOR_ALL,
         })
+    }
+
+    /// The same place for files that only their owner and the group may read.
+    pub fn for_the_group(self) -> FilePlace {
+        FilePlace {
+            rights: FOR_THE_GROUP,
+            ..self
+        }
     }
 
     /// The name of a file.
@@ -96,7 +110,7 @@ impl FilePlace {
     pub fn create(&self, suffix: &str, flags: OFlag) -> io::Result<File> {
         let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let name = self.name(suffix);
-        Ok(openat(&self.folder, &*name, flags, NEW_FILE)?.into())
+        Ok(openat(&self.folder, &*name, flags, self.rights)?.into())
     }
 
     /// Makes a file, also in the place of one that was left behind and may go.

@@ -96,6 +96,11 @@ impl RealDisk {
         }
     }
 
+    /// Of a log, which holds the addresses of clients.
+    fn place(&self) -> io::Result<FilePlace> {
+        Ok(FilePlace::of(&self.path)?.for_the_group())
+    }
+
     fn path_of(&self, name: Name) -> PathBuf {
         let mut path = self.path.as_os_str().to_owned();
         path.push(name.suffix());
@@ -112,7 +117,7 @@ impl RealDisk {
 
     /// Opens the log for appending, or makes it; false where it could not be given away.
     pub(super) fn open_and_give(&self) -> io::Result<(File, bool)> {
-        let place = FilePlace::of(&self.path)?;
+        let place = self.place()?;
         let opened = match self.open_or_make(&place, OFlag::O_RDWR | OFlag::O_APPEND) {
             // A system that lets logs be appended to only.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -155,7 +160,7 @@ impl Disk for RealDisk {
     }
 
     fn make_next(&self) -> io::Result<File> {
-        let place = FilePlace::of(&self.path)?;
+        let place = self.place()?;
         let new = &Name::Next.suffix();
         let flags = OFlag::O_RDWR | OFlag::O_APPEND;
         let made = place.create_over(new, flags, || match place.stat(new) {

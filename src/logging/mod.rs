@@ -9,7 +9,8 @@ mod file;
 mod queue;
 mod writer;
 
-use std::fmt;
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -141,27 +142,7 @@ impl Logging {
             queues.push(queue);
         }
         let queues: Arc<[Arc<Queue>]> = queues.into();
-        let config = ConfigBuilder::new()
-            // The time alone was a third of a line's cost, the level is allocated for each: they are
-            // added around simplelog's part, in the same form.
-            .set_time_level(LevelFilter::Off)
-            .set_max_level(LevelFilter::Off)
-            .set_thread_level(LevelFilter::Off)
-            .set_target_level(LevelFilter::Off)
-            .set_location_level(LevelFilter::Off)
-            .build();
-        let sink = LineSink {
-            clock: Clock::default(),
-            line: Vec::new(),
-            queues: Arc::clone(&queues),
-        };
-        // simplelog formats every level; `log`'s own maximum, which can be changed while the
-        // process runs, decides which ones get that far.
-        let logger = Logger {
-            formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
-            queues: Arc::clone(&queues),
-            echo: settings.echo,
-        };
+        let logger = Logger::new(Arc::clone(&queues), settings.echo);
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
         Ok(Logging { queues, console })
@@ -213,11 +194,45 @@ impl Logging {
     }
 }
 
+/// A thread's longest line whose memory is kept for its next one.
+const KEPT_BYTES: usize = 1024;
+
+thread_local! {
+    /// Memory for a line. It is taken out while a line is formatted: that may log another one.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
+}
+
 /// The logger behind the macros of `log`.
 struct Logger {
     formatter: WriteLogger<LineSink>,
     echo: Option<Echo>,
     queues: Arc<[Arc<Queue>]>,
+}
+
+impl Logger {
+    fn new(queues: Arc<[Arc<Queue>]>, echo: Option<Echo>) -> Logger {
+        let config = ConfigBuilder::new()
+            // The time alone was a third of a line's cost, the level is allocated for each: they are
+            // added around simplelog's part, in the same form.
+            .set_time_level(LevelFilter::Off)
+            .set_max_level(LevelFilter::Off)
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .build();
+        let sink = LineSink {
+            clock: Clock::default(),
+            line: Vec::new(),
+            queues: Arc::clone(&queues),
+        };
+        Logger {
+            // simplelog formats every level; `log`'s own maximum, which can be changed while the
+            // process runs, decides which ones get that far.
+            formatter: *WriteLogger::new(LevelFilter::Trace, config, sink),
+            queues,
+            echo,
+        }
+    }
 }
 
 impl Log for Logger {
@@ -227,12 +242,21 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let (level, message) = (record.level().as_str(), record.args());
+        // Not under simplelog's lock: a `Display` that panics would leave it locked for the panic's
+        // own line, and poisoned for all threads.
+        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
+        // Of a value that cannot be formatted, the line has what comes before it.
+        let _ = write!(line, "[{level}] {message}");
         self.formatter.log(
             &Record::builder()
                 .metadata(record.metadata().clone())
-                .args(format_args!("[{level}] {message}"))
+                .args(format_args!("{line}"))
                 .build(),
         );
+        if line.capacity() <= KEPT_BYTES {
+            line.clear();
+            let _ = LINE.try_with(|kept| kept.set(line));
+        }
         if let (Some(echo), Level::Warn) = (&self.echo, record.level()) {
             echo(message);
         }
@@ -274,5 +298,74 @@ impl Write for LineSink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// Logs, as the hook for panics does while this is being formatted, and panics.
+    struct Panics<'a>(&'a Logger);
+
+    impl fmt::Display for Panics<'_> {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            log(self.0, format_args!("a line about the panic"));
+            panic!("this value cannot be shown");
+        }
+    }
+
+    struct Fails;
+
+    impl fmt::Display for Fails {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Err(fmt::Error)
+        }
+    }
+
+    fn log(logger: &Logger, message: fmt::Arguments<'_>) {
+        let mut record = Record::builder();
+        logger.log(&record.level(Level::Info).args(message).build());
+    }
+
+    #[test]
+    fn a_panic_while_a_line_is_formatted_stops_no_thread_that_logs() {
+        let queue = Arc::new(Queue::default());
+        let logger = Arc::new(Logger::new([Arc::clone(&queue)].into(), None));
+        let (done, is_done) = mpsc::channel();
+        let threads = (0..2).map(|number| {
+            let (logger, done) = (Arc::clone(&logger), done.clone());
+            thread::spawn(move || {
+                let panicking = || log(&logger, format_args!("lost: {}", Panics(&logger)));
+                panic::catch_unwind(AssertUnwindSafe(panicking)).unwrap_err();
+                log(&logger, format_args!("cut: {}", Fails));
+                log(&logger, format_args!("thread {number} goes on"));
+                done.send(()).unwrap();
+            })
+        });
+        for _ in threads.collect::<Vec<_>>() {
+            let waited = is_done.recv_timeout(Duration::from_secs(20));
+            waited.expect("no thread waits for the log");
+        }
+        let mut written = Vec::new();
+        queue.next_task(&mut written);
+        let written = String::from_utf8(written).unwrap();
+        let mut lines: Vec<_> = written.lines().map(|line| &line[28..]).collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "[INFO] a line about the panic",
+                "[INFO] a line about the panic",
+                "[INFO] cut: ",
+                "[INFO] cut: ",
+                "[INFO] thread 0 goes on",
+                "[INFO] thread 1 goes on",
+            ]
+        );
     }
 }

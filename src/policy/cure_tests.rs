@@ -533,7 +533,7 @@ fn every_cure_applied_to_the_text_takes_its_finding_away() {
         let finding = find(&reading, row.code);
         let finding = finding.unwrap_or_else(|| panic!("{:?} is not in {shown}", row.code));
         let at = reading.findings.iter().position(|f| f == finding).unwrap();
-        let place = &reading.diagnostics("")[at].place;
+        let place = &reading.diagnostics("").nth(at).unwrap().place;
         let (cured, served_from, how) = apply(row, finding, place);
         let after = read(&cured, &served_from);
         let told = String::from_utf8_lossy(&cured);

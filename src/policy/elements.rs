@@ -9,7 +9,7 @@ use roxmltree::{Attribute, Document, Node};
 
 use super::{
     Fault, MASTER_PORT, MetaPolicy, Policy,
-    findings::{Code, Finding},
+    findings::{Code, Finding, Found},
 };
 use crate::text::{did_you_mean, quote};
 
@@ -28,7 +28,7 @@ const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 pub(super) fn policy(
     document: &Document<'_>,
     served_from: &[u16],
-    found: &mut Vec<Finding>,
+    found: &mut Found,
 ) -> Option<Policy> {
     let mut judge = Judge {
         text: document.input_text(),
@@ -43,7 +43,7 @@ pub(super) fn policy(
 pub(super) struct Judge<'a> {
     text: &'a str,
     pub(super) served_from: &'a [u16],
-    found: &'a mut Vec<Finding>,
+    found: &'a mut Found,
 }
 
 impl Judge<'_> {

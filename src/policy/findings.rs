@@ -8,7 +8,7 @@ use std::ops::Range;
 pub use crate::diagnostic::Severity;
 
 use super::Player;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place};
 
 /// One thing found in a policy file. All texts are printable on one line,
 /// whatever the file holds.
@@ -47,7 +47,57 @@ impl Finding {
             cause: self.cause.clone(),
             cure: self.cure.clone(),
             place,
+            number: 1,
         }
+    }
+}
+
+/// The findings so far: of each code the first [`MOST_OF_A_KIND`], so that whatever is decided by a
+/// code is right, and the number of all.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) kept: Vec<Finding>,
+    numbers: Vec<(Code, usize)>,
+}
+
+impl Found {
+    pub(super) fn push(&mut self, finding: Finding) {
+        let number = self.number(finding.code);
+        *number += 1;
+        if *number <= MOST_OF_A_KIND {
+            self.kept.push(finding);
+        }
+    }
+
+    /// Adds the errors of another text.
+    pub(super) fn add_errors(&mut self, more: Found) {
+        let is_error = |code: Code| code.severity() == Severity::Error;
+        let left_out: Vec<_> = more.left_out().collect();
+        let errors = more.kept.into_iter().filter(|f| is_error(f.code));
+        errors.for_each(|error| self.push(error));
+        for (code, number) in left_out.into_iter().filter(|(code, _)| is_error(*code)) {
+            *self.number(code) += number;
+        }
+    }
+
+    /// How many findings of each code are not kept.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (Code, usize)> {
+        let numbers = self.numbers.iter();
+        numbers.filter_map(
+            |&(code, number)| match number.saturating_sub(MOST_OF_A_KIND) {
+                0 => None,
+                more => Some((code, more)),
+            },
+        )
+    }
+
+    fn number(&mut self, code: Code) -> &mut usize {
+        let known = self.numbers.iter().position(|(known, _)| *known == code);
+        let at = known.unwrap_or_else(|| {
+            self.numbers.push((code, 0));
+            self.numbers.len() - 1
+        });
+        &mut self.numbers[at].1
     }
 }
 

@@ -8,8 +8,9 @@ use roxmltree::Error;
 
 use super::{
     Policy, elements,
-    findings::{Code, Finding, Severity},
-    malformed, source,
+    findings::{Code, Finding, Found, Severity},
+    malformed,
+    source::Lines,
 };
 use crate::diagnostic::{self, Diagnostic};
 use crate::text::Style;
@@ -34,9 +35,12 @@ const MAX_NAMESPACES: usize = 64;
 pub struct Reading {
     /// The policy, unless there is an error among the findings.
     pub policy: Option<Policy>,
-    /// Everything found, in the order of the file. Where the text cannot be
-    /// parsed at all, what follows that place is not looked at.
+    /// Everything found, in the order of the file, but of each code at most
+    /// [`MOST_OF_A_KIND`](crate::diagnostic::MOST_OF_A_KIND). Where the text cannot be parsed at
+    /// all, what follows that place is not looked at.
     pub findings: Vec<Finding>,
+    /// How many more there are of which codes.
+    pub left_out: Vec<(Code, usize)>,
     /// Why Lightspark makes nothing of the file as it is written; none: it reads it.
     pub dropped_by_lightspark: Option<String>,
     /// The text of the file without its byte-order mark and its final NULs.
@@ -44,18 +48,47 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// All findings, each with the line that it is about; `name` is the file's.
-    pub fn diagnostics(&self, name: &str) -> Vec<Diagnostic> {
-        let lines = source::line_starts(&self.text);
+    /// All findings, each with the line that it is about, and then the numbers of those that are
+    /// left out; `name` is the file's.
+    pub fn diagnostics(&self, name: &str) -> impl Iterator<Item = Diagnostic> {
+        let mut lines = Lines::new(name, &self.text);
         let findings = self.findings.iter();
-        let placed = findings
-            .map(|finding| finding.at(source::place(name, &self.text, &lines, &finding.range)));
-        placed.collect()
+        let placed = findings.map(move |finding| finding.at(lines.place(&finding.range)));
+        placed.chain(self.numbers_left_out(name))
+    }
+
+    /// The numbers of the findings that are left out.
+    pub fn numbers_left_out(&self, name: &str) -> impl Iterator<Item = Diagnostic> {
+        let left_out = self.left_out.iter();
+        left_out.map(move |&(code, number)| {
+            Diagnostic::left_out(Some(code.as_str()), code.severity(), number, name)
+        })
+    }
+
+    /// Keeps the findings with some of the codes; says how many there were of the others.
+    pub fn retain(&mut self, is_kept: impl Fn(Code) -> bool) -> usize {
+        let before = self.number();
+        self.findings.retain(|finding| is_kept(finding.code));
+        self.left_out.retain(|(code, _)| is_kept(*code));
+        before - self.number()
+    }
+
+    /// How many findings there are, with those that are left out.
+    pub fn number(&self) -> usize {
+        self.count(Severity::Error) + self.count(Severity::Warning)
+    }
+
+    /// How many findings of this severity there are, with those that are left out.
+    pub fn count(&self, severity: Severity) -> usize {
+        let kept = self.findings.iter().map(|finding| (finding.code, 1));
+        let all = kept.chain(self.left_out.iter().copied());
+        let counted = all.filter(|(code, _)| code.severity() == severity);
+        counted.map(|(_, number)| number).sum()
     }
 
     /// All findings as text; empty if there is nothing to say.
     pub fn report(&self, name: &str, style: &Style) -> String {
-        diagnostic::report(&self.diagnostics(name), style)
+        diagnostic::report(self.diagnostics(name), style)
     }
 }
 
@@ -65,9 +98,9 @@ impl Reading {
 /// said about what depends on them. NULs at the end belong to the file: it is
 /// served byte for byte.
 pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
-    let mut findings = Vec::new();
+    let mut found = Found::default();
     let decoded = if bytes.len() > MAX_POLICY_BYTES {
-        findings.push(Finding::new(
+        found.push(Finding::new(
             Code::TooLarge,
             0..0,
             format!(
@@ -78,13 +111,15 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
         ));
         Err(String::new())
     } else {
-        check_size(bytes, &mut findings);
-        decode(bytes, &mut findings)
+        check_size(bytes, &mut found);
+        decode(bytes, &mut found)
     };
     let fit = decoded.as_deref().ok();
-    let policy = fit.and_then(|text| parse(text, served_from, &mut findings));
+    let policy = fit.and_then(|text| parse(text, served_from, &mut found));
     let text = decoded.unwrap_or_else(|unfit| unfit);
 
+    let left_out = found.left_out().collect();
+    let mut findings = found.kept;
     findings.sort_by_key(|finding| finding.range.start);
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
     let policy = policy.filter(|_| !findings.iter().any(is_error));
@@ -93,11 +128,12 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
         policy,
         dropped_by_lightspark: dropped.map(|finding| finding.cause.clone()),
         findings,
+        left_out,
         text,
     }
 }
 
-fn check_size(bytes: &[u8], found: &mut Vec<Finding>) {
+fn check_size(bytes: &[u8], found: &mut Found) {
     let served = bytes.len() + usize::from(!bytes.ends_with(b"\0"));
     let (code, cause) = if served > VERY_LARGE {
         (
@@ -128,7 +164,7 @@ pub fn without_nuls(bytes: &[u8]) -> &[u8] {
 
 /// The text of the file without its byte-order mark and its final NULs; as an error, text that is
 /// not fit to be parsed, for showing only.
-fn decode(bytes: &[u8], found: &mut Vec<Finding>) -> Result<String, String> {
+fn decode(bytes: &[u8], found: &mut Found) -> Result<String, String> {
     let utf_16 = match bytes {
         // `<` as two bytes, and another character of two bytes behind it.
         [0, b'<', 0, 1..=255, ..] | [b'<', 0, 1..=255, 0, ..] => Some((
@@ -192,7 +228,7 @@ fn declares_latin_1(body: &[u8]) -> bool {
     declaration().is_some_and(|name| name.eq_ignore_ascii_case("iso-8859-1"))
 }
 
-fn parse(text: &str, served_from: &[u16], found: &mut Vec<Finding>) -> Option<Policy> {
+fn parse(text: &str, served_from: &[u16], found: &mut Found) -> Option<Policy> {
     if let Some(at) = text.find(|c: char| !c.is_ascii()) {
         found.push(Finding::new(
             Code::NonAscii,
@@ -240,13 +276,12 @@ fn parse(text: &str, served_from: &[u16], found: &mut Vec<Finding>) -> Option<Po
 
 /// An undeclared prefix hides everything else from a strict parser. With its colons out of the
 /// way the other errors can be told too, at the same places.
-fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Vec<Finding>) {
+fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Found) {
     let text = text.replace(&format!("{prefix}:"), &format!("{prefix}_"));
     if let Ok(document) = malformed::document(&text) {
-        let mut more = Vec::new();
+        let mut more = Found::default();
         elements::policy(&document, served_from, &mut more);
         // Warnings would speak of what the prefix may have meant.
-        more.retain(|finding| finding.code.severity() == Severity::Error);
-        found.append(&mut more);
+        found.add_errors(more);
     }
 }

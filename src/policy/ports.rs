@@ -206,11 +206,14 @@ impl fmt::Display for PortSet {
         let Some(ranges) = self.ranges() else {
             return f.write_str("*");
         };
-        let written = ranges.iter().map(|range| match range.len() {
-            1 => range.start().to_string(),
-            _ => format!("{}-{}", range.start(), range.end()),
-        });
-        f.write_str(&written.collect::<Vec<_>>().join(","))
+        for (index, range) in ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}", range.start())?;
+            if range.len() > 1 {
+                write!(f, "-{}", range.end())?;
+            }
+        }
+        Ok(())
     }
 }
 

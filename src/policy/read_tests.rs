@@ -1,9 +1,11 @@
 //! What `read` finds in policies of every kind, good and bad.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{Code, MAX_POLICY_BYTES, Reading, Severity, read, render, strategies};
-use crate::diagnostic::Place;
+use crate::diagnostic::{self, Place};
 use crate::text::{Style, is_printable};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
@@ -34,7 +36,7 @@ fn codes(reading: &Reading) -> String {
 
 /// Where the findings are.
 fn places(reading: &Reading) -> Vec<Place> {
-    let shown = reading.diagnostics("p").into_iter();
+    let shown = reading.diagnostics("p");
     shown.map(|diagnostic| diagnostic.place).collect()
 }
 
@@ -654,6 +656,43 @@ fn hostile_policies_are_refused_in_no_time() {
         assert_eq!(found, expected);
         assert!(start.elapsed().as_secs() < 5);
     }
+}
+
+#[test]
+fn of_thousands_of_findings_the_first_are_kept_and_all_are_counted() {
+    let policy = with(&format!(
+        "{}<allow-access-from domain='a'/>{}<allow-http-request-headers-from/>",
+        "<a/>".repeat(9_000),
+        GRANT.replace("to-ports", "x='' to-ports").repeat(300)
+    ));
+    let reading = read(policy.as_bytes(), &[]);
+    assert!(
+        reading.policy.is_none(),
+        "an error behind all warnings counts"
+    );
+    assert!(reading.dropped_by_lightspark.is_some());
+    let number = |code| {
+        let kept = reading.findings.iter().filter(|f| f.code == code).count();
+        let more = reading.left_out.iter().filter(|(c, _)| *c == code);
+        (kept, more.map(|(_, number)| *number).sum())
+    };
+    assert_eq!(number(Code::UnknownElement), (100, 8_900));
+    assert_eq!(number(Code::UnknownAttribute), (100, 200));
+    assert_eq!(number(Code::ToPortsMissing), (1, 0));
+    assert_eq!(reading.count(Severity::Error), 1);
+    assert_eq!(reading.count(Severity::Warning), 9_000 + 300 + 2);
+    let shown: Vec<_> = reading.diagnostics("p").collect();
+    assert_eq!(diagnostic::number(&shown), reading.number());
+    let line = &shown[1].place.text;
+    assert!(
+        Arc::ptr_eq(line, &shown[99].place.text),
+        "the line is there once"
+    );
+    let last = shown.last().unwrap().to_string();
+    assert_eq!(
+        last,
+        "p: warning[unknown-attribute]: and 200 more like these"
+    );
 }
 
 #[test]

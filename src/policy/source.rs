@@ -1,34 +1,53 @@
 //! Positions in the text of a policy file. It never interprets the text.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::diagnostic::Place;
 use crate::text::printable;
 
-/// The places where the lines of a text begin.
-pub(super) fn line_starts(text: &str) -> Vec<usize> {
-    let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-    std::iter::once(0).chain(ends).collect()
+/// The lines of a file, for the places in it. Places on the same line share its text.
+pub(super) struct Lines<'a> {
+    name: Arc<str>,
+    text: &'a str,
+    starts: Vec<usize>,
+    /// The line that the last place was on.
+    last: (usize, Arc<str>),
 }
 
-/// Where a range of bytes stands in the text of the file with this name; one that runs over several
-/// lines is cut at the end of its first.
-pub(super) fn place(name: &str, text: &str, line_starts: &[usize], range: &Range<usize>) -> Place {
-    let number = line_starts.partition_point(|start| *start <= range.start);
-    let start = line_starts.get(number.saturating_sub(1)).copied();
-    let start = start.unwrap_or(0);
-    let line = text.get(start..).and_then(|rest| rest.split('\n').next());
-    let line = line.unwrap_or_default();
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    let inside = |at: usize| at.saturating_sub(start).min(line.len());
-    let (from, to) = (inside(range.start), inside(range.end));
-    let chars = |range| line.get(range).map_or(0, |part: &str| part.chars().count());
-    Place {
-        name: printable(name),
-        line: Some(number),
-        column: Some(1 + chars(0..from)),
-        width: chars(from..to).max(1),
-        text: line.into(),
+impl<'a> Lines<'a> {
+    pub(super) fn new(name: &str, text: &'a str) -> Lines<'a> {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Lines {
+            name: printable(name).into(),
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+            last: (0, "".into()),
+        }
+    }
+
+    /// Where a range of bytes stands; one that runs over several lines is cut at the end of its
+    /// first.
+    pub(super) fn place(&mut self, range: &Range<usize>) -> Place {
+        let number = self.starts.partition_point(|start| *start <= range.start);
+        let start = self.starts.get(number.saturating_sub(1)).copied();
+        let start = start.unwrap_or(0);
+        if self.last.0 != number {
+            let rest = self.text.get(start..).unwrap_or_default();
+            let line = rest.split('\n').next().unwrap_or_default();
+            self.last = (number, line.strip_suffix('\r').unwrap_or(line).into());
+        }
+        let line = Arc::clone(&self.last.1);
+        let inside = |at: usize| at.saturating_sub(start).min(line.len());
+        let (from, to) = (inside(range.start), inside(range.end));
+        let chars = |range| line.get(range).map_or(0, |part: &str| part.chars().count());
+        Place {
+            name: Arc::clone(&self.name),
+            line: Some(number),
+            column: Some(1 + chars(0..from)),
+            width: chars(from..to).max(1),
+            text: line,
+        }
     }
 }
 
@@ -53,9 +72,9 @@ mod tests {
     use super::*;
 
     fn mark(text: &str, range: Range<usize>) -> (usize, usize, usize, String) {
-        let place = place("p", text, &line_starts(text), &range);
+        let place = Lines::new("p", text).place(&range);
         let (line, column) = (place.line.unwrap(), place.column.unwrap());
-        (line, column, place.width, place.text)
+        (line, column, place.width, place.text.to_string())
     }
 
     #[test]

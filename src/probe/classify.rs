@@ -220,9 +220,7 @@ fn policy(exchange: &Exchange, served_from: u16) -> (Vec<Found>, Reading) {
     let incomplete = nul.is_none() && malformed && !contains(bytes, b"</cross-domain-policy");
     if incomplete {
         // What is broken where the text ends follows from that.
-        reading
-            .findings
-            .retain(|finding| finding.code != Code::Malformed);
+        reading.retain(|code| code != Code::Malformed);
     }
     let mut found = Vec::new();
     // What follows from such a fault is not told beside it.
@@ -239,11 +237,9 @@ fn policy(exchange: &Exchange, served_from: u16) -> (Vec<Found>, Reading) {
         found.push((Class::Silverlight, cause.into()));
     } else if reading.policy.is_none() && (!incomplete || *end == End::TooMuch) {
         let is_error = |f: &&Finding| f.code.severity() == Severity::Error;
-        let errors: Vec<_> = reading.findings.iter().filter(is_error).collect();
-        let first = errors
-            .first()
-            .map(|f| format!(": {} ({})", f.cause, f.code.as_str()));
-        let number = count(errors.len(), "error");
+        let first = reading.findings.iter().find(is_error);
+        let first = first.map(|f| format!(": {} ({})", f.cause, f.code.as_str()));
+        let number = count(reading.count(Severity::Error), "error");
         let first = first.unwrap_or_default();
         found.push((Class::Invalid, format!("the policy has {number}{first}")));
     }

@@ -158,7 +158,7 @@ fn one_step(step: &Step) -> OneStep<'_> {
                 finding,
             })
             .collect(),
-        findings_in_all: answer.reading.as_ref().map_or(0, |r| r.findings.len()),
+        findings_in_all: answer.reading.as_ref().map_or(0, |r| r.number()),
         policy: answer.policy().map(|policy| clip(&policy::render(policy))),
     }
 }

@@ -7,7 +7,6 @@ use super::classify::Remark;
 use super::plan::Plan;
 use super::step::Step;
 use super::verdict::PortVerdict;
-use crate::policy::{Finding, Reading};
 
 /// The most findings of one policy that are told.
 pub(super) const MAX_FINDINGS: usize = 10;
@@ -33,16 +32,15 @@ impl Report {
     pub(super) fn without_ignored(mut self) -> Report {
         let (ignored, player) = (&self.plan.ignored, self.plan.player);
         let remark = |remark: &Remark| !ignored.has(remark.class.as_str());
-        let finding = |finding: &Finding| !ignored.has(finding.code.as_str());
         let mut count = sift(&mut self.remarks, remark);
         for address in &mut self.addresses {
             let own = address.verdicts.iter_mut().filter_map(|v| v.own.as_mut());
             let steps = std::iter::once(&mut address.master).chain(&mut address.loads);
             for step in steps.chain(own) {
                 count += sift(&mut step.answer.remarks, remark);
-                if let Some(Reading { findings, .. }) = &mut step.answer.reading {
-                    findings.retain(|finding| finding.code.matters_to(player));
-                    count += sift(findings, finding);
+                if let Some(reading) = &mut step.answer.reading {
+                    reading.retain(|code| code.matters_to(player));
+                    count += reading.retain(|code| !ignored.has(code.as_str()));
                 }
             }
         }

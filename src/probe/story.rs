@@ -174,6 +174,7 @@ impl Lines {
             .findings
             .sort_by_key(|finding| finding.code.severity() == Severity::Warning);
         shown.findings.truncate(MAX_FINDINGS);
+        shown.left_out.clear();
         let narrower = Style {
             width: self.style.width.saturating_sub(2),
             ..self.style
@@ -181,7 +182,7 @@ impl Lines {
         for line in shown.report(name, &narrower).lines() {
             self.text.push_str(&format!("  {line}\n"));
         }
-        let more = reading.findings.len() - shown.findings.len();
+        let more = reading.number() - shown.findings.len();
         if more > 0 {
             self.add("", &format!("  and {}.", count(more, "more finding")), 2);
         }

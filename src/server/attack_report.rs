@@ -30,7 +30,7 @@ impl AttackReport {
                 self.left_out = None;
                 log_left_out(context);
             }
-        } else if context.quiet_lines.has_left_out() {
+        } else if context.client_lines.has_left_out() {
             self.left_out = Some(Instant::now());
         }
     }
@@ -38,7 +38,7 @@ impl AttackReport {
 
 /// The sum of what was left out until now, where there is any.
 pub(super) fn log_left_out(context: &Context) {
-    let left_out = context.quiet_lines.take_left_out();
+    let left_out = context.client_lines.take_left_out();
     if left_out.total() > 0 {
         log::warn!("{}", not_logged(&left_out));
     }
@@ -66,8 +66,8 @@ fn evicted(evictions: &Tally, limit: usize) -> String {
 
 fn not_logged(left_out: &Tally) -> String {
     format!(
-        "{} connections that asked for nothing have no lines of their own here. Most came from \
-         {left_out}. This is logged once a minute at the most; log_level = debug has all lines.",
+        "{} more connections came, too fast for lines of their own. Most came from {left_out}. This \
+         is logged once a minute at the most; log_level = debug has all lines.",
         left_out.total(),
     )
 }

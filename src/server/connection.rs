@@ -60,6 +60,8 @@ pub(super) struct Connection {
     state: State,
     /// The level of the lines about a client that is served.
     level: Level,
+    /// Whether it has lines in the log; none: that is not decided yet.
+    has_lines: Option<bool>,
     /// The line about its arrival has been written.
     is_logged: bool,
     /// What the poller was told to wait for; none before the first wait.
@@ -134,6 +136,7 @@ impl Connection {
                 State::Asking(Intake::default())
             },
             level: Level::Info,
+            has_lines: None,
             is_logged: false,
             registered: None,
             endpoint: OpenAt(Arc::clone(endpoint)),
@@ -319,11 +322,7 @@ impl Connection {
             let stats = &self.context().stats;
             stats.served.add_one();
             stats.answer_time.record(time);
-            log::log!(
-                self.level,
-                "{}: Policy sent. Closing connection.",
-                self.peer
-            );
+            self.log("Policy sent. Closing connection.");
             return self.linger(unread, now);
         }
         // Its time begins with the first attempt, not with its arrival.
@@ -336,8 +335,9 @@ impl Connection {
 
     fn could_not_send(&mut self, why: &str) -> Next {
         self.context().stats.write_failed.add_one();
-        let peer = self.peer;
-        log::info!("{peer}: Could not send the policy: {why}. Closing connection.");
+        self.log(&format!(
+            "Could not send the policy: {why}. Closing connection."
+        ));
         Next::Close
     }
 
@@ -445,34 +445,45 @@ impl Connection {
         self.accepted.elapsed() >= self.context().timeout
     }
 
+    /// Whether it has lines in the log: a load must not push the log's own history out of the files
+    /// that are kept.
+    fn has_lines(&mut self) -> bool {
+        if let Some(has_lines) = self.has_lines {
+            return has_lines;
+        }
+        let (source, accepted) = (self.source(), self.accepted);
+        // Lines of the level `debug` are for those who want all of them.
+        let permitted =
+            self.level == Level::Debug || self.context().client_lines.permits(source, accepted);
+        self.has_lines = Some(permitted);
+        permitted
+    }
+
+    fn log(&mut self, what: &str) {
+        if self.has_lines() {
+            log::log!(self.level, "{}: {what}", self.peer);
+        }
+    }
+
     /// Writes the line about its arrival, once.
     fn log_accepted(&mut self) {
         if !self.is_logged {
             self.is_logged = true;
-            log::log!(self.level, "{}: Connection accepted.", self.peer);
+            self.log("Connection accepted.");
         }
     }
 
-    /// Writes the line about the arrival of a client that is waited for, unless too many such lines
-    /// have been written.
+    /// Writes the line about the arrival of a client that is waited for.
     pub(super) fn log_waiting(&mut self) {
-        let is_asking = matches!(self.state, State::Asking(_));
-        if is_asking && !self.is_logged && self.context().quiet_lines.permits(Instant::now()) {
+        if matches!(self.state, State::Asking(_)) {
             self.log_accepted();
         }
     }
 
-    /// The last line about a client that asked for nothing, and the first one where that has not
-    /// been written. Their number is limited.
+    /// Writes the last line about a client that asked for nothing.
     fn log_end(&mut self, what: &str) {
-        if self.is_logged || self.context().quiet_lines.permits(Instant::now()) {
-            if matches!(self.state, State::Asking(_)) {
-                self.log_accepted();
-            }
-            log::log!(self.level, "{}: {what}", self.peer);
-        } else {
-            self.context().quiet_lines.left_out(self.source());
-        }
+        self.log_waiting();
+        self.log(what);
     }
 }
 

@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::limits::{LineLimit, RateLimit};
+use super::client_lines::ClientLines;
+use super::limits::RateLimit;
 use crate::stats::{Gauge, Stats};
 
 /// Shared by all threads of a server.
@@ -13,7 +14,7 @@ pub(super) struct Context {
     /// How long a client has for its whole request, and an answer that is not read for each byte.
     pub(super) timeout: Duration,
     pub(super) lingering: RateLimit,
-    pub(super) quiet_lines: LineLimit,
+    pub(super) client_lines: ClientLines,
     here: AtomicUsize,
     most_here: AtomicUsize,
     stopping: AtomicBool,
@@ -26,7 +27,7 @@ impl Context {
             stats: Stats::default(),
             timeout,
             lingering: RateLimit::of_lingering(),
-            quiet_lines: LineLimit::new(),
+            client_lines: ClientLines::new(),
             here: AtomicUsize::new(0),
             most_here: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

@@ -1,11 +1,7 @@
-//! Limits per time: connections that begin to linger, log lines about connections without a
-//! request, and repeated messages. It logs nothing itself.
+//! Limits per time: connections that begin to linger, and repeated messages. It logs nothing itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use super::source::Source;
-use super::tally::Tally;
 
 /// Permits a number of events at once, and then one in each span of time.
 pub(super) struct RateLimit {
@@ -47,42 +43,6 @@ impl RateLimit {
     }
 }
 
-/// Permits lines about connections that asked for nothing, and counts what is left out. An attack
-/// must not push the log's own history out of the files that are kept.
-pub(super) struct LineLimit {
-    connections: RateLimit,
-    left_out: Mutex<Tally>,
-}
-
-impl LineLimit {
-    /// For 500 connections at once, and 50 a second. A connection has two lines.
-    pub(super) fn new() -> LineLimit {
-        LineLimit {
-            connections: RateLimit::new(500, Duration::from_millis(20)),
-            left_out: Mutex::default(),
-        }
-    }
-
-    /// Whether the lines about one connection may be written. At the level `debug` all are.
-    pub(super) fn permits(&self, now: Instant) -> bool {
-        log::max_level() >= log::LevelFilter::Debug || self.connections.permits(now)
-    }
-
-    /// The lines about a connection of this source are not written.
-    pub(super) fn left_out(&self, source: Source) {
-        lock(&self.left_out).add(source);
-    }
-
-    /// The connections that were left out since the last call.
-    pub(super) fn take_left_out(&self) -> Tally {
-        std::mem::take(&mut lock(&self.left_out))
-    }
-
-    pub(super) fn has_left_out(&self) -> bool {
-        lock(&self.left_out).total() > 0
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -99,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_number_is_permitted_at_once_and_then_one_in_each_span() {
-        let limit = LineLimit::new().connections;
+        let limit = RateLimit::new(500, Duration::from_millis(20));
         let start = *lock(&limit.full_at);
         let permitted = |at, asked| permitted(&limit, start, at, asked);
         assert_eq!(permitted(0, 10_000), 500);

@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod attack_report;
+mod client_lines;
 mod connection;
 mod context;
 mod endpoint;
