@@ -30,7 +30,7 @@
 //! 5. [`privileges`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
 //! 6. [`config`], [`advice`], [`json`], `allow`, [`ignore`]: settings, and what to change
 //! 7. [`policy`]: reading, checking, writing and deciding; pure
-//! 8. [`diagnostic`], `terminal`, [`files`], [`listening`], [`processes`], [`exit`], [`text`]
+//! 8. [`diagnostic`], `terminal`, [`files`], [`listening`], [`processes`], [`protocols`], [`exit`], [`text`]
 //!
 //! Only `server/connection.rs` reads from clients and writes to them, only [`signals`] handles
 //! signals, only [`logging`] writes log files, and only [`files`] opens files by name where other
@@ -62,6 +62,7 @@ pub mod policy;
 pub mod privileges;
 pub mod probe;
 pub mod processes;
+pub mod protocols;
 pub mod reload;
 pub mod server;
 pub mod signals;

@@ -66,6 +66,7 @@ const ORDER: &[(&str, &str)] = &[
     ("files", "opening files in folders where others may write"),
     ("listening", "which program listens on a port already"),
     ("processes", "what the system says of a process"),
+    ("protocols", "other protocols, by their first bytes"),
     ("exit", "exit codes"),
     ("text", "text for messages"),
 ];
@@ -80,6 +81,7 @@ const PURE: &[&str] = &[
     "ignore",
     "json",
     "exit",
+    "protocols",
     "text",
     "config::keys",
     "config::values",

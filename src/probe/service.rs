@@ -4,6 +4,7 @@
 use super::ask::REQUEST;
 use super::bytes::{contains, excerpt};
 use super::classes::Class;
+use crate::protocols::server_of;
 use crate::text::count;
 
 /// The byte-order marks, which are `policy`'s to name.
@@ -38,14 +39,11 @@ pub(super) fn other_service(bytes: &[u8]) -> Option<(Class, String)> {
     if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return None;
     }
-    let holds_policy = [&b"cross-domain-policy"[..], b"access-policy", b"<?xml"]
-        .iter()
-        .any(|piece| contains(bytes, piece));
-    if !holds_policy {
-        if let Some(service) = greeting(bytes) {
-            return Some((Class::NotAPolicy, service));
-        }
+    let is_meant = contains(bytes, b"cross-domain-policy") || contains(bytes, b"access-policy");
+    if let Some(service) = known(bytes).filter(|_| !is_meant) {
+        return Some((Class::NotAPolicy, service));
     }
+    let holds_policy = is_meant || contains(bytes, b"<?xml");
     let Some(start) = bytes.iter().position(|&byte| byte == b'<') else {
         let cause = format!("what came is no XML: {}", excerpt(bytes));
         return Some((Class::NotAPolicy, cause));
@@ -61,23 +59,13 @@ pub(super) fn other_service(bytes: &[u8]) -> Option<(Class, String)> {
     Some(before_the_xml(before, xml))
 }
 
-/// A service that speaks first, named by its greeting.
-fn greeting(bytes: &[u8]) -> Option<String> {
-    if bytes.starts_with(b"SSH-") {
-        return Some(format!("an SSH server answered: {}", excerpt(bytes)));
-    }
-    if let [b'2', b'2', b'0', b' ' | b'-', text @ ..] = bytes {
-        let text = text.to_ascii_uppercase();
-        let service = if contains(&text, b"SMTP") {
-            "a mail server (SMTP)"
-        } else if contains(&text, b"FTP") {
-            "an FTP server"
-        } else {
-            "a mail or FTP server"
-        };
-        return Some(format!("{service} answered: {}", excerpt(bytes)));
-    }
-    mysql(bytes).map(|said| format!("a MySQL or MariaDB server answered: {}", excerpt(said)))
+/// A service that is known, and what it said.
+fn known(bytes: &[u8]) -> Option<String> {
+    let (service, said) = match mysql(bytes) {
+        Some(said) => ("a MySQL or MariaDB server", said),
+        None => (server_of(bytes)?, bytes),
+    };
+    Some(format!("{service} answered: {}", excerpt(said)))
 }
 
 /// The server's version, or its error message, in the first packet of a MySQL server: three bytes
@@ -185,6 +173,10 @@ mod tests {
             (b"\x04\0\0\0\x0a\x1b[m", "what came is no XML"),
             (b"\x02\0\0\0\xff\x6a", "what came is no XML"),
             (b"2201 hello\r\n", "what came is no XML"),
+            (
+                b"<?xml version='1.0'?><stream:stream id='' xml:lang='en'><stream:error/>",
+                "an XMPP server answered: \"<?xml",
+            ),
         ] {
             let cause = named(bytes);
             assert!(cause.starts_with(expected), "{cause}");
