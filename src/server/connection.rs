@@ -21,6 +21,7 @@ use super::proxy::{self, HeaderProgress, MAX_HEADER_BYTES, ProxiedClient};
 use super::request::{MAX_REQUEST_BYTES, Progress};
 use super::source::Source;
 use super::table::{Phase, Wait};
+use crate::protocols;
 
 /// How long a connection may linger.
 const LINGER: Duration = Duration::from_secs(3);
@@ -41,6 +42,9 @@ const ALWAYS_FITS_SEND_BUFFER: usize = 512;
 /// What the kernel may need for a byte that waits to be sent, where the client asks for the
 /// smallest packets.
 const OVERHEAD: usize = 16;
+
+/// How many of the bytes that are no request the log shows, escaped.
+const SHOWN_BYTES: usize = 16;
 
 /// How long a thread waits where the kernel lacks memory for a moment. The call is then made again,
 /// within the client's deadline.
@@ -276,10 +280,15 @@ impl Connection {
                 self.context().stats.not_a_request.add_one();
                 let why = if proxy::looks_like_a_header(&received) {
                     "A PROXY header, which this 'listen' does not expect. Closing connection."
+                        .into()
+                } else if let Some(protocol) = protocols::client_speaks(&received) {
+                    format!("Not a policy request, but {protocol}. Closing connection.")
                 } else {
-                    "Not a policy request. Closing connection."
+                    let first = &received[..received.len().min(SHOWN_BYTES)];
+                    let first = first.escape_ascii();
+                    format!("Not a policy request: it began with \"{first}\". Closing connection.")
                 };
-                self.end(why, &received)
+                self.end(&why, &received)
             }
             // The deadline is checked after the bytes: a request that came in time is answered also
             // where this process was stopped meanwhile.
