@@ -62,7 +62,7 @@ fn a_run_leaves_these_lines_in_this_order() {
         format!("[INFO] {served}: Connection accepted."),
         format!("[INFO] {served}: Policy sent. Closing connection."),
         format!("[INFO] {junk}: Connection accepted."),
-        format!("[INFO] {junk}: Not a policy request. Closing connection."),
+        format!("[INFO] {junk}: Not a policy request, but HTTP (GET). Closing connection."),
         format!("[DEBUG] {junk}: It began with \"GET / HTTP/1.1\\r\\n\\r\\n\\x1b[2J\\xff\"."),
         format!("[INFO] {silent}: Connection accepted."),
         format!("[INFO] {silent}: Timed out. Closing."),
@@ -211,6 +211,7 @@ fn a_full_disk_delays_no_client_and_the_lost_lines_are_counted() {
     };
     fs::write(disk.path("ballast"), vec![0; size - 64 * 1024]).unwrap();
     let mut server = Setup::new()
+        .line("log_level = debug")
         .log_file(disk.path("full.log"))
         .line("log_console = yes")
         .stdout(Stdio::piped())
@@ -245,7 +246,7 @@ fn a_full_disk_delays_no_client_and_the_lost_lines_are_counted() {
 
 #[test]
 fn a_deleted_folder_delays_no_client_and_the_log_goes_on_when_it_is_back() {
-    let setup = Setup::new();
+    let setup = Setup::new().line("log_level = debug");
     let folder = setup.path("logs");
     fs::create_dir(&folder).unwrap();
     let server = setup.log_file(folder.join("x.log")).start();
@@ -336,6 +337,7 @@ fn rotation_without_a_free_descriptor_loses_no_line_that_is_not_counted() {
         return;
     }
     let server = Setup::new()
+        .line("log_level = debug")
         .line("log_max_size = 10K")
         .line("timeout = 30")
         .start();
@@ -353,6 +355,7 @@ fn rotation_on_a_file_system_that_takes_no_more_files_loses_no_line_that_is_not_
         return;
     };
     let server = Setup::new()
+        .line("log_level = debug")
         .log_file(disk.path("flashpolicy.log"))
         .line("log_max_size = 10K")
         .line("timeout = 30")
@@ -405,10 +408,10 @@ fn a_policy_with_thousands_of_findings_leaves_twenty_of_them_in_the_log() {
         .start();
     let found = |text: &str| server.log().matches(text).count();
     assert_eq!(found("[WARN] p.xml:"), 20);
-    server.logged("more; 'flashpolicyd check' shows all");
+    server.logged("more; 'flashpolicyd check' shows them");
     let mistakes = format!("listen = {}\n{}", server.address(), "x = 1\n".repeat(500));
     fs::write(server.path("flashpolicy.conf"), mistakes).unwrap();
     server.signal("HUP");
-    server.logged("and 480 more; 'flashpolicyd check' shows all");
+    server.logged("and 480 more; 'flashpolicyd check' shows them");
     assert_eq!(found("[ERROR] flashpolicy.conf:"), 20);
 }

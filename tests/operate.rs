@@ -28,6 +28,7 @@ fn logs_of(server: &Server) -> Vec<PathBuf> {
 #[test]
 fn the_log_is_rotated_by_size_and_the_oldest_goes() {
     let mut server = Setup::new()
+        .line("log_level = debug")
         .line("log_max_size = 20K")
         .line("log_keep = 3")
         .start();
@@ -58,6 +59,7 @@ fn the_log_is_rotated_by_size_and_the_oldest_goes() {
 #[test]
 fn rotation_loses_no_line_and_doubles_none() {
     let mut server = Setup::new()
+        .line("log_level = debug")
         .line("log_max_size = 50K")
         .line("log_keep = 100")
         .start();
@@ -85,7 +87,7 @@ fn a_log_that_may_not_be_moved_keeps_its_newest_lines_and_counts_the_others() {
     if !support::is_root() {
         return;
     }
-    let mut server = open_to_all(Setup::new())
+    let mut server = open_to_all(Setup::new().line("log_level = debug"))
         .line("user = nobody")
         .line("log_max_size = 10K")
         .start();
@@ -139,7 +141,10 @@ fn check_says_that_the_configured_user_cannot_rotate_or_reload() {
 
 /// Runs the real logrotate five times over a server's log, a hundred clients each time.
 fn rotated_by_logrotate(config: impl Fn(&Server) -> String) {
-    let mut server = Setup::new().line("log_max_size = 0").start();
+    let mut server = Setup::new()
+        .line("log_level = debug")
+        .line("log_max_size = 0")
+        .start();
     let file = server.path("logrotate.conf");
     fs::write(&file, config(&server)).unwrap();
     for round in 1..=5 {
