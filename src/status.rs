@@ -17,10 +17,13 @@ use crate::policies::ConfiguredPolicy;
 use crate::policy;
 use crate::processes;
 use crate::stats::Snapshot;
-use crate::text::printable;
+use crate::text::{clip, printable};
 
 /// No list of sentences in an answer is longer; the last one says how many are missing.
 pub const MOST_LINES: usize = 20;
+
+/// The sentences about all policies, where they are many; each has one at least.
+const MOST_SENTENCES: usize = 400;
 
 /// The running server at one moment. A field that another version does not know is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +100,7 @@ impl Reload {
             at: stamp(now),
             ended: Some(now),
             took_effect,
-            said: at_most(said),
+            said: at_most(MOST_LINES, said),
         }
     }
 }
@@ -166,21 +169,29 @@ impl Running {
     }
 }
 
-/// The policies in words, as [`Status::policies`] has them.
+/// The policies in words, as [`Status::policies`] has them: an answer's length has a limit, and a
+/// sentence can be as long as a policy.
 pub fn describe(all: &[ConfiguredPolicy]) -> Vec<ServedPolicy> {
+    let most = (MOST_SENTENCES / all.len().max(1)).clamp(1, MOST_LINES);
+    let words = |policy| {
+        policy::words(policy)
+            .iter()
+            .map(|words| clip(words))
+            .collect()
+    };
     all.iter()
         .map(|served| ServedPolicy {
             source: served.origin.name(),
             listeners: served.listeners.clone(),
-            words: at_most(served.policy().map(policy::words).unwrap_or_default()),
+            words: at_most(most, served.policy().map(words).unwrap_or_default()),
         })
         .collect()
 }
 
-fn at_most(mut lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(MOST_LINES);
+fn at_most(most: usize, mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(most);
     if more > 0 {
-        lines.truncate(MOST_LINES);
+        lines.truncate(most);
         lines.push(format!("and {more} more"));
     }
     lines

@@ -147,6 +147,7 @@ fn no_command_takes_much_memory_whatever_a_policy_holds() {
                 .file("p.xml", &policy)
                 .line("policy_file = p.xml")
                 .line("policy_watch = 0")
+                .line("workers = 2")
                 .through(&LIMITED)
                 .start();
             for number in 1..=10 {
@@ -170,6 +171,12 @@ fn configurations() -> Vec<(&'static str, String)> {
         ("allow lines", lines("allow=* 1\n")),
         ("values with comments", lines("allow=* 0 #\n")),
         ("no address", lines("listen=x\n")),
+        (
+            "listeners",
+            (0..45_000)
+                .map(|n| format!("listen=1.{}.{}.1:1\n", n / 250, n % 250))
+                .collect(),
+        ),
         (
             "a long line of ports",
             format!("allow=* 1{}", ",1".repeat(MIB / 2 - 8)),
@@ -209,6 +216,26 @@ fn no_command_takes_much_memory_whatever_a_configuration_holds() {
             let printed = output.stdout.len() + output.stderr.len();
             assert!(printed < MOST_PRINTED, "{name}: {arguments:?}: {printed}");
         }
+    }
+}
+
+#[test]
+fn a_server_with_many_long_policies_answers_for_its_status() {
+    let _alone = alone();
+    let ports = format!("2001{}", ",2001".repeat(12_000));
+    let policy = format!("{START}{}{END}", GRANT.replace("2001", &ports));
+    let setup = (0..60).fold(Setup::new().line("workers = 1"), |setup, number| {
+        let name = format!("{number}.xml");
+        let setup = setup.line(format!("listen = 127.0.0.1:0 policy={name}"));
+        setup.file(&name, &policy)
+    });
+    let server = setup.line("pid_file = x.pid").through(&LIMITED).start();
+    for options in [&[][..], &["--json"]] {
+        let config = ["status", "--config", "flashpolicy.conf"];
+        let output = run(server.folder.path(), &[&config, options].concat());
+        assert_eq!(output.status.code(), Some(0), "{options:?}");
+        let printed = output.stdout.len();
+        assert!((10_000..100 * KIB).contains(&printed), "{printed}");
     }
 }
 

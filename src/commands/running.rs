@@ -32,6 +32,9 @@ const USERS_PID_FILE: &str = ".flashpolicyd.pid";
 /// No more of a configuration with mistakes is looked at.
 const MOST_BYTES: u64 = 1024 * 1024;
 
+/// No more lines of it are tried.
+const MOST_LINES: usize = 200;
+
 /// How long a server has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_millis(500);
 
@@ -217,11 +220,11 @@ fn what_counts(configured: &Configured) -> Loaded {
     let mut config = Config::default();
     let path = file.as_deref().unwrap_or(Path::new(""));
     let mut overrides = Vec::new();
-    for line in text.lines() {
+    let counts = |line: &&str| {
         let key = line.split('=').next().unwrap_or_default().trim();
-        if !["pid_file", "listen", "timeout"].contains(&key) {
-            continue;
-        }
+        ["pid_file", "listen", "timeout"].contains(&key)
+    };
+    for line in text.lines().filter(counts).take(MOST_LINES) {
         let tried = format!("{kept}{line}\n");
         if let Ok(good) = config::parse(&tried, path, &[]) {
             (kept, config) = (tried, good);

@@ -52,8 +52,8 @@ pub struct Answer {
     pub remarks: Vec<Remark>,
     /// What `policy` read, where what came is a policy at all, also when it does not count.
     pub reading: Option<Reading>,
-    /// What the policy would say if nothing were wrong with how it came: a cure is looked for in it.
-    pub(super) intended: Option<Policy>,
+    /// The policy in what came, where it is not what a player reads.
+    meant: Option<Policy>,
     /// The meaning for the player.
     pub state: AnswerState,
 }
@@ -78,6 +78,15 @@ impl Answer {
             AnswerState::Counts => self.reading.as_ref()?.policy.as_ref(),
             AnswerState::Absent | AnswerState::Unusable => None,
         }
+    }
+
+    /// What the policy would say if nothing were wrong with how it came: a cure is looked for in it.
+    pub(super) fn intended(&self) -> Option<&Policy> {
+        let read = self
+            .reading
+            .as_ref()
+            .and_then(|reading| reading.policy.as_ref());
+        read.or(self.meant.as_ref())
     }
 
     /// The reason why it is no policy that counts.
@@ -111,9 +120,14 @@ pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
         Some(_) if exchange.bytes.is_empty() => AnswerState::Absent,
         Some(_) => AnswerState::Unusable,
     };
-    let read = reading.as_ref().and_then(|reading| reading.policy.clone());
+    let is_read = reading
+        .as_ref()
+        .is_some_and(|reading| reading.policy.is_some());
     Answer {
-        intended: read.or_else(|| intended(&exchange.bytes, served_from)),
+        meant: match is_read {
+            true => None,
+            false => intended(&exchange.bytes, served_from),
+        },
         remarks,
         reading,
         state,

@@ -17,7 +17,7 @@ pub(super) fn policy_for(player: Player, answer: &Answer) -> Option<&Policy> {
     let mut errors = answer.remarks.iter().filter(|remark| remark.is_error());
     let takes =
         answer.reading.is_some() && errors.all(|error| is_no_error(player, answer, error.class));
-    answer.intended.as_ref().filter(|_| takes)
+    answer.intended().filter(|_| takes)
 }
 
 /// Whether the player takes a policy all the same. Lightspark has no time-out once it is connected,

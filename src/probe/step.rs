@@ -1,6 +1,8 @@
 //! One exchange in the player's order, and the policy that a player takes from it. It fetches
 //! nothing.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::ask::Exchange;
 use super::classify::{Answer, classify};
 use super::player::policy_for;
@@ -41,9 +43,17 @@ impl Role {
     }
 }
 
+/// Reading and deciding takes many times a policy's size for a moment, and a host with eight
+/// addresses is asked in hundreds of threads: one at a time does it.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Step {
     /// What an exchange in this part amounts to.
     pub(super) fn new(role: Role, exchange: Exchange) -> Step {
+        let _alone = alone();
         let served_from = match role {
             Role::Master => MASTER_PORT,
             Role::Load | Role::Destination => exchange.address.port(),
@@ -77,7 +87,7 @@ impl Step {
 
     /// The policy as it would be if nothing were wrong with how it came.
     pub(super) fn intended_offer(&self) -> Option<Offer<'_>> {
-        let intended = self.answer.intended.as_ref()?;
+        let intended = self.answer.intended()?;
         Some(Offer::new(self.served_from, intended))
     }
 }

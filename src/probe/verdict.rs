@@ -9,7 +9,7 @@ use super::classes::Class;
 use super::classify::AnswerState;
 use super::plan::Plan;
 use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
-use super::step::{Role, Step};
+use super::step::{Role, Step, alone};
 use crate::advice::{self, Wish};
 use crate::policy::{
     self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, decide, grant_number,
@@ -90,6 +90,7 @@ pub(super) fn judge(
     own: Option<&Step>,
     port: u16,
 ) -> PortVerdict {
+    let _alone = alone();
     let loads = if passes_over_loads(plan.player, &master.exchange) {
         &[]
     } else {
