@@ -12,9 +12,25 @@ use support::{Setup, run_in, stderr};
 fn run(config: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
-    let spoiled = "<cross-domain-policy><allow-access-from domain='*' to-ports='80'/>\
-                   <site-control permitted-cross-domain-policies='all'/></cross-domain-policy>";
-    fs::write(folder.path().join("spoiled.xml"), spoiled).unwrap();
+    let control = "<site-control permitted-cross-domain-policies='all'/>";
+    let grant = "<allow-access-from domain='*' to-ports='80'/>";
+    let headers = "<allow-http-request-headers-from domain='*' headers='*'/>";
+    for (name, elements) in [
+        ("last.xml", [grant, control, ""]),
+        ("spoiled.xml", [grant, headers, control]),
+        ("behind.xml", [control, grant, headers]),
+        ("before.xml", [control, headers, grant]),
+        (
+            "four.xml",
+            [&grant.replace("/>", " secure='false' a='b'/>"), "", ""],
+        ),
+    ] {
+        let text = format!(
+            "<cross-domain-policy>{}</cross-domain-policy>",
+            elements.concat()
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    }
     run_in(folder.path(), arguments)
 }
 
@@ -240,6 +256,8 @@ fn each_player_has_its_verdict() {
     let long = "allow = * 5000-9000\n";
     let high = "listen = [::]:10843\nallow = * *\n";
     let spoiled = "policy_file = spoiled.xml\n";
+    let file = |name: &str| format!("policy_file = {name}.xml\n");
+    let (last, behind, before, four) = (file("last"), file("behind"), file("before"), file("four"));
     for (config, player, port, code, expected) in [
         (long, "flash", "6000", 0, "ALLOWED: "),
         (long, "lightspark", "5000", 0, "ALLOWED: "),
@@ -283,8 +301,32 @@ fn each_player_has_its_verdict() {
             "lightspark",
             "80",
             1,
-            "- write the policy so that Lightspark reads it",
+            "drops the whole file over line 1: `allow-http-request-headers-from` stands there",
         ),
+        (
+            spoiled,
+            "lightspark",
+            "80",
+            1,
+            "- write the policy so that Lightspark reads all of it",
+        ),
+        (&*last, "lightspark", "80", 0, "ALLOWED: "),
+        (&*behind, "lightspark", "80", 0, "ALLOWED: "),
+        (
+            &*before,
+            "lightspark",
+            "80",
+            1,
+            "reads no further than line 1",
+        ),
+        (
+            &*four,
+            "lightspark",
+            "80",
+            1,
+            "has more than three attributes",
+        ),
+        (&*four, "flash", "80", 0, "ALLOWED: "),
         // No site-control there, so that Lightspark does not drop the file.
         (
             "listen = [::]:10843\nmeta_policy = master-only\nallow = * 2001\n",
