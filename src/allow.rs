@@ -235,6 +235,18 @@ mod tests {
                 "*.example.com",
                 "add them, such as `allow = *.example.com 2001,3000-3010`",
             ),
+            (
+                "9339 10.0.0.0/8",
+                "write that site, such as `allow = www.example.com 9339`, or `allow = * 9339` for \
+                 every site; a firewall says which players may connect",
+            ),
+            (
+                "10.0.0.0/8,192.168.1.1-50",
+                "write that site, such as `allow = www.example.com 9339`, or `allow = * 9339` for \
+                 every site; a firewall says which players may connect",
+            ),
+            ("0.0.0.0/0 9339", "write `allow = * 9339`"),
+            ("* 8,0,8,0", "was 8080 meant? write `8080`"),
             ("* 70000", "the last port is 65535"),
             ("* 80,70000", "the last port is 65535"),
             (

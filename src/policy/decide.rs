@@ -173,7 +173,9 @@ impl Refusal {
                 ..
             } => {
                 let why = match player {
-                    Player::Lightspark => "compares names literally, with the dot at their end",
+                    Player::Lightspark => {
+                        "compares names letter by letter, a dot at the end and a scheme too"
+                    }
                     Player::Flash | Player::Unity => "takes `*` and no other domain",
                 };
                 format!("for {pattern}, and {player} {why}")

@@ -201,12 +201,12 @@ impl Judge<'_> {
         let (code, cause, cure) = match known_name {
             HEADERS => (
                 Code::HttpHeadersElement,
-                format!("`{HEADERS}` is for HTTP and has no effect on sockets; {STOPS}"),
+                format!("`{HEADERS}` is for HTTP; {STOPS}"),
                 "delete it".into(),
             ),
             IDENTITY => (
                 Code::IdentityElement,
-                format!("`{IDENTITY}` is for signed documents and has no effect on sockets"),
+                format!("`{IDENTITY}` is for signed documents, and not for sockets"),
                 "delete it".into(),
             ),
             _ => (

@@ -71,8 +71,8 @@ impl Judge<'_> {
             self.note(
                 Code::TrailingDot,
                 range.clone(),
-                "the domain ends in a dot; Lightspark compares it literally, so that it matches \
-                nothing",
+                "the domain ends in a dot; Lightspark compares it letter by letter, so that it \
+                matches nothing",
                 format!("write {}", quote(bare)),
             );
         }

@@ -25,10 +25,10 @@ pub enum Player {
 }
 
 impl Player {
-    /// The clause for a connection that no policy allows.
+    /// The clause for a connection that no policy allows (rule book 5.2, 7.7).
     pub fn refusal(self) -> String {
         match self {
-            Player::Flash => format!("the player reports {SECURITY_ERROR}"),
+            Player::Flash => format!("the player reports {SECURITY_ERROR} after 20 s"),
             player => format!("{player} refuses"),
         }
     }
