@@ -48,11 +48,11 @@ pub enum Wish {
     },
     /// The SWF over HTTPS, in place of a grant without `secure`.
     Https,
-    /// A policy that the player does not drop as a whole.
+    /// A policy that the player reads to its end.
     Readable {
-        /// The player that drops it.
+        /// The player that does not.
         player: Player,
-        /// Why it does.
+        /// Where it stops and why, to be said behind its name.
         why: String,
     },
 }
@@ -73,7 +73,7 @@ pub fn wishes(
     for offer in master.map_or(offers, std::slice::from_ref) {
         let found = denial(offer);
         let left = match found {
-            Some(Denial::Dropped { player, why }) => {
+            Some(Denial::Unread { player, why }) => {
                 wishes.push(Wish::Readable { player, why });
                 return wishes;
             }
@@ -185,7 +185,7 @@ pub fn in_the_way(wishes: &[Wish]) -> Vec<Change> {
             "load the SWF over HTTPS; or, to allow it over HTTP too, the next line",
         )),
         Wish::Readable { player, why } => Some(Change::in_words(format!(
-            "write the policy so that {player} reads it: {why}"
+            "write the policy so that {player} reads all of it: now it {why}"
         ))),
         Wish::Allow { .. } => None,
     }))

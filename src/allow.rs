@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use crate::policy::{DomainPattern, Fault, Grant, PortSet};
+use crate::policy::{DomainPattern, Fault, Grant, PortSet, is_network};
+use crate::text::quote;
 
 /// The longest line that is guessed at, in bytes: what was meant can be many times as long.
 const MAX_GUESSED: usize = 400;
@@ -35,6 +36,21 @@ fn strict(value: &str) -> Result<Grant, Fault> {
         cause: cause.into(),
         cure,
     };
+    let mut words = value.split([' ', '\t', ',', ';']);
+    if let Some(network) = words.clone().find(|word| is_network(word)) {
+        let cause = format!(
+            "{} is a network, and a domain is the site that the SWF is loaded from",
+            quote(network)
+        );
+        let ports = words
+            .find(|word| PortSet::parse(word).is_ok())
+            .unwrap_or("9339");
+        let cure = format!(
+            "write that site, such as `allow = www.example.com {ports}`, or `allow = * {ports}` for \
+             every site; a firewall says which players may connect"
+        );
+        return Err(fault(&cause, cure));
+    }
     if ports.is_empty() {
         if PortSet::parse(domain).is_ok() && domain != "*" {
             return Err(fault("the domain is missing", String::new()));
@@ -50,6 +66,13 @@ fn strict(value: &str) -> Result<Grant, Fault> {
     if domain.contains([',', ';']) {
         let cure = "write a line for each domain".into();
         return Err(fault("one line is for one domain", cure));
+    }
+    if let Some((_, host)) = domain.split_once("://") {
+        let cause = format!("{} has a scheme", quote(domain));
+        return Err(fault(
+            &cause,
+            format!("write the host alone: {}", quote(host)),
+        ));
     }
     let domain = DomainPattern::parse(domain)?;
     if let Some(oddity) = domain.oddity() {
@@ -96,6 +119,9 @@ fn meant(value: &str) -> Vec<String> {
         } else if is_everybody(&word) {
             domains.push("*".into());
         } else {
+            if is_network(&word) {
+                return Vec::new();
+            }
             let (host, port) = host_and_port(&word);
             // A number that is no port is no domain either.
             let is_number = host.bytes().all(|b| b.is_ascii_digit() || b == b'-');
@@ -214,6 +240,18 @@ mod tests {
                 "*.example.com",
                 "add them, such as `allow = *.example.com 2001,3000-3010`",
             ),
+            (
+                "9339 10.0.0.0/8",
+                "write that site, such as `allow = www.example.com 9339`, or `allow = * 9339` for \
+                 every site; a firewall says which players may connect",
+            ),
+            (
+                "10.0.0.0/8,192.168.1.1-50",
+                "write that site, such as `allow = www.example.com 9339`, or `allow = * 9339` for \
+                 every site; a firewall says which players may connect",
+            ),
+            ("0.0.0.0/0 9339", "write `allow = * 9339`"),
+            ("* 8,0,8,0", "was 8080 meant? write `8080`"),
             ("* 70000", "the last port is 65535"),
             ("* 80,70000", "the last port is 65535"),
             (

@@ -75,6 +75,8 @@ pub struct JsonVerdict {
     pub text: String,
     /// Why it is denied.
     pub reasons: Vec<String>,
+    /// The conditions under which it holds.
+    pub conditions: Vec<String>,
 }
 
 /// One thing to change.

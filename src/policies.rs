@@ -9,7 +9,7 @@ use crate::config::{self, Config, DEFAULT_ALLOW, Listen};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{
-    self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Policy, Reading, grant_number,
+    self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Player, Policy, Reading, grant_number,
 };
 use crate::text::{quote, reason};
 
@@ -74,13 +74,14 @@ impl ConfiguredPolicy {
         indices.filter_map(|&index| config.startup.listen.get(index))
     }
 
-    /// The policy as it is offered on a port.
-    pub fn offer(&self, port: u16) -> Option<Offer<'_>> {
-        let reading = self.reading.as_ref()?;
-        Some(Offer {
-            dropped_by_lightspark: reading.dropped_by_lightspark.as_deref(),
-            ..Offer::new(port, reading.policy.as_ref()?)
-        })
+    /// The policy as it is offered on a port, as this player takes it.
+    pub fn offer(&self, player: Player, port: u16) -> Option<Offer<'_>> {
+        self.reading.as_ref()?.offer(player, port)
+    }
+
+    /// What of its file nobody knows how this player takes: a sentence without its full stop.
+    pub fn doubt(&self, player: Player) -> Option<&str> {
+        self.reading.as_ref()?.doubt(player)
     }
 
     /// What clients get, NUL included: byte for byte what the file holds, and a NUL where it does
@@ -138,7 +139,7 @@ pub fn read_all(config: &Config) -> Vec<ConfiguredPolicy> {
 }
 
 /// Whether a listener's policy says the meta-policy: only where players find it on port 843. In any
-/// other policy it counts for nothing, and Lightspark drops the whole file over it (rule book 7).
+/// other policy it counts for nothing, and Lightspark drops the whole file over it (rule book 7.1).
 fn controls(config: &Config, listen: &Listen) -> bool {
     let master = matches!(listen.players_port(), None | Some(MASTER_PORT));
     config.live.meta_policy.is_some() && master
@@ -255,10 +256,12 @@ fn part_of(line: &Place, code: Code) -> Place {
     let value: String = from.take(line.width).collect();
     let (domain, ports, secure) = allow::parts(&value);
     let (before, part) = match code {
-        Code::IpDomain | Code::DomainUnmatchable | Code::TrailingDot | Code::NonAscii => {
-            ("", domain)
-        }
-        Code::LowPortFromHigh | Code::PortRange => {
+        Code::IpDomain
+        | Code::DomainUnmatchable
+        | Code::TrailingDot
+        | Code::NonAscii
+        | Code::WildcardTld => ("", domain),
+        Code::LowPortFromHigh | Code::PortRange | Code::BlockedPort | Code::PortDigits => {
             let at = value.get(domain.len()..).and_then(|rest| rest.find(ports));
             (
                 value

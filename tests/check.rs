@@ -64,7 +64,7 @@ fn a_mistake_is_shown_with_its_line_and_a_mark() {
 
 /// Configurations with a fault, what is found, and the configuration as the cure says: then the
 /// finding is gone. `{DIR}` is a folder that is there.
-const CURED: [(&str, &str, &str, &str); 16] = [
+const CURED: [(&str, &str, &str, &str); 19] = [
     (
         "listen = 127.0.0.1:843",
         "loopback-only",
@@ -156,6 +156,24 @@ const CURED: [(&str, &str, &str, &str); 16] = [
         "serve it from port 843",
         "listen = [::]:843\nallow = a.example 80",
     ),
+    (
+        "allow = a.example 2001,6660-6670",
+        "blocked-port",
+        "move the game to another port",
+        "allow = a.example 2001,6670",
+    ),
+    (
+        "allow = *.com 2001",
+        "wildcard-tld",
+        "write `*` for content from anywhere",
+        "allow = * 2001",
+    ),
+    (
+        "allow = a.example 9,3,3,9",
+        "port-digits",
+        "was 9339 meant? write `9339`",
+        "allow = a.example 9339",
+    ),
 ];
 
 #[test]
@@ -199,6 +217,88 @@ fn a_file_that_cannot_be_written_is_shown_at_its_line() {
         ),
         "{said}"
     );
+}
+
+#[test]
+fn one_fault_is_one_finding() {
+    for (config, expected) in [
+        (
+            "policy_file = none.xml",
+            "none.xml: error: cannot read the policy",
+        ),
+        ("policy_file = /", "/: error: cannot read the policy"),
+        (
+            "listen = [::]:843 policy=none.xml\nallow = * 80",
+            "none.xml: error: cannot read",
+        ),
+        ("log_file = /none/x.log", "error[log-file]"),
+        ("pid_file = /none/x.pid", "error[pid-file]"),
+        ("stats_file = /none/x.prom", "[stats-file]"),
+        ("allow = a.example 9,9,9,9", "warning[port-digits]"),
+    ] {
+        let config = format!("{config}\nignore = loopback-only,allows-everything,no-grant\n");
+        let object = json(&check(&config, &["--json"]));
+        let findings = object["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), 1, "{config}: {object:#}");
+        let said = stdout(&check(&config, &[]));
+        assert!(said.contains(expected), "{config}: {said}");
+    }
+}
+
+#[test]
+fn ports_that_flash_player_refuses_are_found_where_they_are_named() {
+    for (ports, found) in [
+        ("531,6667", Some("refuses ports 531 and 6667 itself")),
+        ("6660-6670", Some("refuses ports 6665 to 6669 itself")),
+        ("2001,25", Some("refuses port 25 itself")),
+        ("*", None),
+        ("1024-65535", None),
+        ("20,80,443,843,1935,5222,8080,9339", None),
+    ] {
+        let config = format!("listen = [::]:843\nallow = a.example {ports}\n");
+        let said = stdout(&check(&config, &[]));
+        assert_eq!(
+            said.contains("warning[blocked-port]"),
+            found.is_some(),
+            "{said}"
+        );
+        assert!(said.contains(found.unwrap_or_default()), "{said}");
+        let policy = format!(
+            "<cross-domain-policy><allow-access-from domain='a.example' to-ports='{ports}'/>\
+             </cross-domain-policy>"
+        );
+        let folder = folder("");
+        fs::write(folder.path().join("p.xml"), policy).unwrap();
+        let said = stdout(&run_in(folder.path(), &["check", "p.xml"]));
+        assert_eq!(
+            said.contains("warning[blocked-port]"),
+            found.is_some(),
+            "{said}"
+        );
+    }
+    let accepted = "listen = [::]:843\nallow = a.example 6667\nignore = blocked-port\n";
+    assert!(stdout(&check(accepted, &[])).contains("0 warnings (1 ignored)"));
+}
+
+#[test]
+fn a_network_in_place_of_the_site_is_told_what_a_domain_is() {
+    for network in [
+        "192.168.1.0/24",
+        "10.0.0.0/255.0.0.0",
+        "172.16.*",
+        "fd00::/8",
+    ] {
+        let said = stdout(&check(&format!("allow = {network} 9339 secure\n"), &[]));
+        for expected in [
+            &format!(
+                "`{network}` is a network, and a domain is the site that the SWF is loaded from"
+            ),
+            "write that site, such as `allow = www.example.com 9339`, or `allow = * 9339` for every",
+            "a firewall says which players may connect",
+        ] {
+            assert!(said.contains(expected), "{said}");
+        }
+    }
 }
 
 #[test]

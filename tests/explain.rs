@@ -12,9 +12,25 @@ use support::{Setup, run_in, stderr};
 fn run(config: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
-    let spoiled = "<cross-domain-policy><allow-access-from domain='*' to-ports='80'/>\
-                   <site-control permitted-cross-domain-policies='all'/></cross-domain-policy>";
-    fs::write(folder.path().join("spoiled.xml"), spoiled).unwrap();
+    let control = "<site-control permitted-cross-domain-policies='all'/>";
+    let grant = "<allow-access-from domain='*' to-ports='80'/>";
+    let headers = "<allow-http-request-headers-from domain='*' headers='*'/>";
+    for (name, elements) in [
+        ("last.xml", [grant, control, ""]),
+        ("spoiled.xml", [grant, headers, control]),
+        ("behind.xml", [control, grant, headers]),
+        ("before.xml", [control, headers, grant]),
+        (
+            "four.xml",
+            [&grant.replace("/>", " secure='false' a='b'/>"), "", ""],
+        ),
+    ] {
+        let text = format!(
+            "<cross-domain-policy>{}</cross-domain-policy>",
+            elements.concat()
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    }
     run_in(folder.path(), arguments)
 }
 
@@ -194,6 +210,88 @@ fn unusual_origins_say_what_they_mean() {
 }
 
 #[test]
+fn a_port_that_flash_player_refuses_is_a_condition_for_flash_player_alone() {
+    let condition = "Flash Player version 24 and later refuses port 6667 itself, whatever a policy \
+                     grants; move the game to another port.";
+    let config = "meta_policy = master-only\nallow = * 6667,2001\n";
+    for (player, said_so) in [("flash", true), ("lightspark", false), ("unity", false)] {
+        let arguments = ["--player", player, "a.example", "6667"];
+        let (code, said) = explain(config, &arguments);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains(condition), said_so, "{player}: {said}");
+        let object = json(&run(
+            config,
+            &[&["explain", "--json"], &arguments[..]].concat(),
+        ));
+        let conditions = &object["verdicts"][0]["conditions"];
+        assert_eq!(
+            conditions.as_array().unwrap().len(),
+            usize::from(said_so),
+            "{object:#}"
+        );
+    }
+    // A grant would not help.
+    let (code, said) = explain(GAME, &["www.example.com", "6667"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains(condition), "{said}");
+    let (_, said) = explain(config, &["a.example", "2001"]);
+    assert!(!said.contains("version 24"), "{said}");
+    let (_, said) = explain("allow = * *", &["a.example", "25,2001,6665-6669"]);
+    assert!(
+        said.contains("refuses ports 25 and 6665 to 6669 itself"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_swf_on_the_disk_is_in_one_of_three_sandboxes() {
+    let config = "meta_policy = master-only\nallow = * 2001\n";
+    for origin in [
+        "file:",
+        "D:\\games\\client.swf",
+        "/srv/client.swf",
+        "client.swf",
+        "Game 2.SWF",
+    ] {
+        for (port, code) in [("2001", 0), ("2002", 1)] {
+            let (exit, said) = explain(config, &["--from", origin, "--to", port]);
+            assert_eq!(exit, Some(code), "{origin}: {said}");
+            for expected in [
+                "a SWF from file: may",
+                "published for network access (local-with-networking)",
+                "local files only (local-with-filesystem) gets #2010, whatever a policy grants",
+                "trusted on its computer (local-trusted) needs no policy",
+            ] {
+                assert!(said.contains(expected), "{origin}: {said}");
+            }
+        }
+    }
+    let (_, said) = explain(config, &["--player", "lightspark", "file:", "2001"]);
+    assert!(
+        said.contains("`localhost` and 127.0.0.1") && !said.contains("#2010"),
+        "{said}"
+    );
+    let (_, said) = explain(config, &["--player", "unity", "file:", "2001"]);
+    assert!(!said.contains("local-"), "{said}");
+    let (exit, said) = explain(config, &["games/client.swf", "2001"]);
+    assert_eq!(exit, Some(2), "{said}");
+    assert!(
+        said.contains("write `file:` for a SWF on the disk, or `http://games`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_nobody_knows_is_called_uncertain_for_the_player_that_it_concerns() {
+    for (player, uncertain) in [("flash", true), ("lightspark", false)] {
+        let (code, said) = explain("allow = *.com 80", &["--player", player, "a.com", "80"]);
+        assert_eq!(code, Some(0), "{said}");
+        let expected = "Uncertain: whether Flash Player takes `*.com` is not known";
+        assert_eq!(said.contains(expected), uncertain, "{said}");
+    }
+}
+
+#[test]
 fn a_listener_that_only_this_host_can_reach_is_named() {
     let config = "listen = 127.0.0.1:843\nallow = * 80\n";
     let (code, said) = explain(config, &["a.example", "80"]);
@@ -240,6 +338,8 @@ fn each_player_has_its_verdict() {
     let long = "allow = * 5000-9000\n";
     let high = "listen = [::]:10843\nallow = * *\n";
     let spoiled = "policy_file = spoiled.xml\n";
+    let file = |name: &str| format!("policy_file = {name}.xml\n");
+    let (last, behind, before, four) = (file("last"), file("behind"), file("before"), file("four"));
     for (config, player, port, code, expected) in [
         (long, "flash", "6000", 0, "ALLOWED: "),
         (long, "lightspark", "5000", 0, "ALLOWED: "),
@@ -283,8 +383,32 @@ fn each_player_has_its_verdict() {
             "lightspark",
             "80",
             1,
-            "- write the policy so that Lightspark reads it",
+            "drops the whole file over line 1: `allow-http-request-headers-from` stands there",
         ),
+        (
+            spoiled,
+            "lightspark",
+            "80",
+            1,
+            "- write the policy so that Lightspark reads all of it",
+        ),
+        (&*last, "lightspark", "80", 0, "ALLOWED: "),
+        (&*behind, "lightspark", "80", 0, "ALLOWED: "),
+        (
+            &*before,
+            "lightspark",
+            "80",
+            1,
+            "reads no further than line 1",
+        ),
+        (
+            &*four,
+            "lightspark",
+            "80",
+            1,
+            "has more than three attributes",
+        ),
+        (&*four, "flash", "80", 0, "ALLOWED: "),
         // No site-control there, so that Lightspark does not drop the file.
         (
             "listen = [::]:10843\nmeta_policy = master-only\nallow = * 2001\n",

@@ -95,6 +95,33 @@ fn every_code_is_listed_and_has_a_page() {
     }
 }
 
+/// The causes are sought in this order, and each has a line.
+#[test]
+fn why_a_player_does_not_ask_has_a_page() {
+    let page = page(&["help", "silent-player"]);
+    let mut at = 0;
+    for cause in [
+        "EnableAllowList=1",
+        "AllowListUrlPattern",
+        "Ruffle",
+        "socketProxy",
+        "loadPolicyFile alone",
+        "#2010",
+        "trusted",
+        "AIR",
+        "DisableSockets=1",
+        "EnableSocketsTo=",
+        "--share=network",
+        "help blocked-port",
+        "another host",
+        "firewall",
+        "SecureSocket",
+    ] {
+        let found = page[at..].find(cause);
+        at += found.unwrap_or_else(|| panic!("{cause} is not behind {at}: {page}"));
+    }
+}
+
 /// An example of `codes.txt`: a policy or a configuration that really has the code.
 #[test]
 fn the_examples_have_the_code_that_they_are_for() {

@@ -63,6 +63,47 @@ fn a_listener_may_have_a_policy_of_its_own() {
 }
 
 #[test]
+fn a_policy_of_which_nobody_knows_how_it_is_taken_is_served_with_a_warning() {
+    for (policy, code) in [
+        ("\n\t<?xml version='1.0'?>\n{}", "late-declaration"),
+        (
+            "<!-- ours -->\n<?xml version=\"1.0\"?>{}",
+            "late-declaration",
+        ),
+        ("{}", "domain-scheme"),
+    ] {
+        let policy = policy.replace(
+            "{}",
+            "<cross-domain-policy><allow-access-from domain='https://www.example.net' \
+             to-ports='2001'/></cross-domain-policy>",
+        );
+        let server = Setup::new()
+            .file("p.xml", &policy)
+            .line("policy_file = p.xml")
+            .start();
+        assert_eq!(server.ask(), [policy.as_bytes(), b"\0"].concat());
+        server.logged(&format!("warning[{code}]"));
+        let output = run(
+            "policy_file = p.xml\n",
+            &[("p.xml", &policy)],
+            &["explain", "--json", "https://www.example.net", "2001"],
+        );
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdict = &object["verdicts"][0];
+        assert_eq!(
+            (&verdict["allowed"], &verdict["uncertain"]),
+            (&true.into(), &true.into())
+        );
+        assert!(
+            verdict["conditions"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("Uncertain: ")
+        );
+    }
+}
+
+#[test]
 fn allow_beside_policy_file_is_an_error_that_says_which_to_remove() {
     let output = run(
         "allow = * 80\nmeta_policy = all\npolicy_file = p.xml\n",

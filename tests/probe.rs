@@ -126,7 +126,7 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
     type Treat = fn(&mut TcpStream) -> io::Result<()>;
     #[rustfmt::skip]
     let cases: [(Treat, &str, u16, &[&str]); 11] = [
-        (good, "www.example.com", 3011, &["DENIED, the player reports SecurityError #2048: a SWF from http://www.example.com may not connect to 127.0.0.1:3011.", "grant 1 is for ports 2001 and 3000 to 3010, not for 3011", "`allow = *.example.com 3011`"]),
+        (good, "www.example.com", 3011, &["DENIED, the player reports SecurityError #2048 after 20 s: a SWF from http://www.example.com may not connect to 127.0.0.1:3011.", "grant 1 is for ports 2001 and 3000 to 3010, not for 3011", "`allow = *.example.com 3011`"]),
         (good, "www.example.org", 3010, &["grant 1 is for *.example.com, not for www.example.org", "`allow = www.example.org 3010`"]),
         (localhost, "www.example.com", 2001, &["grant 1 is for localhost, not for www.example.com", "`allow = www.example.com 2001`", "<allow-access-from domain=\"www.example.com\" to-ports=\"2001\" />"]),
         (localhost, "127.0.0.1", 2001, &["names and addresses never match each other", "`allow = 127.0.0.1 2001`"]),
@@ -563,7 +563,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
 
 #[test]
 fn who_asks_for_no_policy_is_told_where_the_policy_is_fine() {
-    let ruffle = "no request of it: Ruffle asks for no policy";
+    let ruffle = "`flashpolicyd help silent-player` goes through all of it";
     Probe::port(fault(good))
         .run()
         .exits(0)
@@ -747,7 +747,8 @@ fn a_terminal_gets_colours_and_lines_of_its_width() {
         let is_code = line.contains('<') || line.contains('`');
         assert!(columns(line) <= 72 || is_code, "{line}");
     }
-    wide.says("reports SecurityError #2048: a SWF from\n  http://www.example.com may not connect");
+    wide.says("the player reports SecurityError #2048 after 20 s: a SWF")
+        .says("http://www.example.com may not connect");
     for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         probe.in_a_terminal(72, &[plain]).says_nothing_of("\u{1b}");
     }

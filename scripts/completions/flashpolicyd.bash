@@ -39,7 +39,7 @@ _flashpolicyd() {
             ;;
         help)
             common=''
-            own="$commands codes config json man man-conf"
+            own="$commands codes config json silent-player man man-conf"
             own+=" $(flashpolicyd help codes 2>/dev/null | sed -n 's/^\([a-z][a-z-]*\)  *\(error\|warning\) .*/\1/p')"
             ;;
     esac

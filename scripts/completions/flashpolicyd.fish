@@ -40,5 +40,5 @@ complete -c flashpolicyd -l load -n '__fish_seen_subcommand_from probe' -x -d 'h
 complete -c flashpolicyd -l port -n '__fish_seen_subcommand_from probe' -x -d 'in place of 843'
 complete -c flashpolicyd -s q -l quiet -n '__fish_seen_subcommand_from probe' -d 'the first line'
 complete -c flashpolicyd -n '__fish_seen_subcommand_from probe' -xa '(__fish_print_hostnames)'
-complete -c flashpolicyd -n '__fish_seen_subcommand_from help' -xa "$commands codes config json man man-conf"
+complete -c flashpolicyd -n '__fish_seen_subcommand_from help' -xa "$commands codes config json silent-player man man-conf"
 complete -c flashpolicyd -n '__fish_seen_subcommand_from help' -xa '(flashpolicyd help codes 2>/dev/null | string match -rg "^([a-z][a-z-]*) +(?:error|warning) ")'

@@ -157,9 +157,13 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
         };
         privileges::as_future_user(becomes, unfit)
     });
+    // What nobody can read has a finding already.
+    let now = privileges::unreadable(config, file);
     match later {
         Ok((warnings, stats_file)) => {
-            let warnings = warnings.into_iter();
+            let warnings = warnings
+                .into_iter()
+                .filter(|warning| !now.contains(warning));
             findings.extend(warnings.map(|text| found("out-of-reach", about(""), text, "")));
             let place = about("stats_file");
             let cure = "set another 'stats_file', or 'none'";

@@ -27,9 +27,10 @@ const COMMANDS: [(&str, &str); 11] = [
 ];
 
 /// The other pages that are texts; `codes` is made from the code.
-const TEXTS: [(&str, &str); 4] = [
+const TEXTS: [(&str, &str); 5] = [
     ("config", include_str!("../../flashpolicy.conf")),
     ("json", include_str!("json.txt")),
+    ("silent-player", include_str!("silent-player.txt")),
     ("man", include_str!("../../scripts/flashpolicyd.8")),
     ("man-conf", include_str!("../../scripts/flashpolicy.conf.5")),
 ];
@@ -70,8 +71,8 @@ fn unknown(topic: &str) -> String {
     let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
     let all: Vec<_> = texts.chain([CODES]).chain(codes::names()).collect();
     let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
-        "expected a command, a code ('flashpolicyd help codes' lists them), config, json, man or \
-         man-conf"
+        "expected a command, a code ('flashpolicyd help codes' lists them), config, json, \
+         silent-player, man or man-conf"
             .into()
     });
     format!("there is no help for '{}'; {meant}", shown(topic))
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_page_fits_a_terminal() {
-        let texts = COMMANDS.iter().chain(&TEXTS[1..2]);
+        let texts = COMMANDS.iter().chain(&TEXTS[1..3]);
         let to_be_pasted = |line: &str| line.starts_with("  $c=") || line.contains("python3 -c");
         for (topic, text) in texts.chain([&("overview", OVERVIEW)]) {
             for line in text.lines().filter(|line| !to_be_pasted(line)) {

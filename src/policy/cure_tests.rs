@@ -113,31 +113,31 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::Malformed,
-            grant("domain=\u{201c}*\u{201d} to-ports='1'"),
-            words("write plain quotes", grant("domain=\"*\" to-ports='1'")),
+            grant("domain=\u{201c}*\u{201d} to-ports='2'"),
+            words("write plain quotes", grant("domain=\"*\" to-ports='2'")),
         ),
         row(
             Code::Malformed,
-            grant("domain=* to-ports='1'"),
+            grant("domain=* to-ports='2'"),
             words(
                 "put every attribute's value in quotes",
-                grant("domain='*' to-ports='1'"),
+                grant("domain='*' to-ports='2'"),
             ),
         ),
         row(
             Code::Malformed,
-            grant("domain=\"\"*\"\" to-ports='1'"),
+            grant("domain=\"\"*\"\" to-ports='2'"),
             words(
                 "write one quote on each side",
-                grant("domain=\"*\" to-ports='1'"),
+                grant("domain=\"*\" to-ports='2'"),
             ),
         ),
         row(
             Code::Malformed,
-            grant("domain='*'to-ports='1'"),
+            grant("domain='*'to-ports='2'"),
             words(
                 "put a blank before every attribute",
-                grant("domain='*' to-ports='1'"),
+                grant("domain='*' to-ports='2'"),
             ),
         ),
         row(
@@ -147,12 +147,44 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::Malformed,
+            format!("<? xml version='1.0'?>{good}"),
+            words(
+                "delete the blank behind `<?`",
+                format!("<?xml version='1.0'?>{good}"),
+            ),
+        ),
+        row(
+            Code::LateDeclaration,
             format!("\n<?xml version='1.0'?>{good}"),
             words(
                 "delete whatever stands before `<?xml`",
                 format!("<?xml version='1.0'?>{good}"),
             ),
         ),
+        row(
+            Code::DomainScheme,
+            grant("domain='https://a.example' to-ports='2'"),
+            Apply::Write,
+        ),
+        row(
+            Code::WildcardTld,
+            grant("domain='*.com' to-ports='2'"),
+            Apply::Write,
+        ),
+        row(
+            Code::BlockedPort,
+            grant("domain='a' to-ports='6667'"),
+            words(
+                "move the game to another port",
+                grant("domain='a' to-ports='6767'"),
+            ),
+        ),
+        row(
+            Code::PortDigits,
+            grant("domain='a' to-ports='9,3,3,9'"),
+            Apply::Write,
+        ),
+        row(Code::OutsideRoot, format!("{good}\\0"), Apply::Delete),
         row(Code::OutsideRoot, format!("{good}x"), Apply::Delete),
         row(
             Code::OutsideRoot,
@@ -177,31 +209,31 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::DomainMissing,
-            grant("to-ports='1'"),
+            grant("to-ports='2'"),
             words(
                 "write `domain=\"*.example.com\"`",
-                grant("domain=\"*.example.com\" to-ports='1'"),
+                grant("domain=\"*.example.com\" to-ports='2'"),
             ),
         ),
         row(
             Code::DomainInvalid,
-            grant("domain='http://a.example/x' to-ports='1'"),
+            grant("domain='http://a.example/x' to-ports='2'"),
             Apply::Write,
         ),
         row(
             Code::DomainInvalid,
-            grant("domain='*.*' to-ports='1'"),
+            grant("domain='*.*' to-ports='2'"),
             Apply::Write,
         ),
         row(
             Code::DomainInvalid,
-            grant("domain='a.*' to-ports='1'"),
+            grant("domain='a.*' to-ports='2'"),
             Apply::Write,
         ),
         row(
             Code::DomainInvalid,
-            grant("domain='a b' to-ports='1'"),
-            words("delete it", grant("domain='ab' to-ports='1'")),
+            grant("domain='a b' to-ports='2'"),
+            words("delete it", grant("domain='ab' to-ports='2'")),
         ),
         row(
             Code::ToPortsMissing,
@@ -219,7 +251,7 @@ fn in_files() -> Vec<Row> {
         row(
             Code::ToPortsInvalid,
             grant("domain='a' to-ports='0'"),
-            words("begin at port 1", grant("domain='a' to-ports='1'")),
+            words("begin at port 1", grant("domain='a' to-ports='2'")),
         ),
         row(
             Code::ToPortsInvalid,
@@ -228,7 +260,7 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::SecureInvalid,
-            grant("domain='a' to-ports='1' secure='yes'"),
+            grant("domain='a' to-ports='2' secure='yes'"),
             Apply::Write,
         ),
         row(
@@ -257,7 +289,7 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::BlanksInPorts,
-            grant("domain='a' to-ports='1, 2'"),
+            grant("domain='a' to-ports='2, 3'"),
             Apply::Write,
         ),
         row(
@@ -279,17 +311,17 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::UnknownElement,
-            with("<allow-acces-from domain='a' to-ports='1'/>"),
+            with("<allow-acces-from domain='a' to-ports='2'/>"),
             Apply::Write,
         ),
         row(
             Code::UnknownAttribute,
-            grant("domain='a' to-ports='1' x='y'"),
+            grant("domain='a' to-ports='2' x='y'"),
             Apply::DeleteAttribute,
         ),
         row(
             Code::UnknownAttribute,
-            grant("domain='a' to-port='1'"),
+            grant("domain='a' to-port='2'"),
             Apply::Write,
         ),
         row(
@@ -317,8 +349,8 @@ fn in_files() -> Vec<Row> {
         },
         row(
             Code::SecureGrant,
-            grant("domain='a' to-ports='1' secure='true'"),
-            words("delete it", grant("domain='a' to-ports='1'")),
+            grant("domain='a' to-ports='2' secure='true'"),
+            words("delete it", grant("domain='a' to-ports='2'")),
         ),
         row(
             Code::GrantsBesideNone,
@@ -333,17 +365,17 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::IpDomain,
-            grant("domain='10.0.0.1' to-ports='1'"),
+            grant("domain='10.0.0.1' to-ports='2'"),
             words("write the host name", &*good),
         ),
         row(
             Code::DomainUnmatchable,
-            grant("domain='a,b' to-ports='1'"),
+            grant("domain='a,b' to-ports='2'"),
             words("write a grant for each domain", with(&GRANT.repeat(2))),
         ),
         row(
             Code::DomainUnmatchable,
-            grant("domain='0.0.0.0' to-ports='1'"),
+            grant("domain='0.0.0.0' to-ports='2'"),
             Apply::Write,
         ),
         row(Code::StrayText, with(&format!("x{GRANT}")), Apply::Delete),
@@ -375,10 +407,10 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::GrantAttributes,
-            grant("domain='a' to-ports='1' secure='false' x='y'"),
+            grant("domain='a' to-ports='2' secure='false' x='y'"),
             words(
                 "keep `domain`, `to-ports` and `secure` alone",
-                grant("domain='a' to-ports='1' secure='false'"),
+                grant("domain='a' to-ports='2' secure='false'"),
             ),
         ),
         row(
@@ -391,7 +423,7 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::TrailingDot,
-            grant("domain='a.example.' to-ports='1'"),
+            grant("domain='a.example.' to-ports='2'"),
             Apply::Write,
         ),
         Row {

@@ -15,9 +15,9 @@ pub struct Offer<'a> {
     pub port: u16,
     /// The policy itself.
     pub policy: &'a Policy,
-    /// Why Lightspark drops the file as it is written, if it does
-    /// ([`Reading::dropped_by_lightspark`](super::Reading::dropped_by_lightspark)).
-    pub dropped_by_lightspark: Option<&'a str>,
+    /// Why the player did not read the file to its end, to be said behind its name; `policy` is what
+    /// it has read ([`Reading::offer`](super::Reading::offer)).
+    pub stop: Option<&'a str>,
 }
 
 impl<'a> Offer<'a> {
@@ -26,36 +26,23 @@ impl<'a> Offer<'a> {
         Offer {
             port,
             policy,
-            dropped_by_lightspark: None,
+            stop: None,
         }
-    }
-
-    /// Why this player makes nothing of the file, if it does not.
-    fn dropped_by(&self, player: Player) -> Option<String> {
-        if player != Player::Lightspark {
-            return None;
-        }
-        if let Some(why) = self.dropped_by_lightspark {
-            return Some(why.into());
-        }
-        // The others pass over `site-control` in a policy from another port (rule book 2.6).
-        (self.port != MASTER_PORT && self.policy.meta.is_some())
-            .then(|| format!("it has `site-control`, and is not served from port {MASTER_PORT}"))
     }
 }
 
 /// Why a policy does not allow a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
-    /// The player drops the whole file.
-    Dropped {
+    /// The player does not read the file to its end, and nothing that it has read allows it.
+    Unread {
         /// The player.
         player: Player,
-        /// Why it does.
+        /// Where it stops and why, to be said behind its name.
         why: String,
     },
     /// The master's meta-policy is `none`, which denies even its own grants
-    /// (rule book 2.5 \[SPECcn, LS\]).
+    /// (rule book 2.5 \[SPEC, LS\]).
     MetaPolicyNone,
     /// A policy from port 1024 or above grants nothing below (rule book 4.1
     /// \[DG, FL8\]).
@@ -80,7 +67,7 @@ pub enum Refusal {
         /// The player, where Flash Player would take the content for meant.
         only: Option<Player>,
     },
-    /// It is for HTTPS content only (rule book 2.11 \[SPECcn\]).
+    /// It is for HTTPS content only (rule book 2.11 \[SPEC\]).
     NotHttps,
     /// It is for other ports.
     Ports {
@@ -106,9 +93,6 @@ pub fn decide(
     destination: u16,
 ) -> Result<usize, Denial> {
     let (policy, served_from) = (offer.policy, offer.port);
-    if let Some(why) = offer.dropped_by(player) {
-        return Err(Denial::Dropped { player, why });
-    }
     let none = policy.meta == Some(MetaPolicy::None) && player.knows_meta_policy();
     if none && served_from == MASTER_PORT {
         return Err(Denial::MetaPolicyNone);
@@ -137,7 +121,13 @@ pub fn decide(
             return Ok(index);
         }
     }
-    Err(Denial::Grants(refusals))
+    Err(match offer.stop {
+        Some(why) => Denial::Unread {
+            player,
+            why: why.into(),
+        },
+        None => Denial::Grants(refusals),
+    })
 }
 
 impl Denial {
@@ -145,7 +135,7 @@ impl Denial {
     /// from 0.
     pub fn in_words(&self, asked: &str, grant: &dyn Fn(usize) -> String) -> String {
         match self {
-            Denial::Dropped { player, why } => format!("{player} drops it: {why}"),
+            Denial::Unread { player, why } => format!("{player} {why}"),
             Denial::MetaPolicyNone => "its meta-policy is `none`, which denies everything".into(),
             Denial::LowPort { served_from } => format!(
                 "served from port {served_from}, it cannot grant ports below \
@@ -183,7 +173,9 @@ impl Refusal {
                 ..
             } => {
                 let why = match player {
-                    Player::Lightspark => "compares names literally, with the dot at their end",
+                    Player::Lightspark => {
+                        "compares names letter by letter, a dot at the end and a scheme too"
+                    }
                     Player::Flash | Player::Unity => "takes `*` and no other domain",
                 };
                 format!("for {pattern}, and {player} {why}")
@@ -193,9 +185,12 @@ impl Refusal {
             } => match origin {
                 Origin::Local => format!("for {pattern}, and only `*` matches local content"),
                 Origin::Anywhere => format!("for {pattern}, not for content from anywhere"),
+                Origin::Web { .. } if pattern.scheme.is_some() => {
+                    format!("for {pattern}, not for {origin}")
+                }
                 Origin::Web { host, .. } => {
                     let is_address = matches!(host, Host::Ip(_));
-                    let why = if matches!(pattern.0, Pattern::Ip(_)) == is_address {
+                    let why = if matches!(pattern.name, Pattern::Ip(_)) == is_address {
                         ""
                     } else {
                         " (names and addresses never match each other)"

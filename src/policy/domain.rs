@@ -13,7 +13,12 @@ use crate::text::{is_printable, quote};
 
 /// The `domain` of an `allow-access-from` element (rule book 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainPattern(pub(super) Pattern);
+pub struct DomainPattern {
+    /// `http` or `https` where it is written in front: then the content has to be loaded by it (rule
+    /// book 3.4).
+    pub(super) scheme: Option<&'static str>,
+    pub(super) name: Pattern,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pattern {
@@ -26,23 +31,36 @@ pub(super) enum Pattern {
 
 impl DomainPattern {
     /// Content from anywhere: `*`.
-    pub const ANY: DomainPattern = DomainPattern(Pattern::Any);
+    pub const ANY: DomainPattern = DomainPattern {
+        scheme: None,
+        name: Pattern::Any,
+    };
 
-    /// Reads `*`, a host, `*.host` or an IP address.
+    /// Reads `*`, a host, `*.host` or an IP address, with `http://` or `https://` in front or
+    /// without.
     ///
     /// # Errors
-    /// A star anywhere else (rule book 3.1), a scheme, a port, a path (3.4:
-    /// they cannot match), a blank or an invisible character.
+    /// A star anywhere else (rule book 3.1), another scheme, a port, a path (3.4: they cannot
+    /// match), a blank or an invisible character.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let pattern = match (text, text.strip_prefix("*.")) {
+        let (scheme, bare) = split_scheme(text);
+        let name = match (bare, bare.strip_prefix("*.")) {
             ("*", _) => Pattern::Any,
             (_, Some(suffix)) => Pattern::Subdomains(host_name(text, suffix)?.to_owned()),
-            (_, None) => match parse_ip(text) {
+            (_, None) => match parse_ip(bare) {
                 Some(ip) => Pattern::Ip(ip),
-                None => Pattern::Host(host_name(text, text)?.to_owned()),
+                None => Pattern::Host(host_name(text, bare)?.to_owned()),
             },
         };
-        Ok(DomainPattern(pattern))
+        Ok(DomainPattern { scheme, name })
+    }
+
+    /// This text, whatever it is, as the name of a host.
+    pub(super) fn host(text: String) -> Self {
+        DomainPattern {
+            scheme: None,
+            name: Pattern::Host(text),
+        }
     }
 
     /// Whether content from this origin is meant.
@@ -54,13 +72,19 @@ impl DomainPattern {
     /// - Letter case does not count (3.3 \[LS, swfdec\]).
     /// - An address matches content loaded by that literal address; names
     ///   and addresses never stand for each other (3.2 \[PC\]).
+    /// - A scheme in front is that of the content (3.4).
     pub fn matches(&self, origin: &Origin) -> bool {
-        let host = match (&self.0, origin) {
-            (Pattern::Any, _) => return true,
-            (_, Origin::Local | Origin::Anywhere) => return false,
-            (_, Origin::Web { host, .. }) => host,
+        let Origin::Web { https, host } = origin else {
+            return *self == DomainPattern::ANY;
         };
-        match (&self.0, host) {
+        if self
+            .scheme
+            .is_some_and(|scheme| (scheme == "https") != *https)
+        {
+            return false;
+        }
+        match (&self.name, host) {
+            (Pattern::Any, _) => true,
             (Pattern::Host(name), Host::Name(asked)) => same_name(name, asked),
             (Pattern::Subdomains(suffix), Host::Name(asked)) => {
                 let below = asked.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
@@ -76,7 +100,7 @@ impl DomainPattern {
     /// many. International names are not judged: how they are compared is not documented (rule book
     /// 3.6).
     pub fn oddity(&self) -> Option<Fault> {
-        let name = match &self.0 {
+        let name = match &self.name {
             Pattern::Host(name) | Pattern::Subdomains(name) => name,
             Pattern::Ip(ip) if ip.is_unspecified() => {
                 return Some(Fault::new(
@@ -106,10 +130,33 @@ impl DomainPattern {
         Some(Fault::new(format!("{} {what}", quote(name)), cure))
     }
 
+    /// It without its scheme.
+    pub(super) fn bare(&self) -> String {
+        let shown = self.to_string();
+        let bare = shown.split_once("://").map(|(_, bare)| bare.to_owned());
+        bare.unwrap_or(shown)
+    }
+
+    /// What of it nobody knows how Flash Player takes: a sentence without its full stop (rule book
+    /// 3.1, 3.4).
+    pub(super) fn doubt(&self) -> Option<String> {
+        let shown = quote(&self.to_string());
+        match &self.name {
+            _ if self.scheme.is_some() => Some(format!(
+                "that Flash Player takes a scheme, as in {shown}, is known from other programs alone"
+            )),
+            Pattern::Subdomains(suffix) if !suffix.contains('.') => Some(format!(
+                "whether Flash Player takes {shown} is not known: behind `*.` the specification \
+                 wants a domain of two parts, such as `example.com`"
+            )),
+            _ => None,
+        }
+    }
+
     /// Whether this is one IP address, or is meant as a group of them:
     /// nothing but an IPv4 address has a last label of digits.
     pub(super) fn is_address_like(&self) -> bool {
-        match &self.0 {
+        match &self.name {
             Pattern::Any => false,
             Pattern::Ip(_) => true,
             Pattern::Host(name) | Pattern::Subdomains(name) => {
@@ -122,13 +169,41 @@ impl DomainPattern {
 
 impl fmt::Display for DomainPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        if let Some(scheme) = self.scheme {
+            write!(f, "{scheme}://")?;
+        }
+        match &self.name {
             Pattern::Any => f.write_str("*"),
             Pattern::Host(name) => f.write_str(name),
             Pattern::Subdomains(suffix) => write!(f, "*.{suffix}"),
             Pattern::Ip(ip) => write!(f, "{}", Host::Ip(*ip)),
         }
     }
+}
+
+/// The scheme in front, where content is loaded by it, and what follows.
+fn split_scheme(text: &str) -> (Option<&'static str>, &str) {
+    let known = text.split_once("://").and_then(|(scheme, rest)| {
+        let known = ["http", "https"].into_iter();
+        let mut known = known.filter(|known| known.eq_ignore_ascii_case(scheme));
+        Some((known.next()?, rest))
+    });
+    known.map_or((None, text), |(scheme, rest)| (Some(scheme), rest))
+}
+
+/// Whether this is meant as many addresses: a network, a span, or an address with a part that is
+/// open, such as `192.168.1.*`.
+pub fn is_network(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u8>().is_ok();
+    let open = |part: &&str| matches!(*part, "" | "*" | "x" | "X");
+    if let Some((first, behind)) = text.split_once(['/', '-']) {
+        return parse_ip(first).is_some() && (number(behind) || parse_ip(behind).is_some());
+    }
+    let parts: Vec<_> = text.split('.').collect();
+    parts.first().is_some_and(|part| number(part))
+        && (2..=4).contains(&parts.len())
+        && parts.iter().any(open)
+        && parts.iter().all(|part| number(part) || open(part))
 }
 
 /// The trailing dot of a fully qualified name means nothing here.
@@ -140,7 +215,6 @@ fn same_name(pattern: &str, asked: &str) -> bool {
 /// `name` is `whole` without its leading `*.`, if it has one.
 fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     let is_visible = |c: char| is_printable(c) && !c.is_whitespace();
-    let is_numeric = |b: u8| b.is_ascii_digit() || b".*".contains(&b);
     let (what, cure) = if name.is_empty() || name == "." {
         ("names no domain", HOW.into())
     } else if !name.chars().all(is_visible) {
@@ -149,12 +223,11 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
             "delete it; each domain needs a grant of its own".into(),
         )
     } else if let Some((_, rest)) = name.split_once("://") {
-        ("has a scheme", bare(rest))
-    } else if let Some((address, _)) = name.split_once('/') {
-        match parse_ip(address) {
-            Some(_) => ("is a network", NO_ADDRESS_PATTERNS.into()),
-            None => ("has a path", bare(name)),
-        }
+        ("has a scheme that no content is loaded by", bare(rest))
+    } else if name.contains(['/', '*']) && is_network(name) {
+        ("is a network", NO_ADDRESS_PATTERNS.into())
+    } else if name.contains('/') {
+        ("has a path", bare(name))
     } else if name.contains(':') {
         ("has a port, or is no IPv6 address", bare(name))
     } else if matches!(whole, "*.*" | "**" | "*.*.*") {
@@ -164,8 +237,6 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
         )
     } else if !name.contains('*') {
         return Ok(name);
-    } else if name.bytes().all(is_numeric) {
-        ("is a group of addresses", NO_ADDRESS_PATTERNS.into())
     } else {
         (
             "has a `*` where none is possible",
@@ -175,8 +246,9 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
     Err(Fault::new(format!("{} {what}", quote(whole)), cure))
 }
 
-const NO_ADDRESS_PATTERNS: &str = "there are no patterns for addresses, which match only content loaded by that literal address \
-     anyway; write the host name by which the content is loaded";
+/// A domain is about the content, and never about the players (rule book 3.2).
+const NO_ADDRESS_PATTERNS: &str = "a domain is the site that the content is loaded from, and not where the players are: write \
+     that site, or `*` for every site; a firewall says which players may connect";
 
 const HOW: &str = "write `*`, a host, `*.example.com` or an IP address";
 

@@ -19,6 +19,9 @@ fn the_four_kinds_are_read_and_written() {
         "localhost",
         "*.com",
         "a_b",
+        "http://a.example",
+        "https://*.a.example",
+        "https://10.0.0.1",
     ] {
         assert_eq!(DomainPattern::parse(text).unwrap().to_string(), text);
     }
@@ -32,7 +35,7 @@ fn the_four_kinds_are_read_and_written() {
 fn what_cannot_match_is_refused_with_a_cure() {
     assert_eq!(
         fault("http://a.example/x"),
-        "`http://a.example/x` has a scheme; write the host alone: `a.example`"
+        "`http://a.example/x` has a path; write the host alone: `a.example`"
     );
     assert_eq!(
         fault("a.example/test"),
@@ -43,7 +46,7 @@ fn what_cannot_match_is_refused_with_a_cure() {
     assert!(fault("a b").contains("holds a blank"));
     assert_eq!(
         fault("://"),
-        "`://` has a scheme; write `*`, a host, `*.example.com` or an IP address"
+        "`://` has a scheme that no content is loaded by; write `*`, a host, `*.example.com` or an IP address"
     );
     for bad in [
         "",
@@ -111,6 +114,36 @@ fn a_half_address_is_told_from_a_name() {
             like,
             "{text}"
         );
+    }
+}
+
+#[test]
+fn networks_are_told_from_names_and_ports() {
+    for text in [
+        "192.168.1.0/24",
+        "10.0.0.0/255.0.0.0",
+        "fd00::/8",
+        "192.168.1.*",
+        "192.168.",
+        "10.x.x.x",
+        "192.168.1.1-192.168.1.50",
+        "192.168.1.1-50",
+    ] {
+        assert!(is_network(text), "{text}");
+    }
+    for text in [
+        "*",
+        "*.0.0.1",
+        "192.168.1.5",
+        "192.168.1.5.",
+        "192.168.1.5/game.swf",
+        "www.example.com/24",
+        "3000-3010",
+        "2001",
+        "1.example",
+        "",
+    ] {
+        assert!(!is_network(text), "{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The elements and attributes of a policy that is well-formed XML.
 //!
-//! Judges them as section 8 of the rule book says and builds the policy from
+//! Judges them as rule book 8.1 says and builds the policy from
 //! the good ones; never stops at the first fault.
 
 use std::ops::Range;
@@ -10,6 +10,7 @@ use roxmltree::{Attribute, Document, Node};
 use super::{
     Fault, MASTER_PORT, MetaPolicy, Policy,
     findings::{Code, Finding, Found},
+    lightspark,
 };
 use crate::text::{did_you_mean, quote};
 
@@ -20,8 +21,12 @@ const HEADERS: &str = "allow-http-request-headers-from";
 const IDENTITY: &str = "allow-access-from-identity";
 const META: &str = "permitted-cross-domain-policies";
 
+/// What follows from an element that Lightspark does not take (rule book 7.1).
+const STOPS: &str = "Lightspark reads no further, and drops what stands before it too, unless that is \
+                     on port 843 and has a `site-control` in it";
+
 /// Attributes from here tell where the schema is, and are fine (rule book
-/// 2.2 \[FP9-02\]).
+/// 2.2 \[FP9\]).
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// The policy that the document holds; what is wrong with it goes to `found`.
@@ -36,6 +41,7 @@ pub(super) fn policy(
         found,
     };
     judge.outside_root(document);
+    judge.only_lightspark();
     let root = document.root_element();
     judge.root(root).then(|| judge.children(root))
 }
@@ -80,8 +86,26 @@ impl Judge<'_> {
                 );
             } else if node.range().start > 0 {
                 self.found
-                    .push(super::malformed::late_declaration(node.range()));
+                    .push(super::malformed::misplaced_declaration(node.range()));
             }
+        }
+    }
+
+    /// What Lightspark alone stops at; the rest is found where it concerns other players, too.
+    fn only_lightspark(&mut self) {
+        for stop in lightspark::stops(self.text) {
+            let (cause, cure) = match stop.code {
+                Code::GrantAttributes => (
+                    "the grant has more than three attributes",
+                    "keep `domain`, `to-ports` and `secure` alone",
+                ),
+                Code::ControlAttributes => (
+                    "`site-control` has more than one attribute",
+                    "keep `permitted-cross-domain-policies` alone",
+                ),
+                _ => continue,
+            };
+            self.note(stop.code, stop.at, format!("{cause}; {STOPS}"), cure);
         }
     }
 
@@ -177,15 +201,12 @@ impl Judge<'_> {
         let (code, cause, cure) = match known_name {
             HEADERS => (
                 Code::HttpHeadersElement,
-                format!(
-                    "`{HEADERS}` is for HTTP and has no effect on sockets; Lightspark drops the \
-                    whole file over it"
-                ),
+                format!("`{HEADERS}` is for HTTP; {STOPS}"),
                 "delete it".into(),
             ),
             IDENTITY => (
                 Code::IdentityElement,
-                format!("`{IDENTITY}` is for signed documents and has no effect on sockets"),
+                format!("`{IDENTITY}` is for signed documents, and not for sockets"),
                 "delete it".into(),
             ),
             _ => (
@@ -224,25 +245,11 @@ impl Judge<'_> {
     fn site_control(&mut self, node: Node<'_, '_>, allow_seen: bool) -> Option<MetaPolicy> {
         self.attributes(node, &[META]);
         self.inside(node);
-        if node.attributes().len() > 1 {
-            self.note(
-                Code::ControlAttributes,
-                self.tag(node),
-                format!(
-                    "`{CONTROL}` has more than one attribute; Lightspark drops the whole file \
-                    over it"
-                ),
-                format!("keep `{META}` alone"),
-            );
-        }
         if allow_seen {
             self.note(
                 Code::SiteControlOrder,
                 self.tag(node),
-                format!(
-                    "`{CONTROL}` stands after an `allow-` element; Lightspark drops the whole \
-                    file over it"
-                ),
+                format!("`{CONTROL}` stands after an `allow-` element"),
                 "move it to the front, where the DTD wants it",
             );
         }

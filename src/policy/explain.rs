@@ -18,7 +18,7 @@ pub enum Verdict {
         /// The index of the grant in that policy, from 0.
         grant: usize,
     },
-    /// It reports SecurityError #2048.
+    /// It does not; Flash Player reports SecurityError #2048 (rule book 5.2).
     Denied(Vec<Reason>),
 }
 

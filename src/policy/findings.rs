@@ -146,7 +146,7 @@ codes! {
         WrongRoot "wrong-root" "The root element is not `cross-domain-policy`."
         Namespace "namespace" "The root element is in an XML namespace, which Flash Player does not parse."
         DomainMissing "domain-missing" "A grant has no `domain`, or an empty one."
-        DomainInvalid "domain-invalid" "A `domain` has a `*` in the wrong place, a scheme, a port, a path or a blank: it cannot match."
+        DomainInvalid "domain-invalid" "A `domain` has a `*` in the wrong place, a port, a path, a blank, or a scheme other than `http` and `https`: it cannot match."
         ToPortsMissing "to-ports-missing" "A grant has no `to-ports`, or an empty one; for sockets it is mandatory."
         ToPortsInvalid "to-ports-invalid" "A `to-ports` is no list of ports from 1 to 65535 and of ranges."
         SecureInvalid "secure-invalid" "A `secure` is neither `true` nor `false`."
@@ -156,12 +156,13 @@ codes! {
         MetaPolicyNotForSockets "meta-policy-not-for-sockets" "The meta-policy `by-content-type` or `by-ftp-filename` exists for URL policies only."
     }
     Warning {
+        LateDeclaration "late-declaration" "Blanks or comments stand before the XML declaration: whether Flash Player takes the file then is not known; Lightspark does."
         BlanksInPorts "blanks-in-ports" "Blanks in `to-ports`, which Flash Player is reported to dislike; Lightspark takes no `*` with blanks for every port."
-        HttpHeadersElement "http-headers-element" "`allow-http-request-headers-from` has no effect on sockets; Lightspark drops the whole file over it."
-        IdentityElement "identity-element" "`allow-access-from-identity` has no effect on sockets."
-        UnknownElement "unknown-element" "An element that no policy knows, or that stands where it has no effect."
-        UnknownAttribute "unknown-attribute" "An attribute that the element does not know."
-        SiteControlOrder "site-control-order" "`site-control` stands after an `allow-*` element; the DTD wants it first, and Lightspark drops the whole file over it."
+        HttpHeadersElement "http-headers-element" "`allow-http-request-headers-from` is for HTTP: what Flash Player does with it here is not known, and Lightspark reads no further."
+        IdentityElement "identity-element" "`allow-access-from-identity` is for signed documents: what Flash Player does with it here is not known."
+        UnknownElement "unknown-element" "An element that no policy knows, or that stands where it has no effect: what Flash Player does with it is not known."
+        UnknownAttribute "unknown-attribute" "An attribute that the element does not know: what Flash Player does with it is not known."
+        SiteControlOrder "site-control-order" "`site-control` stands after an `allow-*` element; the DTD wants it first, and Lightspark takes it anywhere."
         SiteControlNotMaster "site-control-not-master" "`site-control` in a policy that is not served from port 843: it only counts there, and Lightspark drops the whole file over it."
         SecureGrant "secure-grant" "A grant with `secure=\"true\"` is for content loaded over HTTPS only, while the socket itself is plain."
         GrantsBesideNone "grants-beside-none" "The meta-policy `none` denies everything, so the grants beside it do nothing."
@@ -174,9 +175,13 @@ codes! {
         Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
         VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."
         PortRange "port-range" "A range of ports: Lightspark counts only its first port, Unity Web Player leaves out its last."
-        GrantAttributes "grant-attributes" "A grant has more than three attributes: Lightspark drops the whole file over it."
-        ControlAttributes "site-control-attributes" "`site-control` has more than its one attribute: Lightspark drops the whole file over it."
+        GrantAttributes "grant-attributes" "A grant has more than three attributes: Lightspark reads no further."
+        ControlAttributes "site-control-attributes" "`site-control` has more than its one attribute: Lightspark reads no further."
         TrailingDot "trailing-dot" "A `domain` ends in a dot: Lightspark compares it literally, and it matches nothing."
+        DomainScheme "domain-scheme" "A `domain` has `http://` or `https://` in front: the grant is for content loaded by that scheme, as far as is known, and for none in Lightspark."
+        WildcardTld "wildcard-tld" "A `domain` is `*.` and a single word, such as `*.com`: outside of Adobe's specification, and not known to match anything in Flash Player."
+        BlockedPort "blocked-port" "A grant names a port that Flash Player version 24 and later refuses itself, whatever a policy grants."
+        PortDigits "port-digits" "The ports look like one number that was taken apart into its digits."
         LowPortFromHigh "low-port-from-high" "A grant names ports below 1024 in a policy served from port 1024 or above, where they grant nothing."
     }
 }
@@ -186,17 +191,13 @@ impl Code {
     pub fn matters_to(self, player: Player) -> bool {
         match self {
             Code::PortRange => player != Player::Flash,
+            Code::BlockedPort => player == Player::Flash,
+            Code::LateDeclaration => player != Player::Lightspark,
             Code::GrantAttributes | Code::ControlAttributes | Code::TrailingDot => {
                 player == Player::Lightspark
             }
             _ => true,
         }
-    }
-
-    /// Whether Lightspark drops the whole file over it (rule book 7). `site-control` away from port
-    /// 843 is left to the decision, since one policy may be served from several ports.
-    pub fn is_fatal_to_lightspark(self) -> bool {
-        matches!(self, Code::SiteControlOrder | Code::HttpHeadersElement)
     }
 }
 

@@ -1,13 +1,13 @@
 //! One `allow-access-from` element: its domain, its ports and `secure`.
 //!
-//! Judges them as section 8 of the rule book says; never stops at the first fault.
+//! Judges them as rule book 8.1 says; never stops at the first fault.
 
 use std::ops::Range;
 
 use roxmltree::Node;
 
 use super::{
-    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, elements::Judge,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, blocked, elements::Judge,
     findings::Code,
 };
 use crate::text::{clip, quote};
@@ -16,14 +16,6 @@ impl Judge<'_> {
     pub(super) fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
         self.attributes(node, &["domain", "to-ports", "secure"]);
         self.inside(node);
-        if node.attributes().len() > 3 {
-            self.note(
-                Code::GrantAttributes,
-                self.tag(node),
-                "the grant has more than three attributes; Lightspark drops the whole file over it",
-                "keep `domain`, `to-ports` and `secure` alone",
-            );
-        }
         let domain = self.domain(node);
         let ports = self.ports(node, for_http);
         let secure = self.secure(node);
@@ -54,12 +46,33 @@ impl Judge<'_> {
         if let Some(fault) = oddity {
             self.fault(Code::DomainUnmatchable, range.clone(), fault);
         }
+        if let Some(doubt) = domain.doubt() {
+            let (code, cause, cure) = match domain.scheme {
+                Some(scheme) => (
+                    Code::DomainScheme,
+                    format!(
+                        "the domain has a scheme: {doubt}; then the grant is for content loaded \
+                         over {scheme} alone. Lightspark takes it for nothing"
+                    ),
+                    format!(
+                        "write {} alone, unless this is meant",
+                        quote(&domain.bare())
+                    ),
+                ),
+                None => (
+                    Code::WildcardTld,
+                    doubt,
+                    "write `*` for content from anywhere, or `*.` and the domain itself".into(),
+                ),
+            };
+            self.note(code, range.clone(), cause, cure);
+        }
         if let Some(bare) = value.strip_suffix('.') {
             self.note(
                 Code::TrailingDot,
                 range.clone(),
-                "the domain ends in a dot; Lightspark compares it literally, so that it matches \
-                nothing",
+                "the domain ends in a dot; Lightspark compares it letter by letter, so that it \
+                matches nothing",
                 format!("write {}", quote(bare)),
             );
         }
@@ -120,6 +133,17 @@ impl Judge<'_> {
                 ),
                 listed(&ports),
             );
+        }
+        if let Some(number) = ports.as_digits() {
+            self.note(
+                Code::PortDigits,
+                range.clone(),
+                format!("`{ports}` are ports of one digit each"),
+                format!("was {number} meant? write `{number}`"),
+            );
+        } else if let Some(cause) = blocked::cause(&blocked::named(&ports)) {
+            let cure = format!("{}, unless no such player is to connect", blocked::CURE);
+            self.note(Code::BlockedPort, range.clone(), clip(&cause), cure);
         }
         self.low_ports(&ports, range);
         Some(ports)

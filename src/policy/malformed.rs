@@ -47,13 +47,14 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
     let (cause, cure) = match error {
         Error::UnknownToken(_) if stands_outside(before) => return outside(before, rest),
-        Error::UnexpectedDeclaration(_) => return late_declaration(at..at + "<?xml".len()),
+        Error::UnexpectedDeclaration(_) => return misplaced_declaration(at..at + "<?xml".len()),
         Error::NoRootNode if text.trim().is_empty() => (
             "the file is empty".into(),
             "write a policy, such as `<cross-domain-policy><allow-access-from \
             domain=\"*.example.com\" to-ports=\"2001\" /></cross-domain-policy>`",
         ),
-        _ => in_the_text(error)
+        _ => blank_in_a_tag(before, rest)
+            .or_else(|| in_the_text(error))
             .or_else(|| in_an_attribute(error, before, rest))
             .unwrap_or_else(|| {
                 let error = printable(&error.to_string());
@@ -65,6 +66,34 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
     };
     Finding::new(Code::Malformed, at..at, cause, cure)
 }
+
+/// A tag that begins with a blank.
+fn blank_in_a_tag(before: &str, rest: &str) -> Option<CauseAndCure> {
+    let begins = before
+        .rfind('<')
+        .and_then(|at| before.get(at..))
+        .unwrap_or_default();
+    let rest = begins.trim_end().len() < begins.len()
+        || rest.starts_with(|c: char| c.is_ascii_whitespace());
+    let (cause, cure) = match begins.trim_end() {
+        "<" if rest => ("there is a blank behind `<`", "delete the blank behind `<`"),
+        "</" if rest => (
+            "there is a blank behind `</`",
+            "delete the blank behind `</`",
+        ),
+        "<?" if rest => (
+            "there is a blank behind `<?`",
+            "delete the blank behind `<?`",
+        ),
+        _ => return None,
+    };
+    Some((cause.into(), cure))
+}
+
+/// A NUL as it is written in programs and in manuals.
+const WRITTEN_NULS: [&str; 10] = [
+    "\\0", "\\00", "\\000", "\\x00", "\\u0000", "%00", "&#0;", "&#x0;", "^@", "<NUL>",
+];
 
 /// What is wrong, and what to do.
 type CauseAndCure = (String, &'static str);
@@ -167,13 +196,32 @@ fn in_an_attribute(error: &Error, before: &str, rest: &str) -> Option<CauseAndCu
     })
 }
 
-/// An XML declaration with something before it.
-pub(super) fn late_declaration(range: Range<usize>) -> Finding {
+const TO_THE_START: &str =
+    "delete whatever stands before `<?xml`, blank lines too, or delete the declaration";
+
+/// An XML declaration inside or behind the root.
+pub(super) fn misplaced_declaration(range: Range<usize>) -> Finding {
+    let cause = "the XML declaration is not at the very start of the file";
+    Finding::new(Code::Malformed, range, cause, TO_THE_START)
+}
+
+/// An XML declaration that has nothing but blanks and comments before it, and has some.
+pub(super) fn late_declaration(text: &str) -> Option<Range<usize>> {
+    let at = text.find("<?xml").filter(|at| *at > 0)?;
+    let (before, declaration) = text.split_at_checked(at)?;
+    let is_one = declaration["<?xml".len()..].starts_with([' ', '\t', '\r', '\n']);
+    let end = at + declaration.find("?>").filter(|_| is_one)? + "?>".len();
+    matches!(document(before), Err(Error::NoRootNode)).then_some(at..end)
+}
+
+/// The finding for that (rule book 2.9).
+pub(super) fn blank_before(at: usize) -> Finding {
     Finding::new(
-        Code::Malformed,
-        range,
-        "the XML declaration is not at the very start of the file",
-        "delete whatever stands before `<?xml`, blank lines too, or delete the declaration",
+        Code::LateDeclaration,
+        at..at + "<?xml".len(),
+        "the XML declaration is not at the very start of the file: whether Flash Player takes the \
+         file then is not known",
+        TO_THE_START,
     )
 }
 
@@ -193,7 +241,20 @@ fn stands_outside(before: &str) -> bool {
 
 fn outside(before: &str, rest: &str) -> Finding {
     let token = rest.split_whitespace().next().unwrap_or_default();
-    let (cause, cure) = if rest.starts_with("HTTP/") {
+    let is_nul = |written: &&str| {
+        token
+            .trim_matches(['"', '\''])
+            .eq_ignore_ascii_case(written)
+    };
+    let (cause, cure) = if WRITTEN_NULS.iter().any(is_nul) {
+        (
+            format!(
+                "{} is not a NUL, but the characters themselves",
+                quote(token)
+            ),
+            "delete them: the NUL is a byte of value 0, and flashpolicyd sends it by itself",
+        )
+    } else if rest.starts_with("HTTP/") {
         (
             "this is an answer of a web server, not a policy".into(),
             "ask a policy server: HTTP does not serve socket policies",

@@ -6,13 +6,14 @@
 //! policy back as XML, [`decide()`] and [`explain()`] answer as Flash Player
 //! would, [`words()`] says in English what a policy means.
 //!
-//! The rules are Flash Player's. "Rule book 3.1 \[PC\]" in these docs means
-//! item 1 of section 3 of `policy-rules.md`, which rests on the source that
-//! the rule book calls PC.
-//!
 //! This module never touches a socket, a file, a terminal or the configuration:
 //! bytes and values in, values and text out.
+//!
+//! The rules are the players'; they follow, each with its number, which the code cites.
+//!
+#![doc = include_str!("rules.md")]
 
+mod blocked;
 mod decide;
 mod domain;
 mod elements;
@@ -20,6 +21,7 @@ mod explain;
 mod fault;
 mod findings;
 mod grants;
+mod lightspark;
 mod malformed;
 mod model;
 mod origin;
@@ -39,8 +41,9 @@ mod strategies;
 #[cfg(test)]
 mod verdict_tests;
 
+pub use blocked::BLOCKED_PORTS;
 pub use decide::{Denial, Offer, Refusal, decide, grant_number};
-pub use domain::DomainPattern;
+pub use domain::{DomainPattern, is_network};
 pub use explain::{Reason, Verdict, explain, others_count};
 pub use fault::Fault;
 pub use findings::{Code, Finding, Severity};

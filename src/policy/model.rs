@@ -8,7 +8,7 @@ use super::{DomainPattern, Fault, PortSet, fault::by_name};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The `site-control` element. Without one, Flash Player applies
-    /// [`MetaPolicy::All`] (rule book 2.4 \[SPECcn\]).
+    /// [`MetaPolicy::All`] (rule book 2.4 \[SPEC\]).
     pub meta: Option<MetaPolicy>,
     /// The `allow-access-from` elements, in the order of the file. One that
     /// matches is enough: there is no deny (rule book 4.2 \[FL8\]).
@@ -23,7 +23,7 @@ pub struct Grant {
     /// The ports of this host that it may connect to.
     pub ports: PortSet,
     /// Whether only content loaded over HTTPS may use the grant. In a socket
-    /// policy the default is `false` (rule book 2.11 \[SPECcn, LS\]).
+    /// policy the default is `false` (rule book 2.11 \[SPEC, LS\]).
     pub secure: bool,
 }
 
@@ -34,7 +34,7 @@ pub enum MetaPolicy {
     All,
     /// Only the master's own grants count.
     MasterOnly,
-    /// No grant counts, not even the master's (rule book 2.5 \[SPECcn, LS\]).
+    /// No grant counts, not even the master's (rule book 2.5 \[SPEC, LS\]).
     None,
 }
 

@@ -46,15 +46,23 @@ impl Origin {
         }
     }
 
-    /// Reads a host, an IP address, a URL, `file:`, or `*` for content from
+    /// Reads a host, an IP address, a URL, `file:` or the path of a file, or `*` for content from
     /// anywhere; without a scheme, `http` is meant. The port and the path of a URL do not count.
     ///
     /// # Errors
-    /// An unknown scheme, or a host that no URL can have.
+    /// An unknown scheme, a host that no URL can have, or what may be a host or a folder.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let lower = text.to_ascii_lowercase();
-        if lower.starts_with("file:") {
+        if is_file(&lower) {
             return Ok(Origin::Local);
+        }
+        if let Some((folder, _)) = lower.split_once('/').filter(|_| is_content(&lower)) {
+            if is_host_or_folder(folder) {
+                return Err(Fault::new(
+                    format!("{} may be a host or a folder", quote(folder)),
+                    format!("write `file:` for a SWF on the disk, or `http://{folder}`"),
+                ));
+            }
         }
         if text == "*" {
             return Ok(Origin::Anywhere);
@@ -103,6 +111,30 @@ impl fmt::Display for Host {
             Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
         }
     }
+}
+
+/// Whether this is a URL of local content, or a file as people name it: `D:\game.swf`, `/srv/game.swf`,
+/// `\\host\game.swf`, `game.swf`.
+fn is_file(lower: &str) -> bool {
+    let is_drive = matches!(lower.as_bytes(), [b'a'..=b'z', b':', b'/' | b'\\', ..]);
+    let is_path =
+        lower.starts_with(['/', '~']) || lower.starts_with("./") || lower.starts_with("../");
+    let is_windows_path = lower.contains('\\') && !lower.contains("://");
+    let is_name = is_content(lower) && !lower.contains('/');
+    lower.starts_with("file:") || is_drive || is_path || is_windows_path || is_name
+}
+
+/// Whether it ends like the name of a SWF, a projector or a page; no domain does.
+fn is_content(lower: &str) -> bool {
+    let endings = [".swf", ".exe", ".html", ".htm"];
+    endings
+        .iter()
+        .any(|ending| lower.len() > ending.len() && lower.ends_with(ending))
+}
+
+/// A single word that is no address: the name of a host in a local network, or a folder.
+fn is_host_or_folder(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['.', ':']) && name != "localhost"
 }
 
 /// An address as it stands in a URL or alone: IPv6 with or without brackets.
@@ -188,6 +220,19 @@ mod tests {
             ("file:", "file:"),
             ("FILE:///C:/g.swf", "file:"),
             ("localhost", "http://localhost"),
+            ("localhost/game.swf", "http://localhost"),
+            ("www.example.com/swf/Game.swf", "http://www.example.com"),
+            ("http://intranet/game.swf", "http://intranet"),
+            ("C:\\games\\client.swf", "file:"),
+            ("d:/games/my client.swf", "file:"),
+            ("\\\\host\\share\\client.swf", "file:"),
+            ("games\\client.swf", "file:"),
+            ("/home/player/client.swf", "file:"),
+            ("~/client.swf", "file:"),
+            ("./swf/client", "file:"),
+            ("client.swf", "file:"),
+            ("My Game.SWF", "file:"),
+            ("index.html", "file:"),
             ("*", "*"),
         ] {
             assert_eq!(Origin::parse(text).unwrap().to_string(), shown, "{text}");
@@ -217,6 +262,10 @@ mod tests {
             (
                 "m\u{fc}nchen.example",
                 "not plain ASCII; write an international name in its punycode",
+            ),
+            (
+                "games/client.swf",
+                "`games` may be a host or a folder; write `file:`",
             ),
             ("http://a.example:99999", "`99999` is no port"),
             ("http://a.example:0", "`0` is no port"),

@@ -7,8 +7,9 @@
 use roxmltree::Error;
 
 use super::{
-    Policy, elements,
+    MASTER_PORT, Offer, Player, Policy, elements,
     findings::{Code, Finding, Found, Severity},
+    lightspark::{self, Lightspark},
     malformed,
     source::Lines,
 };
@@ -41,13 +42,37 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// How many more there are of which codes.
     pub left_out: Vec<(Code, usize)>,
-    /// Why Lightspark makes nothing of the file as it is written; none: it reads it.
-    pub dropped_by_lightspark: Option<String>,
+    /// What Lightspark takes from it; none where there is no text to show.
+    lightspark: Option<Lightspark>,
     /// The text of the file without its byte-order mark and its final NULs.
     pub text: String,
 }
 
 impl Reading {
+    /// What this player takes from the file, where it is served from `port`; none where there is an
+    /// error among the findings, unless it is Lightspark, which reads on its own.
+    pub fn offer(&self, player: Player, port: u16) -> Option<Offer<'_>> {
+        if player != Player::Lightspark {
+            return Some(Offer::new(port, self.policy.as_ref()?));
+        }
+        let read = self.lightspark.as_ref()?;
+        let taken = match port {
+            MASTER_PORT => &read.master,
+            _ => &read.elsewhere,
+        };
+        Some(Offer {
+            stop: taken.stop.as_deref(),
+            ..Offer::new(port, &taken.policy)
+        })
+    }
+
+    /// What of the file nobody knows how this player takes: a sentence without its full stop.
+    pub fn doubt(&self, player: Player) -> Option<&str> {
+        let unknown = |finding: &&Finding| finding.code == Code::LateDeclaration;
+        let found = self.findings.iter().find(unknown)?;
+        found.code.matters_to(player).then_some(&found.cause)
+    }
+
     /// All findings, each with the line that it is about, and then the numbers of those that are
     /// left out; `name` is the file's.
     pub fn diagnostics(&self, name: &str) -> impl Iterator<Item = Diagnostic> {
@@ -92,7 +117,7 @@ impl Reading {
     }
 }
 
-/// Reads and judges a policy file (rule book 8).
+/// Reads and judges a policy file (rule book 8.1, 8.2).
 ///
 /// `served_from` are the ports that serve it; with none given, nothing is
 /// said about what depends on them. NULs at the end belong to the file: it is
@@ -117,16 +142,16 @@ pub fn read(bytes: &[u8], served_from: &[u16]) -> Reading {
     let fit = decoded.as_deref().ok();
     let policy = fit.and_then(|text| parse(text, served_from, &mut found));
     let text = decoded.unwrap_or_else(|unfit| unfit);
+    let lightspark = (!text.is_empty()).then(|| lightspark::read(&text));
 
     let left_out = found.left_out().collect();
     let mut findings = found.kept;
     findings.sort_by_key(|finding| finding.range.start);
     let is_error = |finding: &Finding| finding.code.severity() == Severity::Error;
     let policy = policy.filter(|_| !findings.iter().any(is_error));
-    let dropped = findings.iter().find(|f| f.code.is_fatal_to_lightspark());
     Reading {
         policy,
-        dropped_by_lightspark: dropped.map(|finding| finding.cause.clone()),
+        lightspark,
         findings,
         left_out,
         text,
@@ -262,6 +287,14 @@ fn parse(text: &str, served_from: &[u16], found: &mut Found) -> Option<Policy> {
         found.push(page);
         return None;
     }
+    let late = malformed::late_declaration(text);
+    let blanked = late.as_ref().map(|late| {
+        found.push(malformed::blank_before(late.start));
+        let declaration = text.get(late.clone()).unwrap_or_default();
+        let blank = declaration.replace(|c| c != '\n', " ");
+        text.replacen(declaration, &blank, 1)
+    });
+    let text = blanked.as_deref().unwrap_or(text);
     match malformed::document(text) {
         Ok(document) => elements::policy(&document, served_from, found),
         Err(error) => {

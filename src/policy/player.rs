@@ -6,8 +6,7 @@
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use super::{
-    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Host, Origin, PortSet, domain::Pattern,
-    fault::by_name,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Grant, Origin, PortSet, blocked, fault::by_name,
 };
 
 /// The error that Flash Player reports where no policy allows a connection.
@@ -19,17 +18,17 @@ pub enum Player {
     /// Adobe Flash Player: the rules of the rule book.
     #[default]
     Flash,
-    /// Lightspark (rule book 7 \[LS\], and 193 cases that were run against this server).
+    /// Lightspark (rule book 7.1, 7.2).
     Lightspark,
-    /// Unity Web Player (rule book 7 \[UN, UNDOC\]).
+    /// Unity Web Player (rule book 7.9).
     Unity,
 }
 
 impl Player {
-    /// The clause for a connection that no policy allows.
+    /// The clause for a connection that no policy allows (rule book 5.2, 7.7).
     pub fn refusal(self) -> String {
         match self {
-            Player::Flash => format!("the player reports {SECURITY_ERROR}"),
+            Player::Flash => format!("the player reports {SECURITY_ERROR} after 20 s"),
             player => format!("{player} refuses"),
         }
     }
@@ -74,27 +73,40 @@ impl Player {
     }
 
     /// Whether it takes content from `origin` for what `pattern` means, by its own rules where they
-    /// differ.
-    ///
-    /// Lightspark compares names literally: a trailing dot does not match, and `*.0.0.1` matches
-    /// 127.0.0.1. Unity takes `*` and nothing else.
+    /// differ: Lightspark's are those of rule book 7.2, and Unity takes `*` alone (7.9).
     pub fn matches(self, pattern: &DomainPattern, origin: &Origin) -> bool {
-        match (self, &pattern.0, origin) {
-            (Player::Unity, pattern, _) => *pattern == Pattern::Any,
-            (Player::Lightspark, Pattern::Host(name) | Pattern::Subdomains(name), _)
-                if name.ends_with('.') =>
-            {
-                false
-            }
-            (
-                Player::Lightspark,
-                Pattern::Subdomains(suffix),
-                Origin::Web {
-                    host: Host::Ip(ip), ..
-                },
-            ) => ip.to_string().ends_with(&format!(".{suffix}")),
-            _ => pattern.matches(origin),
+        match self {
+            Player::Flash => pattern.matches(origin),
+            Player::Lightspark => letter_by_letter(pattern, origin),
+            Player::Unity => *pattern == DomainPattern::ANY,
         }
+    }
+
+    /// The conditions under which its verdict on content from there and on these ports holds: sentences,
+    /// on the ports that it connects to in no case (rule book 4.3), and on local content, which is in
+    /// one of three sandboxes, of which one asks for a policy (3.7).
+    pub fn conditions(self, origin: &Origin, ports: &[u16]) -> Vec<String> {
+        let blocked = blocked::cause(ports).filter(|_| self == Player::Flash);
+        let of_the_ports = blocked.map(|cause| format!("{cause}; {}.", blocked::CURE));
+        let of_the_origin: &[&str] = match (self, origin) {
+            (Player::Flash, Origin::Local) => &[
+                "This is about a SWF that was published for network access (local-with-networking).",
+                "One that was published for local files only (local-with-filesystem) gets #2010, \
+                 whatever a policy grants: publish it for network access.",
+                "One that is trusted on its computer (local-trusted) needs no policy.",
+            ],
+            (Player::Lightspark, Origin::Local) => {
+                &["A SWF that Lightspark trusts needs no policy for `localhost` and 127.0.0.1."]
+            }
+            _ => &[],
+        };
+        let of_the_origin = of_the_origin.iter().map(|sentence| (*sentence).into());
+        of_the_ports.into_iter().chain(of_the_origin).collect()
+    }
+
+    /// What of this grant nobody knows how the player takes: a sentence without its full stop.
+    pub fn doubt(self, grant: &Grant) -> Option<String> {
+        grant.domain.doubt().filter(|_| self == Player::Flash)
     }
 
     /// Whether it takes `port` for one of these.
@@ -122,6 +134,24 @@ impl Player {
             Player::Unity => Some("of a range Unity Web Player leaves out the last port"),
         }
     }
+}
+
+/// Whether Lightspark takes content from `origin` for what `pattern` means: letter by letter but for
+/// case, and `*.` in front stands for the name and all that ends in a dot and it. Local content has
+/// no host.
+fn letter_by_letter(pattern: &DomainPattern, origin: &Origin) -> bool {
+    let asked = match origin {
+        Origin::Anywhere => return *pattern == DomainPattern::ANY,
+        Origin::Local => String::new(),
+        Origin::Web { host, .. } => host.to_string(),
+    };
+    let pattern = pattern.to_string().to_ascii_lowercase();
+    pattern == "*"
+        || pattern == asked
+        || pattern.strip_prefix("*.").is_some_and(|suffix| {
+            let before = asked.strip_suffix(suffix);
+            before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        })
 }
 
 impl fmt::Display for Player {

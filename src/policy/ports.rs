@@ -37,7 +37,7 @@ impl Sample {
 
 const EVERY_PORT: [RangeInclusive<u16>; 1] = [1..=u16::MAX];
 
-/// A set of destination ports, as in `to-ports` (rule book 2.10 \[DG, SPECcn\]): the ranges as
+/// A set of destination ports, as in `to-ports` (rule book 2.10 \[DG, SPEC\]): the ranges as
 /// written, a single port being a range of one; none for `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortSet(Option<Vec<RangeInclusive<u16>>>);
@@ -69,7 +69,18 @@ impl PortSet {
             ));
         }
         let entries = trimmed.split(',').map(|entry| range(trim(entry)));
-        Ok(PortSet(Some(entries.collect::<Result<_, _>>()?)))
+        let entries = entries.collect::<Result<_, _>>().map_err(|fault| Fault {
+            cure: digits(trimmed).map_or(fault.cure, |port| {
+                format!("was {port} meant? write `{port}`")
+            }),
+            ..fault
+        })?;
+        Ok(PortSet(Some(entries)))
+    }
+
+    /// The port that this list seems to have been before a program took it apart into its digits.
+    pub(super) fn as_digits(&self) -> Option<u16> {
+        digits(&self.to_string())
     }
 
     /// These ports, from 1, each by itself.
@@ -249,6 +260,17 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
         ));
     }
     Ok(first..=last)
+}
+
+/// The number that these ports make up, where all have one digit, and they are as many as a game's
+/// port has, or one stands there twice.
+fn digits(list: &str) -> Option<u16> {
+    let digits: Vec<_> = list.split(',').map(trim).collect();
+    let is_digit = |entry: &&str| entry.len() == 1 && entry.bytes().all(|b| b.is_ascii_digit());
+    let repeats = (1..digits.len()).any(|at| digits[..at].contains(&digits[at]));
+    let taken_apart = digits.iter().all(is_digit) && (repeats || digits.len() >= 4);
+    let number = taken_apart.then(|| digits.concat().parse().ok())?;
+    number.filter(|port| *port > 0)
 }
 
 /// Ports are 1 to 65535 (rule book 4.3 \[ASDOC\]: anything else is error #2003).

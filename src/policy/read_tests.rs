@@ -85,7 +85,7 @@ fn cases() -> Vec<(String, &'static str)> {
         ),
         (control(all), ""),
         (
-            grant("domain='a.example' to-ports='1,65535,2' secure='false'"),
+            grant("domain='a.example' to-ports='2,65535,3' secure='false'"),
             "",
         ),
         (grant("domain='&#x61;.example' to-ports='20&#x30;1'"), ""),
@@ -120,14 +120,17 @@ fn cases() -> Vec<(String, &'static str)> {
         (with("< a/>"), "malformed"),
         (with("<x:a/>"), "malformed"),
         (with("\u{1}"), "malformed"),
+        (format!("{}<?xml version='1.0'?>", with(GRANT)), "malformed"),
+        (with(&format!("<?xml version='1.0'?>{GRANT}")), "malformed"),
         (
-            format!("\n<?xml version='1.0'?>{}", with(GRANT)),
-            "malformed",
+            format!("x<?xml version='1.0'?>{}", with(GRANT)),
+            "outside-root",
         ),
         (
-            format!("\n<?xml\tversion='1.0'?>{}", with(GRANT)),
+            format!("<? xml version='1.0'?>{}", with(GRANT)),
             "malformed",
         ),
+        (format!("{}\\0", with(GRANT)), "outside-root"),
         (
             format!(
                 "<cross-domain-policy xsi:noNamespaceSchemaLocation='x'>{GRANT}</cross-domain-policy>"
@@ -156,20 +159,20 @@ fn cases() -> Vec<(String, &'static str)> {
             "",
         ),
         // Errors in the elements
-        (grant("to-ports='1'"), "domain-missing"),
-        (grant("domain='' to-ports='1'"), "domain-missing"),
-        (grant("domain=' ' to-ports='1'"), "domain-missing"),
+        (grant("to-ports='2'"), "domain-missing"),
+        (grant("domain='' to-ports='2'"), "domain-missing"),
+        (grant("domain=' ' to-ports='2'"), "domain-missing"),
         (
-            grant("domain='http://a.example' to-ports='1'"),
+            grant("domain='ftp://a.example' to-ports='2'"),
             "domain-invalid",
         ),
         (
-            grant("domain='a.example:80' to-ports='1'"),
+            grant("domain='a.example:80' to-ports='2'"),
             "domain-invalid",
         ),
-        (grant("domain='a.example/x' to-ports='1'"), "domain-invalid"),
-        (grant("domain='a.*' to-ports='1'"), "domain-invalid"),
-        (grant("domain='a b' to-ports='1'"), "domain-invalid"),
+        (grant("domain='a.example/x' to-ports='2'"), "domain-invalid"),
+        (grant("domain='a.*' to-ports='2'"), "domain-invalid"),
+        (grant("domain='a b' to-ports='2'"), "domain-invalid"),
         (grant("domain='a.example'"), "to-ports-missing"),
         (grant("domain='a.example' to-ports=''"), "to-ports-missing"),
         (grant(""), "to-ports-missing domain-missing"),
@@ -178,10 +181,10 @@ fn cases() -> Vec<(String, &'static str)> {
         (grant("domain='a' to-ports='2-1'"), "to-ports-invalid"),
         (grant("domain='a' to-ports='http'"), "to-ports-invalid"),
         (
-            grant("domain='a' to-ports='1' secure='yes'"),
+            grant("domain='a' to-ports='2' secure='yes'"),
             "secure-invalid",
         ),
-        (grant("domain='a' to-ports='1' secure=''"), "secure-invalid"),
+        (grant("domain='a' to-ports='2' secure=''"), "secure-invalid"),
         (
             grant("domain='*.*' to-ports='0' secure='1'"),
             "domain-invalid to-ports-invalid secure-invalid",
@@ -209,16 +212,55 @@ fn cases() -> Vec<(String, &'static str)> {
             control("permitted-cross-domain-policies='by-ftp-filename'"),
             "meta-policy-not-for-sockets",
         ),
+        (
+            grant("domain='http://a.example/' to-ports='2'"),
+            "domain-invalid",
+        ),
+        (grant("domain='a' to-ports='8,0,8,0'"), "to-ports-invalid"),
         // Warnings
         (
-            grant("domain='a' to-ports=' 1, 2 - 3'"),
+            format!("\n<?xml version='1.0'?>{}", with(GRANT)),
+            "late-declaration",
+        ),
+        (
+            format!("<!-- x -->\r\n<?xml\tversion='1.0'?>\n{}", with(GRANT)),
+            "late-declaration",
+        ),
+        (
+            format!(" <?xml\nversion='1.0'?>{}", grant("domain='' to-ports='2'")),
+            "late-declaration domain-missing",
+        ),
+        (
+            grant("domain='http://a.example' to-ports='2'"),
+            "domain-scheme",
+        ),
+        (
+            grant("domain='HTTPS://*.example.com' to-ports='2'"),
+            "domain-scheme",
+        ),
+        (grant("domain='*.com' to-ports='2'"), "wildcard-tld"),
+        (grant("domain='a' to-ports='531,6667'"), "blocked-port"),
+        (
+            grant("domain='a' to-ports='6000-7000'"),
+            "blocked-port port-range",
+        ),
+        (grant("domain='a' to-ports='*'"), ""),
+        (grant("domain='a' to-ports='9,3,3,9'"), "port-digits"),
+        (grant("domain='a' to-ports='8,1,2,3'"), "port-digits"),
+        (
+            grant("domain='a' to-ports='5, 5'"),
+            "port-digits blanks-in-ports",
+        ),
+        (grant("domain='a' to-ports='2,3,4'"), ""),
+        (
+            grant("domain='a' to-ports=' 2, 3 - 4'"),
             "blanks-in-ports port-range",
         ),
-        (grant("domain='a' to-ports=' 1, 2'"), "blanks-in-ports"),
-        (grant("domain='a' to-ports='1,3000-3010'"), "port-range"),
-        (grant("domain='a.example.' to-ports='1'"), "trailing-dot"),
+        (grant("domain='a' to-ports=' 2, 3'"), "blanks-in-ports"),
+        (grant("domain='a' to-ports='2,3000-3010'"), "port-range"),
+        (grant("domain='a.example.' to-ports='2'"), "trailing-dot"),
         (
-            grant("domain='a' to-ports='1' secure='false' x='y'"),
+            grant("domain='a' to-ports='2' secure='false' x='y'"),
             "unknown-attribute grant-attributes",
         ),
         (
@@ -256,12 +298,12 @@ fn cases() -> Vec<(String, &'static str)> {
         ),
         (
             with(&format!(
-                "<allow-access-from domain='a' to-ports='1'>{GRANT}</allow-access-from>"
+                "<allow-access-from domain='a' to-ports='2'>{GRANT}</allow-access-from>"
             )),
             "unknown-element",
         ),
         (
-            grant("domain='a' to-ports='1' to-port='2' xml:lang='en'"),
+            grant("domain='a' to-ports='2' to-port='2' xml:lang='en'"),
             "unknown-attribute unknown-attribute grant-attributes",
         ),
         (
@@ -273,7 +315,7 @@ fn cases() -> Vec<(String, &'static str)> {
             "site-control-order",
         ),
         (
-            grant("domain='a' to-ports='1' secure='true'"),
+            grant("domain='a' to-ports='2' secure='true'"),
             "secure-grant",
         ),
         (
@@ -290,28 +332,28 @@ fn cases() -> Vec<(String, &'static str)> {
             grant("domain='*' to-ports='1-65535'"),
             "allows-everything port-range",
         ),
-        (grant("domain='0.0.0.0' to-ports='1'"), "domain-unmatchable"),
+        (grant("domain='0.0.0.0' to-ports='2'"), "domain-unmatchable"),
         (
             format!("<!DOCTYPE html>\n<html><meta charset=utf-8>{}", with(GRANT)),
             "wrong-root",
         ),
         (
-            grant("domain=\u{201c}*\u{201d} to-ports='1'"),
+            grant("domain=\u{201c}*\u{201d} to-ports='2'"),
             "non-ascii malformed",
         ),
-        (grant("domain='10.0.0.1' to-ports='1'"), "ip-domain"),
-        (grant("domain='*.0.0.1' to-ports='1'"), "ip-domain"),
-        (grant("domain='[::1]' to-ports='1'"), "ip-domain"),
+        (grant("domain='10.0.0.1' to-ports='2'"), "ip-domain"),
+        (grant("domain='*.0.0.1' to-ports='2'"), "ip-domain"),
+        (grant("domain='[::1]' to-ports='2'"), "ip-domain"),
         (
-            grant("domain='.example.com' to-ports='1'"),
+            grant("domain='.example.com' to-ports='2'"),
             "domain-unmatchable",
         ),
         (
-            grant("domain='a.example,b.example' to-ports='1'"),
+            grant("domain='a.example,b.example' to-ports='2'"),
             "domain-unmatchable",
         ),
         (
-            grant("domain='m\u{fc}nchen.example' to-ports='1'"),
+            grant("domain='m\u{fc}nchen.example' to-ports='2'"),
             "non-ascii",
         ),
         (with(&format!("<!-- \u{fc} \u{fc} -->{GRANT}")), "non-ascii"),
@@ -422,7 +464,7 @@ fn sizes_are_measured_as_served() {
 
 #[test]
 fn latin_1_is_read_where_it_is_declared_and_nowhere_else() {
-    let latin_1 = b"<?xml version='1.0' encoding='iso-8859-1'?><cross-domain-policy><allow-access-from domain='m\xFCnchen' to-ports='1'/></cross-domain-policy>";
+    let latin_1 = b"<?xml version='1.0' encoding='iso-8859-1'?><cross-domain-policy><allow-access-from domain='m\xFCnchen' to-ports='2'/></cross-domain-policy>";
     let reading = read(latin_1, &[]);
     assert_eq!(codes(&reading), "non-ascii");
     assert_eq!(
@@ -495,7 +537,7 @@ fn findings_point_at_what_they_are_about() {
 
 #[test]
 fn a_value_is_found_after_any_number_of_blanks() {
-    let policy = grant(&format!("domain{}='*.*' to-ports='1'", " ".repeat(300)));
+    let policy = grant(&format!("domain{}='*.*' to-ports='2'", " ".repeat(300)));
     let reading = read(policy.as_bytes(), &[]);
     let place = &places(&reading)[0];
     assert_eq!(place.column.unwrap() - 1, policy.find("*.*").unwrap());
@@ -521,11 +563,11 @@ fn common_mistakes_are_explained() {
             "this is a web page (HTML), not a policy",
         ),
         (
-            grant("domain='*.*' to-ports='1'"),
+            grant("domain='*.*' to-ports='2'"),
             "has a `*` too many; write `*` for content from anywhere",
         ),
         (
-            grant("domain='::' to-ports='1'"),
+            grant("domain='::' to-ports='2'"),
             "write `*` for content from anywhere",
         ),
         (
@@ -551,7 +593,41 @@ fn common_mistakes_are_explained() {
         (with("&x;"), "the entity `x` is not defined"),
         (
             format!("\n\n<?xml version='1.0'?>{}", with(GRANT)),
-            "blank lines too",
+            "whether Flash Player takes the file then is not known; delete whatever stands before",
+        ),
+        (
+            format!("<? xml version='1.0'?>{}", with(GRANT)),
+            "there is a blank behind `<?`; delete the blank behind `<?`",
+        ),
+        (with("< a/>"), "delete the blank behind `<`"),
+        (with("<a></ a>"), "delete the blank behind `</`"),
+        (
+            format!("{}\\0", with(GRANT)),
+            "`\\0` is not a NUL, but the characters themselves; delete them",
+        ),
+        (
+            format!("{} \"\\x00\"\n", with(GRANT)),
+            "is not a NUL, but the characters themselves",
+        ),
+        (
+            grant("domain='192.168.1.0/24' to-ports='2'"),
+            "is a network; a domain is the site that the content is loaded from",
+        ),
+        (
+            grant("domain='192.168.1.*' to-ports='2'"),
+            "is a network; a domain is the site that the content is loaded from",
+        ),
+        (
+            grant("domain='a' to-ports='9,3,3,9'"),
+            "ports of one digit each; was 9339 meant? write `9339`",
+        ),
+        (
+            grant("domain='a' to-ports='8,0,8,0'"),
+            "there is no port 0; was 8080 meant? write `8080`",
+        ),
+        (
+            grant("domain='a' to-ports='2001,6667,531'"),
+            "refuses ports 531 and 6667 itself, whatever a policy grants; move the game to another port",
         ),
         (
             format!("{0}{0}", with(GRANT)),
@@ -581,7 +657,7 @@ fn common_mistakes_are_explained() {
             "did you mean `allow-access-from`?",
         ),
         (
-            grant("domain='a' to-ports='1' secur='true'"),
+            grant("domain='a' to-ports='2' secur='true'"),
             "did you mean `secure`?",
         ),
         (
@@ -670,7 +746,16 @@ fn of_thousands_of_findings_the_first_are_kept_and_all_are_counted() {
         reading.policy.is_none(),
         "an error behind all warnings counts"
     );
-    assert!(reading.dropped_by_lightspark.is_some());
+    let offer = reading
+        .offer(
+            crate::policy::Player::Lightspark,
+            crate::policy::MASTER_PORT,
+        )
+        .unwrap();
+    assert!(
+        offer.stop.is_some(),
+        "the model of Lightspark has no limit of its own"
+    );
     let number = |code| {
         let kept = reading.findings.iter().filter(|f| f.code == code).count();
         let more = reading.left_out.iter().filter(|(c, _)| *c == code);

@@ -16,7 +16,7 @@ pub const MAX_LISTED_BYTES: usize = 1_200;
 /// stays within [`MAX_LISTED_BYTES`].
 ///
 /// Lightspark counts only the first port of a range, Unity Web Player leaves out its last (rule
-/// book 7 \[LS, UN\]).
+/// book 7.2, 7.9).
 pub fn for_every_player(policy: &Policy) -> Policy {
     let mut written = policy.clone();
     let mut ranges: Vec<(usize, RangeInclusive<u16>)> = Vec::new();
@@ -46,7 +46,7 @@ pub fn for_every_player(policy: &Policy) -> Policy {
 ///
 /// `site-control` comes first, as the DTD wants it (rule book 2.1, 2.7
 /// \[DTD\]); `secure` is written only where it is set, its default being
-/// `false` (rule book 2.11 \[SPECcn, LS\]).
+/// `false` (rule book 2.11 \[SPEC, LS\]).
 pub fn render(policy: &Policy) -> String {
     let meta = policy.meta.map_or_else(String::new, |meta| {
         format!(r#"<site-control permitted-cross-domain-policies="{meta}" />"#)

@@ -5,7 +5,7 @@
 
 use super::{
     Denial, DomainPattern, Grant, Offer, Origin, Player, Policy, PortSet, Reason, Refusal, Verdict,
-    decide, explain, grant_number,
+    decide, explain, grant_number, read, render,
 };
 
 fn policy(short: &str) -> Policy {
@@ -35,7 +35,7 @@ fn policy(short: &str) -> Policy {
 fn denial_tag(denial: &Denial) -> String {
     match denial {
         Denial::MetaPolicyNone => "none".into(),
-        Denial::Dropped { .. } => "dropped".into(),
+        Denial::Unread { .. } => "unread".into(),
         Denial::LowPort { .. } => "low".into(),
         Denial::Grants(refusals) if refusals.is_empty() => "empty".into(),
         Denial::Grants(refusals) => {
@@ -105,6 +105,13 @@ const DOMAINS: &[(&str, &str, &str, bool)] = &[
     ("3.3 case does not count", "game.example.com", "GAME.example.COM", true),
     ("3.3 case does not count", "*.EXAMPLE.com", "Game.Example.Com", true),
     ("3.3 case does not count", "*.EXAMPLE.com", "example.com", true),
+    ("3.4 a scheme is that of the content", "http://example.com", "http://example.com", true),
+    ("3.4 a scheme is that of the content", "http://example.com", "https://example.com", false),
+    ("3.4 a scheme is that of the content", "HTTPS://example.com", "https://example.com", true),
+    ("3.4 a scheme is that of the content", "https://*.example.com", "https://a.example.com", true),
+    ("3.4 a scheme is that of the content", "https://*.example.com", "a.example.com", false),
+    ("3.4 a scheme is that of the content", "http://203.0.113.7", "203.0.113.7", true),
+    ("3.4 local content has no scheme of these", "http://*", "file:", false),
     ("3.4 the origin's port does not count", "example.com", "http://example.com:8080", true),
     ("3.4 the origin's path does not count", "example.com", "http://example.com/a/b.swf", true),
     ("3.4 the origin's scheme does not count", "example.com", "https://example.com/", true),
@@ -416,7 +423,7 @@ fn a_denial_says_all_reasons_in_words() {
 }
 
 /// Player, the port that serves the policy, the policy, origin, destination, and as in
-/// [`DECISIONS`]. Source: rule book section 7.
+/// [`DECISIONS`]. Source: rule book 7.2, 7.9.
 type Differing = (Player, u16, &'static str, &'static str, u16, &'static str);
 
 #[rustfmt::skip]
@@ -425,7 +432,7 @@ const DIFFERENCES: &[Differing] = &[
     (Player::Lightspark, 843, "* 3000-3010", "a.example", 3001, "ports"),
     (Player::Lightspark, 843, "* 3000,3001", "a.example", 3001, "1"),
     (Player::Lightspark, 10843, "* 80", "a.example", 80, "1"),
-    (Player::Lightspark, 10843, "master-only | * *", "a.example", 2001, "dropped"),
+    (Player::Lightspark, 10843, "master-only | * *", "a.example", 2001, "unread"),
     (Player::Lightspark, 843, "master-only | * *", "a.example", 2001, "1"),
     (Player::Lightspark, 843, "a.example. *", "a.example", 80, "domain"),
     (Player::Lightspark, 843, "*.0.0.1 *", "127.0.0.1", 80, "1"),
@@ -444,8 +451,8 @@ const DIFFERENCES: &[Differing] = &[
 fn other_players_differ_where_the_rule_book_says() {
     for (player, served_from, short, origin, destination, expected) in DIFFERENCES {
         let origin = Origin::parse(origin).unwrap();
-        let policy = policy(short);
-        let offer = Offer::new(*served_from, &policy);
+        let reading = read(render(&policy(short)).as_bytes(), &[]);
+        let offer = reading.offer(*player, *served_from).unwrap();
         let told = match decide(*player, &offer, &origin, *destination) {
             Ok(grant) => (grant + 1).to_string(),
             Err(denial) => {

@@ -39,7 +39,7 @@ pub fn grant_in_words(grant: &Grant) -> String {
     } else {
         ""
     };
-    let whose = match &domain.0 {
+    let whose = match &domain.name {
         Pattern::Any => format!("{loaded}from anywhere"),
         Pattern::Host(_) | Pattern::Subdomains(_) => format!("{loaded}from {domain}"),
         Pattern::Ip(_) if grant.secure => format!("{loaded}by the literal address {domain}"),

@@ -19,12 +19,11 @@ pub(super) fn hints(report: &Report) -> Vec<Change> {
     hints
 }
 
-/// Where a policy is fine and a player is refused all the same. Source: rule book, "Players that do
-/// not ask".
-const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log shows \
-     no request of it: Ruffle asks for no policy (on a web page its sockets need the page's \
-     `socketProxy`, on the desktop its user is asked); else the player connects to another host, or \
-     a firewall is in the way";
+/// Where a policy is fine and a player is refused all the same. Source: rule book 3.7, 4.3, 7.7, 9.
+const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log shows no \
+     request of it, it did not ask, or not this server: Ruffle asks for no policy, nor does a SWF on \
+     the disk that is not published for the network, nor a player whose sockets are off; else it is \
+     another host, or a firewall. `flashpolicyd help silent-player` goes through all of it";
 
 /// Lightspark asks the destination port although port 843 allows the connection, and waits there
 /// without end. Source: rule book section 7.

@@ -184,6 +184,9 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
         }),
         text: headline(&report.plan, address.ip, verdict),
         reasons: verdict.reasons.clone(),
+        conditions: report.plan.from.as_ref().map_or_else(Vec::new, |from| {
+            report.plan.player.conditions(from, &[verdict.port])
+        }),
     };
     JsonPortVerdict {
         verdict: shared,

@@ -6,30 +6,30 @@
 use super::ask::Exchange;
 use super::classes::Class;
 use super::classify::Answer;
-use crate::policy::{Code, Player, Policy, Severity};
+use crate::policy::{Code, MASTER_PORT, Offer, Player};
 
-/// The policy that the player takes from this answer, if it takes one.
-pub(super) fn policy_for(player: Player, answer: &Answer) -> Option<&Policy> {
-    let taken = answer.policy();
-    if taken.is_some() {
-        return taken;
-    }
+/// The policy that the player takes from this answer of a port whose policy counts as served from
+/// `served_from`, if it takes one.
+pub(super) fn offer_for(player: Player, answer: &Answer, served_from: u16) -> Option<Offer<'_>> {
+    let reading = answer.reading.as_ref()?;
     let mut errors = answer.remarks.iter().filter(|remark| remark.is_error());
-    let takes =
-        answer.reading.is_some() && errors.all(|error| is_no_error(player, answer, error.class));
-    answer.intended().filter(|_| takes)
+    let takes = errors.all(|error| is_no_error(player, answer, error.class));
+    let intended = || Some(Offer::new(served_from, answer.intended()?));
+    let offer = reading.offer(player, served_from).or_else(intended);
+    offer.filter(|_| takes)
 }
 
 /// Whether the player takes a policy all the same. Lightspark has no time-out once it is connected,
-/// and reads over a byte-order mark; neither it nor Unity waits for the NUL.
+/// and reads any text in its own way, also UTF-16; neither it nor Unity waits for the NUL.
 fn is_no_error(player: Player, answer: &Answer, class: Class) -> bool {
     match (player, class) {
         (Player::Lightspark | Player::Unity, Class::NoNulOpen) => true,
         (Player::Lightspark, Class::TooSlow) => true,
         (Player::Lightspark, Class::Invalid) => {
-            let findings = answer.reading.iter().flat_map(|reading| &reading.findings);
-            let mut errors = findings.filter(|f| f.code.severity() == Severity::Error);
-            errors.all(|finding| finding.code == Code::Bom)
+            let reading = answer.reading.as_ref();
+            let mut findings = reading.into_iter().flat_map(|reading| &reading.findings);
+            findings.any(|finding| finding.code == Code::Bom)
+                || reading.is_some_and(|reading| reading.offer(player, MASTER_PORT).is_some())
         }
         _ => false,
     }

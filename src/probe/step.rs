@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ask::Exchange;
 use super::classify::{Answer, classify};
-use super::player::policy_for;
+use super::player::offer_for;
 use crate::policy::{MASTER_PORT, Offer, Player, Policy};
 
 /// One exchange and what it amounts to.
@@ -68,21 +68,12 @@ impl Step {
 
     /// The policy that the player takes from the answer, if it takes one.
     pub(super) fn policy(&self, player: Player) -> Option<&Policy> {
-        policy_for(player, &self.answer)
+        self.offer(player).map(|offer| offer.policy)
     }
 
     /// The same as `policy` decides by it.
     pub(super) fn offer(&self, player: Player) -> Option<Offer<'_>> {
-        let dropped = self
-            .answer
-            .reading
-            .as_ref()?
-            .dropped_by_lightspark
-            .as_deref();
-        Some(Offer {
-            dropped_by_lightspark: dropped,
-            ..Offer::new(self.served_from, self.policy(player)?)
-        })
+        offer_for(player, &self.answer, self.served_from)
     }
 
     /// The policy as it would be if nothing were wrong with how it came.

@@ -51,7 +51,7 @@ pub(super) fn run(configured: &Configured, question: &Question, as_json: bool) -
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let locations = locations(&config, &all);
+    let locations = locations(&config, &all, asked.player);
     let granted = locations.iter().flat_map(|l| &l.offer.policy.grants);
     let sample = asked.ports.sample(granted.map(|grant| &grant.ports));
     let told = judge(&locations, &asked, &sample);
@@ -128,7 +128,11 @@ fn understand(question: &Question) -> Result<Asked, String> {
     })
 }
 
-fn locations<'a>(config: &'a Config, all: &'a [ConfiguredPolicy]) -> Vec<Location<'a>> {
+fn locations<'a>(
+    config: &'a Config,
+    all: &'a [ConfiguredPolicy],
+    player: Player,
+) -> Vec<Location<'a>> {
     let mut locations = Vec::new();
     for served in all {
         let mut ports: Vec<_> = served
@@ -138,7 +142,8 @@ fn locations<'a>(config: &'a Config, all: &'a [ConfiguredPolicy]) -> Vec<Locatio
         ports.sort_unstable();
         ports.dedup();
         for port in ports {
-            locations.extend(served.offer(port).map(|offer| Location { offer, served }));
+            let offer = served.offer(player, port);
+            locations.extend(offer.map(|offer| Location { offer, served }));
         }
     }
     locations

@@ -31,6 +31,7 @@ pub(super) fn story(
     let mut lines = Vec::new();
     for (one, mut ports) in groups {
         ports.sort_unstable();
+        let conditions = one.conditions(all, asked, &ports);
         let ports = ports_in_words(&PortSet::of(&ports));
         let headline = painted(&one.headline(all, asked, &ports), &style);
         lines.push(match one.master {
@@ -42,6 +43,7 @@ pub(super) fn story(
         });
         let (_, numbers) = ports.split_once(' ').unwrap_or_default();
         lines.extend(one.reason_lines(all, numbers));
+        lines.extend(conditions.iter().map(|condition| format!("- {condition}")));
         if let Verdict::Allowed { port, .. } = one.verdict {
             lines.extend(asking(asked.player, port, one.port));
         }

@@ -121,6 +121,29 @@ impl Told<'_> {
         )
     }
 
+    /// What nobody knows of how the player takes the policy that allows it: sentences.
+    fn doubts(&self, all: &[Location], asked: &Asked) -> Vec<String> {
+        let Verdict::Allowed { port, grant } = self.verdict else {
+            return Vec::new();
+        };
+        let location = self.location(all, port);
+        let grant = location.and_then(|location| location.offer.policy.grants.get(grant));
+        let of_the_grant = grant.and_then(|grant| asked.player.doubt(grant));
+        let of_the_file = location.and_then(|location| location.served.doubt(asked.player));
+        let doubts = of_the_file
+            .map(String::from)
+            .into_iter()
+            .chain(of_the_grant);
+        doubts.map(|doubt| format!("Uncertain: {doubt}.")).collect()
+    }
+
+    /// The conditions under which the verdict on these ports holds: sentences.
+    pub fn conditions(&self, all: &[Location], asked: &Asked, ports: &[u16]) -> Vec<String> {
+        let mut conditions = self.doubts(all, asked);
+        conditions.extend(asked.player.conditions(&asked.origin, ports));
+        conditions
+    }
+
     /// The reason in words, for the ports `asked`.
     fn in_words(&self, all: &[Location], reason: &Reason, asked: &str) -> String {
         let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
@@ -193,6 +216,8 @@ impl Told<'_> {
                 by,
                 text: self.headline(all, asked, &format!("port {port}")),
                 reasons: reasons.collect(),
+                conditions: self.conditions(all, asked, &[self.port]),
+                uncertain: !self.doubts(all, asked).is_empty(),
                 ..json::JsonVerdict::default()
             },
         }
