@@ -353,3 +353,63 @@ fn port_843_with_no_argument_at_all_serves_everybody_as_root() {
     assert_eq!(answer, BUILT_IN);
     assert!(folder.path().join("flashpolicy.log").exists());
 }
+
+#[test]
+fn of_two_starts_at_once_one_serves() {
+    for _ in 0..10 {
+        let address = format!("127.0.0.1:{}", support::free_port());
+        let start = || {
+            let setup = Setup::new().line(format!("listen = {address}"));
+            setup.line("pid_file = none").start_without_waiting()
+        };
+        let mut both = [start(), start()];
+        let failed = support::wait_for("one of them to give up", || {
+            let mut ended = both.iter_mut().enumerate();
+            ended.find_map(|(index, server)| {
+                let status = server.child.try_wait().unwrap()?;
+                Some((index, status))
+            })
+        });
+        assert_eq!(failed.1.code(), Some(1));
+        let serving = &mut both[1 - failed.0];
+        serving.logged("Listening on ");
+        let mut client = Client::connect(address.parse().unwrap());
+        client.send(REQUEST);
+        assert_eq!(client.rest(), BUILT_IN);
+        serving.stop();
+    }
+}
+
+/// As HAProxy binds by default, and nginx with `reuseport`.
+#[test]
+fn no_other_program_can_share_its_port() {
+    let server = Server::start();
+    let address = server.address();
+    let socket = socket2::Socket::new(
+        socket2::Domain::IPV4,
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )
+    .unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    let error = socket.bind(&address.into()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_limit_of_open_files_that_leaves_room_for_few_clients_is_an_error_with_the_number_needed() {
+    let start = |limit: &str| {
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        Setup::new()
+            .line("workers = 2")
+            .through(&["sh", "-c", &script])
+    };
+    let mut refused = start("10").start_without_waiting();
+    assert_eq!(refused.ended().code(), Some(1));
+    let line = refused.logged("the limit of open files is 10");
+    let needed = line.split("raise it to ").nth(1).unwrap();
+    let needed = needed.split(' ').next().unwrap();
+    let server = start(needed).start();
+    assert_eq!(server.ask(), BUILT_IN);
+}
