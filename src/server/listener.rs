@@ -185,7 +185,7 @@ impl Listener {
     ///
     /// # Errors
     /// The system's, where it permits neither.
-    pub(super) fn keep_newcomers_away(&self) -> io::Result<()> {
+    pub(super) fn keep_newcomers_away(&self) -> io::Result<KeptAway> {
         // The filter sees a packet from its TCP header on; byte 13 holds the flags.
         const LOAD_BYTE: u16 = 0x30;
         const JUMP_IF_SET: u16 = 0x45;
@@ -198,8 +198,21 @@ impl Listener {
             SockFilter::new(RETURN, 0, 0, 0),
             SockFilter::new(RETURN, 0, 0, u32::MAX),
         ]);
-        ignored.or_else(|_| socket.bind_device_by_index_v4(NO_INTERFACE))
+        if ignored.is_ok() {
+            return Ok(KeptAway::Ignored);
+        }
+        socket.bind_device_by_index_v4(NO_INTERFACE)?;
+        Ok(KeptAway::Refused)
     }
+}
+
+/// What becomes of a newcomer while a stop accepts the last connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum KeptAway {
+    /// Its first packet is ignored.
+    Ignored,
+    /// It is refused.
+    Refused,
 }
 
 /// Whether this address could be bound now.

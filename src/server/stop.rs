@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::acceptor::Acceptor;
 use super::connection::LINGER_AT_STOP;
 use super::context::Context;
+use super::listener::KeptAway;
 use super::poller::Poller;
 use super::workers::Workers;
 
@@ -16,6 +17,9 @@ const ROUND: Duration = Duration::from_millis(5);
 /// client and back. A client whose first packet is ignored meanwhile sends it again after a second,
 /// and has to find this listener closed by then.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(500);
+
+/// The same where newcomers are refused meanwhile: soon there are more of these than of others.
+const LAST_HANDSHAKES_WHEN_REFUSING: Duration = Duration::from_millis(150);
 
 /// The same where no connection came for [`IDLE`], so that an idle server stops within 0.1 seconds.
 const LAST_HANDSHAKES_WHEN_IDLE: Duration = Duration::from_millis(50);
@@ -57,10 +61,12 @@ pub(super) fn stop(
     // An inherited socket stays open: the next server serves the clients in its backlog.
     let mut own = acceptors;
     own.retain(|acceptor| !acceptor.listener.inherited);
-    let mut kept_away = true;
-    for acceptor in &own {
-        kept_away &= acceptor.listener.keep_newcomers_away().is_ok();
-    }
+    let kept_away = own
+        .iter()
+        .map(|acceptor| acceptor.listener.keep_newcomers_away());
+    // What is worse for newcomers; none where the system permits nothing.
+    let kept_away = kept_away.collect::<Result<Vec<_>, _>>().ok();
+    let kept_away = kept_away.and_then(|all| all.into_iter().max());
     while !workers.have_ended() {
         workers.wake();
         if ends_now(ROUND) {
@@ -92,14 +98,16 @@ pub(super) fn stop(
 /// Accepts and serves what has been established, and the handshakes that had begun.
 fn accept_the_rest(
     acceptors: &[Arc<Acceptor>],
-    kept_away: bool,
+    kept_away: Option<KeptAway>,
     timeout: Duration,
     mut ends_now: impl FnMut(Duration) -> bool,
 ) -> Ended {
     let idle = acceptors.iter().all(|acceptor| acceptor.idle_time() > IDLE);
-    let handshakes = match idle {
-        true => LAST_HANDSHAKES_WHEN_IDLE,
-        false => LAST_HANDSHAKES,
+    let handshakes = match kept_away {
+        None => Duration::ZERO,
+        Some(_) if idle => LAST_HANDSHAKES_WHEN_IDLE,
+        Some(KeptAway::Ignored) => LAST_HANDSHAKES,
+        Some(KeptAway::Refused) => LAST_HANDSHAKES_WHEN_REFUSING,
     };
     let end = Instant::now() + handshakes;
     // By then every connection that waits has been closed, and its descriptor is free.
@@ -115,8 +123,7 @@ fn accept_the_rest(
             // In bounded steps, so that a second signal is seen.
             anybody |= (0..BATCH).take_while(|_| acceptor.accept_one()).count() > 0;
         }
-        let over = !anybody && (now >= end || !kept_away);
-        if over {
+        if !anybody && now >= end {
             return Ended::Complete;
         }
         if now >= give_up {
