@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -186,5 +187,79 @@ fn its_shell_blocks_name_files_that_exist_and_options_that_are_understood() {
             let output = run_in(root(), &["help", topic]);
             assert_eq!(output.status.code(), Some(0), "{topic}");
         }
+    }
+}
+
+/// `CONTRIBUTING.md` and the other texts of `.github` name files, tests' folders and variables.
+#[test]
+fn the_texts_for_contributors_name_files_and_variables_that_exist() {
+    let sources = ["tests", ".cargo", "scripts"].map(|folder| texts_below(&root().join(folder)));
+    let sources = sources.concat().concat();
+    let mut named = 0;
+    for text in texts_below(&root().join(".github")) {
+        for word in text.split('`').skip(1).step_by(2) {
+            let path = word.split([' ', '*', ':']).next().unwrap();
+            let is_path = [
+                "src/",
+                "tests/",
+                "scripts/",
+                "findings/",
+                ".ci/",
+                ".github/",
+                ".cargo/",
+            ]
+            .iter()
+            .any(|folder| path.starts_with(folder));
+            if is_path && !path.contains("NAME") {
+                assert!(root().join(path).exists(), "{path}");
+                named += 1;
+            }
+            let variable = word.split('=').next().unwrap();
+            let is_variable = variable.len() > 8
+                && variable.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+                && variable != "PROPTEST_CASES";
+            if is_variable {
+                assert!(sources.contains(variable), "{variable}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 30, "{named}");
+}
+
+/// The texts of all files below a folder.
+fn texts_below(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => texts_below(&path),
+            false => fs::read_to_string(path).into_iter().collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn each_finding_says_what_was_expected_what_happens_with_which_version_and_why_it_matters() {
+    let scripts: Vec<_> = fs::read_dir(root().join("findings"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "sh"))
+        .collect();
+    assert!(scripts.len() >= 8, "{scripts:?}");
+    for path in scripts {
+        let text = fs::read_to_string(&path).unwrap();
+        for part in [
+            "\n# Expected: ",
+            "\n# What happens",
+            "\n# Why it matters: ",
+            "\n. \"$(dirname \"$0\")/common\"\n",
+            "\nas_stated ",
+        ] {
+            assert!(text.contains(part), "{}: {part}", path.display());
+        }
+        let is_executable = fs::metadata(&path).unwrap().permissions().mode() & 0o111 != 0;
+        assert!(is_executable, "{}", path.display());
     }
 }
