@@ -1,30 +1,31 @@
 //! `flashpolicyd`, a Flash socket policy server: a synchronous server with a fixed pool of threads.
 //!
 //! # The life of a connection
-//! 1. An acceptor (`server/acceptor.rs`, one thread for each listener) accepts it. It gets an entry
-//!    in the table of connections and a position in the queue (`server/places.rs`), where sources
-//!    take turns. At the limit of connections another one is evicted.
-//! 2. A job of the thread pool (`server/service.rs`) takes the next connection and serves it as far
-//!    as possible without waiting (`server/connection.rs`): it reads the request (`server/intake.rs`,
-//!    `server/request.rs`), and sends the policy and its NUL in one write. Behind a load balancer a
-//!    PROXY header comes first, which names the client (`server/proxy.rs`).
-//! 3. A client may not have sent its request, not have read its answer, or not have closed its side.
-//!    Then the poller (one thread and one `epoll`, in `server/service.rs`) holds the connection until
-//!    an event or the deadline. After that the connection is in the queue again. No thread ever
-//!    waits for a single client.
+//! 1. The workers (`server/workers.rs`, a fixed pool, some for each listener) block in `accept` on
+//!    the listener's shared socket. The kernel gives a connection to exactly one of them
+//!    (`server/acceptor.rs`); while all of them serve, it keeps the others in its backlog.
+//! 2. That worker serves it as far as possible without waiting (`server/connection.rs`): it reads the
+//!    request (`server/intake.rs`, `server/request.rs`), sends the policy and its NUL in one write,
+//!    and closes. Behind a load balancer a PROXY header comes first, which names the client
+//!    (`server/proxy.rs`). Most connections end here, and enter no table.
+//! 3. A client may not have sent its request, not take its answer, or not have closed its side. Then
+//!    the poller (`server/poller.rs`, one thread and one `epoll`) has the connection and serves it
+//!    when an event comes or its deadline passes. No worker ever waits for a client. At the limit of
+//!    connections that wait, another one is evicted (`server/table.rs`), after a last try to serve
+//!    it.
 //! 4. The close causes no reset: the end of the stream is sent first, and for a while the bytes that
 //!    still arrive are read and dropped.
 //!
 //! # Threads
 //! The main thread is the [`supervisor`]. There are one thread for signals ([`signals`]), one for all
-//! work with files ([`upkeep`]), one for the control socket ([`control_socket`]), and one for each
-//! destination of the log ([`logging`]), so that no worker waits for a disk.
+//! work with files ([`housekeeping`]), one for the control socket ([`control_socket`]), and one for
+//! each destination of the log ([`logging`]), so that no worker waits for a disk.
 //!
 //! # Who imports whom
 //! A module imports only modules of later lines. `tests/architecture.rs` has the order of all modules
 //! and fails where a `use` breaks it.
 //! 1. `main`, [`commands`]: a command for each file
-//! 2. [`supervisor`], [`upkeep`], [`reload`], [`takeover`], [`control_socket`]: a running server besides serving
+//! 2. [`supervisor`], [`housekeeping`], [`reload`], [`control_socket`]: a running server besides serving
 //! 3. [`cli`], [`help`], [`probe`]: the command line, its reference, and the player's side
 //! 4. [`inspect`], [`status`], [`server`], [`policies`]: the configuration checked, shown and served
 //! 5. [`privileges`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]

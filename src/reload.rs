@@ -1,6 +1,6 @@
 //! Reads the configuration and its policies again: on request, and policy files also after a
 //! change. When something has an error, the last good state stays in force and the log says why,
-//! once. It serves nothing: `upkeep` hands the new policies to the server.
+//! once. It serves nothing: `housekeeping` hands the new policies to the server.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

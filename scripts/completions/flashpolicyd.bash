@@ -29,7 +29,6 @@ _flashpolicyd() {
     esac
     case $command in
         '') own="$commands --version" ;;
-        serve) own=--takeover ;;
         status | policy) own=--json ;;
         check) own='--strict --ignore --json' ;;
         explain) own='--from --to --player --json' ;;

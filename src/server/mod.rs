@@ -1,5 +1,5 @@
 //! The server: it binds its ports, serves, and stops. The supervisor decides when it stops, and
-//! `upkeep` gives it new policies.
+//! `housekeeping` gives it new policies.
 
 mod acceptor;
 mod attack_report;
