@@ -155,6 +155,23 @@ fn health_checks_are_no_warning_and_leave_no_line() {
     assert_eq!(log.lines().count(), 3, "{log}");
 }
 
+/// As HAProxy checks with a header of version 1: it names its own address and port as the client's.
+#[test]
+fn a_header_that_names_the_balancer_itself_is_a_health_check() {
+    let server = behind_a_balancer().start();
+    let mut check = server.connect();
+    let own = check.stream.local_addr().unwrap();
+    let header = format!("PROXY TCP4 {0} {0} {1} 843\r\n", own.ip(), own.port());
+    check.send(&[header.as_bytes(), REQUEST].concat());
+    assert_eq!(check.rest(), BUILT_IN);
+    let mut player = server.connect();
+    player.send(&[&from("203.0.113.9")[..], REQUEST].concat());
+    assert_eq!(player.rest(), BUILT_IN);
+    server.logged("203.0.113.9:4711: Policy sent.");
+    let log = after_the_start(&server);
+    assert!(!log.contains(&own.to_string()), "{log}");
+}
+
 #[test]
 fn a_client_that_the_balancer_does_not_know_is_served() {
     let server = behind_a_balancer().start();
