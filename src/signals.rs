@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -46,6 +46,10 @@ pub fn listen() -> Result<Receiver<Control>, String> {
     ctrlc::set_handler(move || ctrl_c.request())
         .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGUSR1])
+        .map_err(|error| format!("cannot handle signals: {error}"))?;
+    // A limit on the size of files (ulimit -f) is an error for whoever writes one, and not the end:
+    // the flag is for nobody.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     unblock()?;
     thread::Builder::new()
