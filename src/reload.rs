@@ -327,7 +327,7 @@ fn first(mut lines: Vec<String>, findings: &[Diagnostic]) -> Vec<String> {
     if lines.len() > MOST_FINDINGS {
         lines.truncate(MOST_FINDINGS);
         let more = diagnostic::number(findings) - MOST_FINDINGS;
-        lines.push(format!("and {more} more; 'flashpolicyd check' shows them"));
+        lines.push(format!("and {more} more; see 'flashpolicyd check'"));
     }
     lines
 }

@@ -3,14 +3,14 @@
 
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{SIGHUP, SIGTERM, SIGURG, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGURG, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -52,9 +52,13 @@ pub fn listen() -> Result<Receiver<Control>, String> {
         .map_err(|error| format!("cannot handle ctrl-c: {error}"))?;
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGUSR1])
         .map_err(|error| format!("cannot handle signals: {error}"))?;
-    // A handler that does nothing: without one the kernel does not end the call.
-    signal_hook::flag::register(SIGURG, Arc::new(AtomicBool::new(false)))
-        .map_err(|error| format!("cannot handle SIGURG: {error}"))?;
+    // Handlers that do nothing; their flags are for nobody. Without one for SIGURG the kernel does not
+    // end a call. A limit on the size of files (ulimit -f) is an error for whoever writes one, and
+    // not the end.
+    for signal in [SIGURG, SIGXFSZ] {
+        signal_hook::flag::register(signal, Arc::default())
+            .map_err(|error| format!("cannot handle signals: {error}"))?;
+    }
     unblock()?;
     thread::Builder::new()
         .name("signals".into())

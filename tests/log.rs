@@ -408,10 +408,29 @@ fn a_policy_with_thousands_of_findings_leaves_twenty_of_them_in_the_log() {
         .start();
     let found = |text: &str| server.log().matches(text).count();
     assert_eq!(found("[WARN] p.xml:"), 20);
-    server.logged("more; 'flashpolicyd check' shows them");
+    server.logged("and 2981 more; see 'flashpolicyd check'");
     let mistakes = format!("listen = {}\n{}", server.address(), "x = 1\n".repeat(500));
     fs::write(server.path("flashpolicy.conf"), mistakes).unwrap();
     server.signal("HUP");
-    server.logged("and 480 more; 'flashpolicyd check' shows them");
+    server.logged("and 480 more; see 'flashpolicyd check'");
     assert_eq!(found("[ERROR] flashpolicy.conf:"), 20);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_ends_the_log_and_not_the_server() {
+    // 10 KB.
+    let limited = ["sh", "-c", "ulimit -f 20 && exec \"$0\" \"$@\""];
+    let mut server = Setup::new()
+        .line("log_level = debug")
+        .through(&limited)
+        .start();
+    for _ in 0..150 {
+        assert_eq!(server.ask(), BUILT_IN);
+    }
+    wait_for("a full log", || {
+        let length = fs::metadata(&server.log).unwrap().len();
+        (length > 10_000).then_some(())
+    });
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(server.stop().success());
 }

@@ -3,10 +3,13 @@
 
 mod support;
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self as unix, UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -231,37 +234,77 @@ fn silent_clients_do_not_keep_newcomers_from_the_next_server() {
     assert!(waited < Duration::from_secs(3), "{waited:?}");
 }
 
+/// A service manager's socket in the file system or in the abstract namespace, and its variable.
+fn managers(folder: &Path) -> [(UnixDatagram, OsString); 2] {
+    let path = folder.join("notify");
+    let name = folder.display().to_string();
+    let address = unix::SocketAddr::from_abstract_name(&name).unwrap();
+    let managers = [
+        (UnixDatagram::bind(&path).unwrap(), path.into()),
+        (
+            UnixDatagram::bind_addr(&address).unwrap(),
+            format!("@{name}").into(),
+        ),
+    ];
+    for (manager, _) in &managers {
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    managers
+}
+
 #[test]
 fn the_service_manager_is_told_of_start_reload_and_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let told = || {
-        let mut bytes = [0; 1000];
-        let length = manager.recv(&mut bytes).unwrap();
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    };
-    let mut server = Setup::new().environment("NOTIFY_SOCKET", &path).start();
-    assert_eq!(told(), "READY=1\n");
-    server.signal("HUP");
-    let reloading = told();
-    let time = reloading
-        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
-        .and_then(|rest| rest.trim_end().parse::<u64>().ok());
-    assert!(time.is_some_and(|time| time > 0), "{reloading}");
-    assert_eq!(told(), "READY=1\n");
-    server.stop();
-    assert_eq!(told(), "STOPPING=1\n");
+    for (manager, socket) in managers(folder.path()) {
+        let told = || {
+            let mut bytes = [0; 1000];
+            let length = manager.recv(&mut bytes).unwrap();
+            String::from_utf8(bytes[..length].to_vec()).unwrap()
+        };
+        let mut server = Setup::new().environment("NOTIFY_SOCKET", socket).start();
+        assert_eq!(told(), "READY=1\n");
+        server.signal("HUP");
+        let reloading = told();
+        let time = reloading
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+            .and_then(|rest| rest.trim_end().parse::<u64>().ok());
+        assert!(time.is_some_and(|time| time > 0), "{reloading}");
+        assert_eq!(told(), "READY=1\n");
+        server.stop();
+        assert_eq!(told(), "STOPPING=1\n");
+    }
 }
 
 #[test]
 fn a_service_manager_that_is_gone_costs_a_warning_only() {
-    let server = Setup::new()
-        .environment("NOTIFY_SOCKET", "/nowhere/notify")
-        .start();
-    assert_eq!(server.ask(), BUILT_IN);
-    server.logged("[WARN] Cannot tell the service manager that it serves: No such file");
+    for socket in ["/nowhere/notify", "@nobody has this name", "", "nowhere"] {
+        let mut server = Setup::new().environment("NOTIFY_SOCKET", socket).start();
+        assert_eq!(server.ask(), BUILT_IN);
+        let manager = format!("the service manager at NOTIFY_SOCKET={socket} ");
+        server.logged(&format!("[WARN] Cannot tell {manager}that it serves: "));
+        assert!(server.stop().success());
+    }
+}
+
+#[test]
+fn a_service_manager_that_takes_no_messages_holds_up_no_reload_and_no_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    for (_manager, socket) in managers(folder.path()) {
+        let name = socket.to_str().unwrap();
+        let address = match name.strip_prefix('@') {
+            Some(name) => unix::SocketAddr::from_abstract_name(name).unwrap(),
+            None => unix::SocketAddr::from_pathname(name).unwrap(),
+        };
+        let others = UnixDatagram::unbound().unwrap();
+        others.set_nonblocking(true).unwrap();
+        while others.send_to_addr(b"STATUS=x", &address).is_ok() {}
+        let mut server = Setup::new().environment("NOTIFY_SOCKET", &socket).start();
+        server.logged("that it serves: it takes no messages.");
+        server.signal("HUP");
+        server.logged("the policies are the same.");
+        assert_eq!(server.ask(), BUILT_IN);
+        assert!(server.stop().success());
+    }
 }
 
 #[test]
