@@ -56,7 +56,7 @@ impl Judge<'_> {
                     ),
                     format!(
                         "write {} alone, unless this is meant",
-                        quote(&domain.bare())
+                        quote(&domain.split_scheme().1.to_string())
                     ),
                 ),
                 None => (

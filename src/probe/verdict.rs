@@ -168,6 +168,10 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
         ));
     }
     let granting = granting?;
+    let reading = granting.answer.reading.as_ref();
+    if let Some(doubt) = reading.and_then(|reading| reading.doubt(*player)) {
+        return Some(format!("{doubt}."));
+    }
     if master.exchange.ended_empty() && granting.role == Role::Load {
         // Source: rule book section 7.
         return Some(format!(
