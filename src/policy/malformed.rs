@@ -90,9 +90,9 @@ fn blank_in_a_tag(before: &str, rest: &str) -> Option<CauseAndCure> {
     Some((cause.into(), cure))
 }
 
-/// A NUL as it is written in programs and in manuals.
-const WRITTEN_NULS: [&str; 10] = [
-    "\\0", "\\00", "\\000", "\\x00", "\\u0000", "%00", "&#0;", "&#x0;", "^@", "<NUL>",
+/// A NUL as it is written in programs and in manuals, without the backslash.
+const WRITTEN_NULS: [&str; 12] = [
+    "0", "00", "000", "x0", "x00", "u0000", "%00", "&#0;", "&#x0;", "&#x00;", "^@", "<NUL>",
 ];
 
 /// What is wrong, and what to do.
@@ -241,11 +241,8 @@ fn stands_outside(before: &str) -> bool {
 
 fn outside(before: &str, rest: &str) -> Finding {
     let token = rest.split_whitespace().next().unwrap_or_default();
-    let is_nul = |written: &&str| {
-        token
-            .trim_matches(['"', '\''])
-            .eq_ignore_ascii_case(written)
-    };
+    let written = token.trim_matches(['"', '\'', '\\']);
+    let is_nul = |known: &&str| written.eq_ignore_ascii_case(known);
     let (cause, cure) = if WRITTEN_NULS.iter().any(is_nul) {
         (
             format!(
