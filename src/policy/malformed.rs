@@ -205,13 +205,16 @@ pub(super) fn misplaced_declaration(range: Range<usize>) -> Finding {
     Finding::new(Code::Malformed, range, cause, TO_THE_START)
 }
 
-/// An XML declaration that has nothing but blanks and comments before it, and has some.
-pub(super) fn late_declaration(text: &str) -> Option<Range<usize>> {
+/// An XML declaration that has nothing but blanks and comments before it, and has some: the text
+/// before it, itself, and the text behind it.
+pub(super) fn late_declaration(text: &str) -> Option<(&str, &str, &str)> {
     let at = text.find("<?xml").filter(|at| *at > 0)?;
     let (before, declaration) = text.split_at_checked(at)?;
     let is_one = declaration["<?xml".len()..].starts_with([' ', '\t', '\r', '\n']);
-    let end = at + declaration.find("?>").filter(|_| is_one)? + "?>".len();
-    matches!(document(before), Err(Error::NoRootNode)).then_some(at..end)
+    let end = declaration.find("?>").filter(|_| is_one)? + "?>".len();
+    let (declaration, behind) = declaration.split_at_checked(end)?;
+    let is_first = matches!(document(before), Err(Error::NoRootNode));
+    is_first.then_some((before, declaration, behind))
 }
 
 /// The finding for that (rule book 2.9).
