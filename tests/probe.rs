@@ -592,6 +592,21 @@ fn what_a_verdict_depends_on_is_said_with_it() {
 }
 
 #[test]
+fn lightspark_connects_to_no_host_with_a_colon() {
+    let colon = "Lightspark refuses every host with a colon";
+    let probe = || Probe::of("::1").with("--port", free_port()).timeout(1);
+    let probe = || probe().connection("a.example", free_port());
+    let told = probe().with("--player", "lightspark").run();
+    told.exits(2).says(colon);
+    probe().run().says_nothing_of(colon);
+    let told = Probe::port(fault(open_to_a_example)).timeout(1);
+    let told = told.connection("a.example", fault(hold));
+    told.with("--player", "lightspark")
+        .run()
+        .says_nothing_of(colon);
+}
+
+#[test]
 fn a_policy_of_which_it_is_not_known_how_it_is_taken_is_uncertain() {
     let late = |s: &mut _| {
         let policy = grant("domain='*' to-ports='*'");

@@ -104,6 +104,9 @@ pub(super) fn judge(
     let mut granting = None;
     let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
     match policy::explain(plan.player, offer.as_ref(), &offers, origin, port) {
+        _ if plan.player.refuses(&plan.host).is_some() => {
+            reasons.extend(plan.player.refuses(&plan.host).map(String::from));
+        }
         policy::Verdict::Allowed { .. } => {
             // A port does not tell the step: another may stand for 843, and a location be on 843.
             granting = std::iter::once(master)
