@@ -124,7 +124,10 @@ fn grant_wishes(
             if https {
                 wishes.push(Wish::Https);
             }
-            (Some(grant.domain.clone()), grant.secure && !https)
+            // A line of the configuration has no scheme.
+            let (scheme, domain) = grant.domain.split_scheme();
+            let secure = grant.secure || scheme == Some("https");
+            (Some(domain), secure && !https)
         }
         None => (own_domain(player, origin), false),
     };

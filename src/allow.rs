@@ -132,8 +132,10 @@ fn meant(value: &str) -> Vec<String> {
             if word.to_ascii_lowercase().starts_with("https://") {
                 secure = true;
             }
-            // An address with a port is the game's own, and not where its SWF comes from.
-            let is_the_game = !port.is_empty() && host.parse::<IpAddr>().is_ok();
+            // The game's own place is not where its SWF comes from: an address with a port, or what
+            // the SWF connects to.
+            let is_the_game = (!port.is_empty() && host.parse::<IpAddr>().is_ok())
+                || word.to_ascii_lowercase().starts_with("xmlsocket://");
             domains.push(match is_the_game {
                 true => "*".into(),
                 false => domain.to_string(),
@@ -251,6 +253,7 @@ mod tests {
                  every site; a firewall says which players may connect",
             ),
             ("0.0.0.0/0 9339", "write `allow = * 9339`"),
+            ("xmlSocket://mygame.com:9339/", "write `allow = * 9339`"),
             ("* 8,0,8,0", "was 8080 meant? write `8080`"),
             ("* 70000", "the last port is 65535"),
             ("* 80,70000", "the last port is 65535"),

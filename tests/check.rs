@@ -469,7 +469,7 @@ fn json_has_the_findings_with_their_places() {
     assert_eq!(finding["severity"], "warning");
     assert_eq!(
         finding["cure"],
-        "write the host name by which the content is loaded"
+        "write the host name by which the content is loaded; where the players are does not count"
     );
     let place = serde_json::json!({"name": "flashpolicy.conf", "line": 2, "column": 9});
     assert_eq!(finding["place"], place);

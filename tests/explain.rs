@@ -16,6 +16,10 @@ fn run(config: &str, arguments: &[&str]) -> Output {
     let grant = "<allow-access-from domain='*' to-ports='80'/>";
     let headers = "<allow-http-request-headers-from domain='*' headers='*'/>";
     for (name, elements) in [
+        (
+            "scheme.xml",
+            [&grant.replace('*', "https://a.example"), "", ""],
+        ),
         ("last.xml", [grant, control, ""]),
         ("spoiled.xml", [grant, headers, control]),
         ("behind.xml", [control, grant, headers]),
@@ -139,6 +143,24 @@ fn denied_ends_with_the_line_to_write_and_that_line_cures() {
         let (code, said) = explain(&cured, &[origin, ports]);
         assert_eq!(code, Some(0), "{cured}: {said}");
     }
+}
+
+#[test]
+fn the_line_for_a_grant_with_a_scheme_has_none() {
+    let (_, said) = explain("policy_file = scheme.xml\n", &["https://a.example", "81"]);
+    assert!(
+        said.contains("- allow it: `allow = a.example 81 secure`"),
+        "{said}"
+    );
+    let (_, said) = explain("policy_file = scheme.xml\n", &["a.example", "80"]);
+    assert!(
+        said.contains("is for https://a.example, not for http://a.example"),
+        "{said}"
+    );
+    assert!(
+        said.contains("- allow it: `allow = a.example 80`"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -95,6 +95,15 @@ fn every_code_is_listed_and_has_a_page() {
     }
 }
 
+#[test]
+fn the_page_of_the_refused_ports_names_each() {
+    let page = page(&["help", "blocked-port"]);
+    let list = page.split_once("These are ports 1, 7, 9,").unwrap().1;
+    for ports in ["101 to 104", "530 to 532", "1723,", "6566", "6665 to 6669."] {
+        assert!(list.contains(ports), "{ports}: {page}");
+    }
+}
+
 /// The causes are sought in this order, and each has a line.
 #[test]
 fn why_a_player_does_not_ask_has_a_page() {

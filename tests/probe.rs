@@ -577,6 +577,51 @@ fn who_asks_for_no_policy_is_told_where_the_policy_is_fine() {
 }
 
 #[test]
+fn what_a_verdict_depends_on_is_said_with_it() {
+    let open = fault(|s| answer(s, grant("domain='*' to-ports='*'")));
+    let refused = "Flash Player version 24 and later refuses port 6667 itself";
+    let probe = |origin| Probe::port(open).timeout(1).connection(origin, 6667);
+    probe("a.example").run().says(refused);
+    let lightspark = probe("a.example").with("--player", "lightspark");
+    lightspark.run().says_nothing_of("version 24");
+    let told = probe("client.swf").run().says("a SWF from file:");
+    told.says("local files only (local-with-filesystem) gets #2010");
+    let object = probe("a.example").json();
+    let condition = &object["addresses"][0]["verdicts"][0]["conditions"][0];
+    assert!(condition.as_str().unwrap().starts_with(refused));
+}
+
+#[test]
+fn lightspark_connects_to_no_host_with_a_colon() {
+    let colon = "Lightspark refuses every host with a colon";
+    let probe = || Probe::of("::1").with("--port", free_port()).timeout(1);
+    let probe = || probe().connection("a.example", free_port());
+    let told = probe().with("--player", "lightspark").run();
+    told.exits(2).says(colon);
+    probe().run().says_nothing_of(colon);
+    let told = Probe::port(fault(open_to_a_example)).timeout(1);
+    let told = told.connection("a.example", fault(hold));
+    told.with("--player", "lightspark")
+        .run()
+        .says_nothing_of(colon);
+}
+
+#[test]
+fn a_policy_of_which_it_is_not_known_how_it_is_taken_is_uncertain() {
+    let late = |s: &mut _| {
+        let policy = grant("domain='*' to-ports='*'");
+        answer(s, [b"\n<?xml version='1.0'?>", &*policy].concat())
+    };
+    let (late, game) = (fault(late), fault(hold));
+    let probe = || Probe::port(late).timeout(1).connection("a.example", game);
+    probe()
+        .run()
+        .says("UNCERTAIN: the XML declaration is not at the very start");
+    let lightspark = probe().with("--player", "lightspark");
+    lightspark.run().says_nothing_of("UNCERTAIN");
+}
+
+#[test]
 fn accepted_warnings_are_not_counted() {
     let open = fault(|s| {
         answer(s, grant("domain='*' to-ports='*'"))?;

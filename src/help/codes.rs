@@ -2,7 +2,7 @@
 //! class, are said where it is defined; the rest is in `codes.txt`, whose head tells its format.
 
 use crate::config;
-use crate::policy::{Code, Severity};
+use crate::policy::{BLOCKED_PORTS, Code, PortSet, Severity, ports_in_words};
 use crate::probe::Class;
 use crate::text::Style;
 
@@ -89,6 +89,10 @@ pub(super) fn page(name: &str) -> Option<String> {
     ] {
         let line = format!("  {title:<9}{}", value?);
         text.push_str(&wrapped(&line, 11));
+    }
+    if name == Code::BlockedPort.as_str() {
+        let ports = ports_in_words(&PortSet::of(&BLOCKED_PORTS));
+        text.push_str(&wrapped(&format!("\nThese are {ports}."), 0));
     }
     if entry.severity == Severity::Warning {
         let accept = match command {

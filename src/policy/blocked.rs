@@ -4,7 +4,8 @@
 
 use super::{FIRST_UNPRIVILEGED_PORT, PortSet, words::ports_in_words};
 
-/// The ports that Flash Player 24 and later connects no socket to (rule book 4.3), ascending.
+/// The ports that Flash Player 24 and later connects no socket to, ascending. Source: Adobe staff in
+/// forum thread 2261853, quoted whole in scratchfoundation/scratch-flash#1261 (rule book 4.3).
 pub const BLOCKED_PORTS: [u16; 67] = [
     1, 7, 9, 11, 13, 15, 17, 19, 21, 22, 23, 25, 37, 42, 43, 53, 77, 79, 87, 95, 101, 102, 103,
     104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 139, 143, 179, 389, 465, 512, 513, 514, 515,

@@ -130,11 +130,10 @@ impl DomainPattern {
         Some(Fault::new(format!("{} {what}", quote(name)), cure))
     }
 
-    /// It without its scheme.
-    pub(super) fn bare(&self) -> String {
-        let shown = self.to_string();
-        let bare = shown.split_once("://").map(|(_, bare)| bare.to_owned());
-        bare.unwrap_or(shown)
+    /// The scheme that it wants, and it without that.
+    pub fn split_scheme(&self) -> (Option<&'static str>, DomainPattern) {
+        let name = self.name.clone();
+        (self.scheme, DomainPattern { scheme: None, name })
     }
 
     /// What of it nobody knows how Flash Player takes: a sentence without its full stop (rule book

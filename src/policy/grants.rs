@@ -56,7 +56,7 @@ impl Judge<'_> {
                     ),
                     format!(
                         "write {} alone, unless this is meant",
-                        quote(&domain.bare())
+                        quote(&domain.split_scheme().1.to_string())
                     ),
                 ),
                 None => (
@@ -82,7 +82,8 @@ impl Judge<'_> {
                 range,
                 "an IP address matches only content that was loaded by that literal address, and \
                 there are no patterns for addresses",
-                "write the host name by which the content is loaded",
+                "write the host name by which the content is loaded; where the players are does not \
+                count",
             );
         }
         Some(domain)

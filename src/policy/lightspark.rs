@@ -84,11 +84,8 @@ fn taken(text: &str, elements: &Option<Vec<Element<'_>>>, is_master: bool) -> Ta
     // Where it is `none`, nothing behind it is read, and nothing counts.
     let stop = stop.filter(|_| policy.meta != Some(MetaPolicy::None));
     let stop = stop.map(|Stop { at, why, .. }| {
-        let line = 1 + text
-            .get(..at.start)
-            .unwrap_or_default()
-            .matches('\n')
-            .count();
+        let before = text.get(..at.start).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
         let what = if policy.meta.is_some() {
             "reads no further than line"
         } else {
@@ -132,23 +129,13 @@ fn ports(list: &str) -> PortSet {
     PortSet::of(&ports)
 }
 
-/// As C's `atoi` reads it into 16 bits.
+/// The number that the text begins with, and of it the low 16 bits, as C keeps them.
 fn number(text: &str) -> u16 {
-    let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}');
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let end = digits.find(|c: char| !c.is_ascii_digit());
-    let digits = digits
-        .get(..end.unwrap_or(digits.len()))
-        .unwrap_or_default();
-    let value = match digits.parse::<i64>() {
-        Ok(value) if text.starts_with('-') => -value,
-        Ok(value) => value,
-        Err(_) if digits.is_empty() => 0,
-        Err(_) if text.starts_with('-') => i64::MIN,
-        Err(_) => i64::MAX,
-    };
-    // The low bits are what C keeps.
-    value as u16
+    let text = text.trim_start();
+    let digits = text.trim_start_matches(['-', '+']);
+    let behind = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(behind).unwrap_or_default();
+    number.parse().map_or(0, |number: i64| number as u16)
 }
 
 /// An element below the root.
@@ -252,18 +239,17 @@ impl<'a> Scan<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    /// Passes over `token`, in whatever case it is written.
     fn eat(&mut self, token: &str) -> Option<()> {
-        self.rest().strip_prefix(token)?;
-        self.at += token.len();
-        Some(())
-    }
-
-    /// The same, in whatever case it is written.
-    fn eat_word(&mut self, token: &str) -> Option<()> {
         let begin = self.rest().get(..token.len())?;
         begin.eq_ignore_ascii_case(token).then_some(())?;
         self.at += token.len();
         Some(())
+    }
+
+    fn quote(&mut self) -> Option<&'static str> {
+        let mut quotes = ["\"", "'"].into_iter();
+        quotes.find(|quote| self.eat(quote).is_some())
     }
 
     /// Passes over everything up to the end of `token`.
@@ -301,12 +287,12 @@ impl<'a> Scan<'a> {
             self.past("?>")
         } else if self.eat("!--").is_some() {
             self.past("-->")
-        } else if self.eat_word("![CDATA[").is_some() {
+        } else if self.eat("![CDATA[").is_some() {
             if self.open.is_empty() {
                 self.roots.push("");
             }
             self.past("]]>")
-        } else if self.eat_word("!DOCTYPE").is_some() {
+        } else if self.eat("!DOCTYPE").is_some() {
             self.open.is_empty().then_some(())?;
             self.doctype()
         } else {
@@ -332,9 +318,7 @@ impl<'a> Scan<'a> {
                 }
                 depth -= 1;
             } else {
-                let quote = ["\"", "'"]
-                    .into_iter()
-                    .find(|quote| self.eat(quote).is_some())?;
+                let quote = self.quote()?;
                 self.past(quote)?;
             }
         }
@@ -371,26 +355,18 @@ impl<'a> Scan<'a> {
                 self.open.pop();
                 return self.eat(">");
             }
-            let name = self.name()?;
-            let value = self.value();
-            let whole = value.is_some_and(|(_, whole)| whole);
-            found.push((name, unescaped(value.map_or("", |(value, _)| value))));
-            whole.then_some(())?;
+            // It counts, whatever stands behind its name.
+            found.push((self.name()?, String::new()));
+            self.blanks();
+            self.eat("=")?;
+            self.blanks();
+            let quote = self.quote()?;
+            let value = self.rest().split(quote).next().unwrap_or_default();
+            if let Some((_, last)) = found.last_mut() {
+                *last = unescaped(value);
+            }
+            self.past(quote)?;
         }
-    }
-
-    /// What stands behind an attribute's name, and whether its quotes are closed.
-    fn value(&mut self) -> Option<(&'a str, bool)> {
-        self.blanks();
-        self.eat("=")?;
-        self.blanks();
-        let quote = ["\"", "'"]
-            .into_iter()
-            .find(|quote| self.eat(quote).is_some())?;
-        let rest = self.rest();
-        let closed = self.past(quote).is_some();
-        let end = rest.find(quote).unwrap_or(rest.len());
-        Some((rest.get(..end).unwrap_or_default(), closed))
     }
 }
 

@@ -90,9 +90,9 @@ fn blank_in_a_tag(before: &str, rest: &str) -> Option<CauseAndCure> {
     Some((cause.into(), cure))
 }
 
-/// A NUL as it is written in programs and in manuals.
-const WRITTEN_NULS: [&str; 10] = [
-    "\\0", "\\00", "\\000", "\\x00", "\\u0000", "%00", "&#0;", "&#x0;", "^@", "<NUL>",
+/// A NUL as it is written in programs and in manuals, without the backslash.
+const WRITTEN_NULS: [&str; 12] = [
+    "0", "00", "000", "x0", "x00", "u0000", "%00", "&#0;", "&#x0;", "&#x00;", "^@", "<NUL>",
 ];
 
 /// What is wrong, and what to do.
@@ -205,13 +205,16 @@ pub(super) fn misplaced_declaration(range: Range<usize>) -> Finding {
     Finding::new(Code::Malformed, range, cause, TO_THE_START)
 }
 
-/// An XML declaration that has nothing but blanks and comments before it, and has some.
-pub(super) fn late_declaration(text: &str) -> Option<Range<usize>> {
+/// An XML declaration that has nothing but blanks and comments before it, and has some: the text
+/// before it, itself, and the text behind it.
+pub(super) fn late_declaration(text: &str) -> Option<(&str, &str, &str)> {
     let at = text.find("<?xml").filter(|at| *at > 0)?;
     let (before, declaration) = text.split_at_checked(at)?;
     let is_one = declaration["<?xml".len()..].starts_with([' ', '\t', '\r', '\n']);
-    let end = at + declaration.find("?>").filter(|_| is_one)? + "?>".len();
-    matches!(document(before), Err(Error::NoRootNode)).then_some(at..end)
+    let end = declaration.find("?>").filter(|_| is_one)? + "?>".len();
+    let (declaration, behind) = declaration.split_at_checked(end)?;
+    let is_first = matches!(document(before), Err(Error::NoRootNode));
+    is_first.then_some((before, declaration, behind))
 }
 
 /// The finding for that (rule book 2.9).
@@ -241,11 +244,8 @@ fn stands_outside(before: &str) -> bool {
 
 fn outside(before: &str, rest: &str) -> Finding {
     let token = rest.split_whitespace().next().unwrap_or_default();
-    let is_nul = |written: &&str| {
-        token
-            .trim_matches(['"', '\''])
-            .eq_ignore_ascii_case(written)
-    };
+    let written = token.trim_matches(['"', '\'', '\\']);
+    let is_nul = |known: &&str| written.eq_ignore_ascii_case(known);
     let (cause, cure) = if WRITTEN_NULS.iter().any(is_nul) {
         (
             format!(

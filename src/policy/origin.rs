@@ -119,7 +119,7 @@ fn is_file(lower: &str) -> bool {
     let is_drive = matches!(lower.as_bytes(), [b'a'..=b'z', b':', b'/' | b'\\', ..]);
     let is_path =
         lower.starts_with(['/', '~']) || lower.starts_with("./") || lower.starts_with("../");
-    let is_windows_path = lower.contains('\\') && !lower.contains("://");
+    let is_windows_path = lower.contains('\\') && !lower.starts_with("http");
     let is_name = is_content(lower) && !lower.contains('/');
     lower.starts_with("file:") || is_drive || is_path || is_windows_path || is_name
 }
@@ -263,6 +263,7 @@ mod tests {
                 "m\u{fc}nchen.example",
                 "not plain ASCII; write an international name in its punycode",
             ),
+            ("http:\\\\a.example\\x", "is no port; write the origin as"),
             (
                 "games/client.swf",
                 "`games` may be a host or a folder; write `file:`",

@@ -288,11 +288,13 @@ fn parse(text: &str, served_from: &[u16], found: &mut Found) -> Option<Policy> {
         return None;
     }
     let late = malformed::late_declaration(text);
-    let blanked = late.as_ref().map(|late| {
-        found.push(malformed::blank_before(late.start));
-        let declaration = text.get(late.clone()).unwrap_or_default();
-        let blank = declaration.replace(|c| c != '\n', " ");
-        text.replacen(declaration, &blank, 1)
+    let blanked = late.map(|(before, declaration, behind)| {
+        found.push(malformed::blank_before(before.len()));
+        // Every byte behind it keeps its place, and every line.
+        let blank = declaration
+            .bytes()
+            .map(|b| if b == b'\n' { '\n' } else { ' ' });
+        [before, &String::from_iter(blank), behind].concat()
     });
     let text = blanked.as_deref().unwrap_or(text);
     match malformed::document(text) {

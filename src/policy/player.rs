@@ -3,10 +3,11 @@
 //! The only place that knows those differences; `decide` and `explain` apply them. It never judges a
 //! policy itself.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr};
 
 use super::{
-    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Grant, Origin, PortSet, blocked, fault::by_name,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Grant, Host, Origin, PortSet, blocked,
+    fault::by_name,
 };
 
 /// The error that Flash Player reports where no policy allows a connection.
@@ -102,6 +103,14 @@ impl Player {
         };
         let of_the_origin = of_the_origin.iter().map(|sentence| (*sentence).into());
         of_the_ports.into_iter().chain(of_the_origin).collect()
+    }
+
+    /// Why it connects to this host in no case, and what to do (rule book 7.7).
+    pub fn refuses(self, host: &Host) -> Option<&'static str> {
+        (self == Player::Lightspark && matches!(host, Host::Ip(IpAddr::V6(_)))).then_some(
+            "Lightspark refuses every host with a colon, and asks for no policy: let the SWF name \
+             this host, or its IPv4 address",
+        )
     }
 
     /// What of this grant nobody knows how the player takes: a sentence without its full stop.

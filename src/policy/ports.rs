@@ -262,13 +262,14 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
     Ok(first..=last)
 }
 
-/// The number that these ports make up, where all have one digit, and they are as many as a game's
-/// port has, or one stands there twice.
+/// The number that these ports make up, where all have one digit, and they are three or more, or one
+/// stands there twice.
 fn digits(list: &str) -> Option<u16> {
-    let digits: Vec<_> = list.split(',').map(trim).collect();
+    // A longer list makes up no port.
+    let digits: Vec<_> = list.split(',').map(trim).take(6).collect();
     let is_digit = |entry: &&str| entry.len() == 1 && entry.bytes().all(|b| b.is_ascii_digit());
-    let repeats = (1..digits.len()).any(|at| digits[..at].contains(&digits[at]));
-    let taken_apart = digits.iter().all(is_digit) && (repeats || digits.len() >= 4);
+    let repeats = || (1..digits.len()).any(|at| digits[..at].contains(&digits[at]));
+    let taken_apart = digits.iter().all(is_digit) && (digits.len() >= 3 || repeats());
     let number = taken_apart.then(|| digits.concat().parse().ok())?;
     number.filter(|port| *port > 0)
 }

@@ -251,7 +251,8 @@ fn cases() -> Vec<(String, &'static str)> {
             grant("domain='a' to-ports='5, 5'"),
             "port-digits blanks-in-ports",
         ),
-        (grant("domain='a' to-ports='2,3,4'"), ""),
+        (grant("domain='a' to-ports='8,4,3'"), "port-digits"),
+        (grant("domain='a' to-ports='2,3'"), ""),
         (
             grant("domain='a' to-ports=' 2, 3 - 4'"),
             "blanks-in-ports port-range",
@@ -607,6 +608,18 @@ fn common_mistakes_are_explained() {
         ),
         (
             format!("{} \"\\x00\"\n", with(GRANT)),
+            "is not a NUL, but the characters themselves",
+        ),
+        (
+            format!("{}&#0;", with(GRANT)),
+            "is not a NUL, but the characters themselves",
+        ),
+        (
+            format!("{}\\\\0", with(GRANT)),
+            "is not a NUL, but the characters themselves",
+        ),
+        (
+            format!("{}<NUL>", with(GRANT)),
             "is not a NUL, but the characters themselves",
         ),
         (

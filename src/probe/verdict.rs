@@ -105,6 +105,9 @@ pub(super) fn judge(
     let mut granting = None;
     let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
     match policy::explain(plan.player, offer.as_ref(), &offers, origin, port) {
+        _ if plan.player.refuses(&plan.host).is_some() => {
+            reasons.extend(plan.player.refuses(&plan.host).map(String::from));
+        }
         policy::Verdict::Allowed { .. } => {
             // A port does not tell the step: another may stand for 843, and a location be on 843.
             granting = std::iter::once(master)
@@ -169,6 +172,10 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
         ));
     }
     let granting = granting?;
+    let reading = granting.answer.reading.as_ref();
+    if let Some(doubt) = reading.and_then(|reading| reading.doubt(*player)) {
+        return Some(format!("{doubt}."));
+    }
     if master.exchange.ended_empty() && granting.role == Role::Load {
         // Source: rule book section 7.
         return Some(format!(

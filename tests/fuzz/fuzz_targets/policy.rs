@@ -1,8 +1,8 @@
-//! Any bytes as a policy file: reading never panics or hangs, findings lie in
-//! the file, and what was read means the same when it is written again.
+//! Any bytes as a policy file: reading never panics or hangs, also as Lightspark reads, findings lie
+//! in the file, and what was read means the same when it is written again.
 #![no_main]
 
-use flashpolicyd::policy::{read, render, words};
+use flashpolicyd::policy::{Origin, Player, decide, grant_number, read, render, words};
 use flashpolicyd::text::Style;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,6 +16,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let report = reading.report("policy.xml", &Style::PLAIN);
     assert!(!report.chars().any(|c| c != '\n' && c.is_control()));
+    for (player, port) in [(Player::Lightspark, 843), (Player::Lightspark, 10_843)] {
+        if let Some(offer) = reading.offer(player, port) {
+            let denied = decide(player, &offer, &Origin::Anywhere, 2001).err();
+            let said = denied.map(|denial| denial.in_words("2001", &grant_number));
+            assert!(!said.is_some_and(|said| said.chars().any(char::is_control)));
+        }
+    }
     if let Some(policy) = reading.policy {
         assert!(!words(&policy).is_empty());
         let written = render(&policy);
