@@ -99,6 +99,7 @@ const PURE: &[&str] = &[
     "server::source",
     "server::tally",
     "probe::classify",
+    "probe::error",
     "probe::story",
 ];
 

@@ -115,7 +115,7 @@ classes! {
             "correct the policy as shown; or let `flashpolicyd` write it from `allow` lines"
         DestinationUnreachable "destination-unreachable"
             "The policy allows the connection, and nobody answers on the port itself. Refused, the player reports IOError #2031 at once, and SecurityError #2048 after 20 s unless the SWF closes the socket; dropped, SecurityError #2048 after 20 s."
-            "start the application on port PORT, on every address of the host, and let the port through the firewall"
+            "start the application on port PORT, on every address of the host; where this same probe reaches it on the server's own host, let the port through the firewall"
         DestinationEnds "destination-ends"
             "The policy allows the connection, and the port ends it before anything is said: the player reports a close, and SecurityError #2048 after 20 s."
             "read the log of the application on port PORT: is it full, does it refuse this address, is it a proxy with no server behind it, or does it expect TLS or a PROXY header?"

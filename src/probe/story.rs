@@ -106,11 +106,13 @@ impl Lines {
                 plan.port
             );
             self.add("\n", &instead, 0);
-            let load = format!(
-                "For a policy that the SWF names with loadPolicyFile: --load {}:{}",
-                plan.host, plan.port
-            );
-            self.add("", &load, 0);
+            if !plan.tls {
+                let load = format!(
+                    "For a policy that the SWF names with loadPolicyFile: --load {}:{}",
+                    plan.host, plan.port
+                );
+                self.add("", &load, 0);
+            }
         }
         if plan.tls {
             let inside = format!(
