@@ -316,6 +316,48 @@ fn the_application_content_of_air_needs_a_port_that_answers_and_no_policy() {
 }
 
 #[test]
+fn inside_tls_whatever_comes_is_bounded_in_time_and_named() {
+    if !cfg!(feature = "tls") {
+        return;
+    }
+    type Treat = fn(&mut TcpStream) -> io::Result<()>;
+    let cases: [(Treat, &str); 6] = [
+        (hold, "nothing more came in time"),
+        (
+            |s| {
+                s.write_all(b"\x16\x03\x03\x40\x00")?;
+                loop {
+                    s.write_all(b"\x02")?;
+                    pause(20);
+                }
+            },
+            "nothing more came in time",
+        ),
+        (|s| hear(s).map(|_| ()), "the server closed the connection"),
+        (|s| answer(s, "<html>\u{1b}[2J"), "what came is no TLS"),
+        (
+            |s| answer(s, ALERT),
+            "the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
+        ),
+        (
+            good,
+            "what came is no TLS; in the clear it has a policy, for Socket and XMLSocket",
+        ),
+    ];
+    for (treat, why) in cases {
+        let begun = Instant::now();
+        let told = Probe::port(fault(treat)).timeout(1).flag("--tls").run();
+        told.exits(2)
+            .says(format!(
+                "error[no-tls]: the port takes connections, and no TLS: {why}"
+            ))
+            .says("serve the policy inside TLS, too: `scripts/haproxy/tls.cfg`")
+            .says_nothing_of("\u{1b}");
+        assert!(begun.elapsed() < support::PATIENCE);
+    }
+}
+
+#[test]
 fn no_policy_that_came_is_told_to_allow_more() {
     let nothing = Probe::port(free_port()).timeout(1);
     let told = nothing.connection("a.example", free_port()).run().exits(2);

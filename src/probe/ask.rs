@@ -205,38 +205,27 @@ pub(super) fn watch(
         watched.ended = watched.connected.is_ok().then_some(after);
         return watched;
     };
+    // How many bytes come first within this time; 0 is the end, and none is silence.
     let first = |socket: &mut TcpStream, time| {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
         let _ = socket.set_read_timeout(Some(at_least_a_moment(time)));
-        match socket.read(&mut [0; 64]) {
-            Ok(0) => Heard::End,
-            Ok(_) => Heard::Bytes,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::Interrupted => Heard::Nothing,
-                _ => Heard::End,
-            },
+        let read = socket.read(&mut [0; 64]);
+        match read.map_err(|error| error.kind()) {
+            Err(WouldBlock | TimedOut | Interrupted) => None,
+            read => Some(read.unwrap_or_default()),
         }
     };
     match (first(&mut socket, mute), listen) {
-        (Heard::End, _) => watched.ended = Some(start.elapsed()),
-        (Heard::Nothing, Some(listen)) => {
+        (Some(0), _) => watched.ended = Some(start.elapsed()),
+        (None, Some(listen)) => {
             let _ = socket.set_write_timeout(Some(at_least_a_moment(listen)));
-            let sent = socket.write_all(REQUEST).is_ok();
-            watched.silent = sent && first(&mut socket, listen) == Heard::Nothing;
+            watched.silent =
+                socket.write_all(REQUEST).is_ok() && first(&mut socket, listen).is_none();
         }
         _ => {}
     }
     let _ = socket.shutdown(Shutdown::Both);
     watched
-}
-
-/// What a read brought.
-#[derive(PartialEq, Eq)]
-enum Heard {
-    Nothing,
-    Bytes,
-    End,
 }
 
 /// None: the connection stood, and was reset at once.
