@@ -255,7 +255,7 @@ fn explain(mut arguments: Arguments) -> Result<Command, String> {
     })
 }
 
-const PROBE_OPTIONS: [&str; 9] = [
+const PROBE_OPTIONS: [&str; 11] = [
     "--from",
     "--to",
     "--load",
@@ -263,6 +263,8 @@ const PROBE_OPTIONS: [&str; 9] = [
     "--timeout",
     "--player",
     "--ignore",
+    "--errors-only",
+    "--tls",
     "--json",
     "--quiet",
 ];
@@ -270,6 +272,10 @@ const PROBE_OPTIONS: [&str; 9] = [
 fn probe(mut arguments: Arguments) -> Result<Probe, String> {
     let json = arguments.contains("--json");
     let quiet = arguments.contains(["-q", "--quiet"]);
+    let (errors_only, tls) = (
+        arguments.contains("--errors-only"),
+        arguments.contains("--tls"),
+    );
     let mut single = |option: &'static str| one(option, values(&mut arguments, option.into())?);
     let (from, to) = (single("--from")?, single("--to")?);
     let (port, timeout) = (single("--port")?, single("--timeout")?);
@@ -287,6 +293,8 @@ fn probe(mut arguments: Arguments) -> Result<Probe, String> {
                 timeout,
                 player,
                 ignore,
+                errors_only,
+                tls,
             },
             json,
             quiet,

@@ -95,6 +95,7 @@ const PURE: &[&str] = &[
     "server::source",
     "server::tally",
     "probe::classify",
+    "probe::error",
     "probe::story",
 ];
 

@@ -351,7 +351,7 @@ fn treat_answer(bytes: Vec<u8>) -> usize {
         port: Some(answering(bytes).to_string()),
         ..Arguments::default()
     };
-    let report = probe::run(Plan::new(&arguments).unwrap());
+    let report = probe::run(Plan::new(&arguments).unwrap(), &probe::Progress::default());
     probe::story(&report, &Style::PLAIN).len() + probe::json(&report).len()
 }
 

@@ -15,7 +15,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use support::{
-    BUILT_IN, Client, Ends, PATIENCE, REQUEST, Server, Setup, finish, free_port, have, wait_for,
+    BUILT_IN, Client, Ends, PATIENCE, REQUEST, Server, Setup, finish, free_port, have, run_in,
+    wait_for,
 };
 use tempfile::TempDir;
 
@@ -418,6 +419,45 @@ fn tls_ends_in_haproxy_and_plain_clients_use_the_same_port() {
     plain.send(REQUEST);
     assert_eq!(plain.rest(), BUILT_IN);
     server.logged(" 127.0.1.8:");
+    // Both kinds are found by the probe, which names the certificate that its host does not trust.
+    for (inside, expected) in [
+        (&[][..], ["(23 bytes); ", "in all; then closed."]),
+        (
+            &["--tls"],
+            [
+                ", TLS 1.3, sent <policy-file-request/>",
+                "warning[certificate]: the certificate is its own authority (self-signed), which this computer does not trust",
+            ],
+        ),
+    ] {
+        if !inside.is_empty() && !cfg!(feature = "tls") {
+            continue;
+        }
+        let (host, port) = (
+            haproxy.address.ip().to_string(),
+            haproxy.address.port().to_string(),
+        );
+        let asked = [
+            "probe",
+            &host,
+            "--port",
+            &port,
+            "--ignore",
+            "allows-everything",
+        ];
+        let output = run_in(folder.path(), &[&asked[..], inside].concat());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(i32::from(!inside.is_empty())),
+            "{said}"
+        );
+        assert!(
+            said.contains("Any content from anywhere may connect to any port."),
+            "{said}"
+        );
+        assert!(expected.iter().all(|part| said.contains(part)), "{said}");
+    }
     drop(haproxy);
 
     let mut old = replaced.to_vec();

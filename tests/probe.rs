@@ -140,7 +140,10 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
     ];
     for (treat, origin, to, expected) in cases {
         let probe = Probe::port(fault(treat)).timeout(1).connection(origin, to);
-        let mut told = probe.run().exits(2).says("(SecurityError #2048)");
+        let mut told = probe
+            .run()
+            .exits(2)
+            .says("(SecurityError #2048 after 20 s)");
         for part in expected {
             told = told.says(part);
         }
@@ -250,12 +253,168 @@ fn a_permitted_port_where_nobody_listens_is_what_the_user_sees() {
     let told = policy.clone().connection("a.example", closed).run();
     told.exits(2)
         .says("finds nobody at 127.0.0.1, port")
-        .says("ALLOWED, and the player reports IOError #2031, for nobody answers there (connection refused)")
+        .says("ALLOWED, and the player reports IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for nobody answers there (connection refused)")
         .says("start the application on port");
 
     let game = fault(hold);
     let told = policy.connection("a.example", game).run().exits(0);
     told.says(format!("ALLOWED: a SWF from http://a.example may connect to 127.0.0.1:{game}, by <allow-access-from domain=\"a.example\" to-ports=\"*\" />"));
+}
+
+#[test]
+fn a_game_that_ends_the_connection_before_anything_is_said_is_what_the_player_reports() {
+    let ends: [fn(&mut TcpStream) -> io::Result<()>; 2] = [|_| Ok(()), |s| reset(s)];
+    for end in ends {
+        let policy = Probe::port(fault(open_to_a_example)).timeout(3);
+        let game = fault(end);
+        let probe = policy.connection("a.example", game);
+        probe
+            .clone()
+            .run()
+            .exits(2)
+            .says("http://a.example is turned away by 127.0.0.1, port")
+            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, for the port ended the connection after")
+            .says(format!("read the log of the application on port {game}"));
+        let object = probe.clone().json();
+        let verdict = &object["addresses"][0]["verdicts"][0];
+        assert_eq!(verdict["error"], "SecurityError #2048");
+        assert_eq!(verdict["error_after"], 20.0);
+        assert!(verdict["ended"].is_f64(), "{verdict}");
+        // A plugin is to know it, too.
+        probe.flag("--quiet").run().exits(2).says("turned away");
+    }
+    // A game that speaks first and then closes had its say.
+    let policy = Probe::port(fault(open_to_a_example)).timeout(3);
+    let speaks = fault(|s| s.write_all(b"closed for today\r\n"));
+    policy.connection("a.example", speaks).run().exits(0);
+}
+
+#[test]
+fn the_application_content_of_air_needs_a_port_that_answers_and_no_policy() {
+    let game = fault(hold);
+    let air = |to: u16| Probe::of("127.0.0.1").timeout(1).connection("app:", to);
+    let told = air(game).run().exits(0);
+    let told = told.says(format!(
+        "POLICY OK - AIR may connect to port {game}\n\nALLOWED: the application content of AIR asks \
+         for no policy, and may connect to 127.0.0.1:{game}. The port answers, in "
+    ));
+    told.says_nothing_of("843").says_nothing_of("2048");
+    let object = air(game).json();
+    assert_eq!(object["from"], "app:");
+    assert_eq!(object["addresses"][0]["steps"], serde_json::json!([]));
+    assert_eq!(object["addresses"][0]["verdicts"][0]["allowed"], true);
+    air(free_port())
+        .run()
+        .exits(2)
+        .says("AIR finds nobody at 127.0.0.1, port")
+        .says("ALLOWED, and the player reports IOError #2031 at once, for nobody answers there (connection refused)")
+        .says_nothing_of("2048");
+    for (option, value) in [("--load", "a:1"), ("--port", "1"), ("--player", "unity")] {
+        let told = air(game).with(option, value).run().exits(3);
+        told.says(format!("{option} is about policies"));
+    }
+}
+
+#[test]
+fn inside_tls_whatever_comes_is_bounded_in_time_and_named() {
+    if !cfg!(feature = "tls") {
+        return;
+    }
+    type Treat = fn(&mut TcpStream) -> io::Result<()>;
+    let cases: [(Treat, &str); 6] = [
+        (hold, "nothing more came in time"),
+        (
+            |s| {
+                s.write_all(b"\x16\x03\x03\x40\x00")?;
+                loop {
+                    s.write_all(b"\x02")?;
+                    pause(20);
+                }
+            },
+            "nothing more came in time",
+        ),
+        (|s| hear(s).map(|_| ()), "the server closed the connection"),
+        (|s| answer(s, "<html>\u{1b}[2J"), "what came is no TLS"),
+        (
+            |s| answer(s, ALERT),
+            "the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
+        ),
+        (
+            good,
+            "what came is no TLS; in the clear it has a policy, for Socket and XMLSocket",
+        ),
+    ];
+    for (treat, why) in cases {
+        let begun = Instant::now();
+        let told = Probe::port(fault(treat)).timeout(1).flag("--tls").run();
+        told.exits(2)
+            .says(format!(
+                "error[no-tls]: the port takes connections, and no TLS: {why}"
+            ))
+            .says("serve the policy inside TLS, too: `scripts/haproxy/tls.cfg`")
+            .says_nothing_of("\u{1b}");
+        assert!(begun.elapsed() < support::PATIENCE);
+    }
+}
+
+#[test]
+fn no_policy_that_came_is_told_to_allow_more() {
+    let nothing = Probe::port(free_port()).timeout(1);
+    let told = nothing.connection("a.example", free_port()).run().exits(2);
+    told.says("start a policy server that listens on every address")
+        .says("where this same probe gets a policy on the server's own host, a firewall rejects")
+        .says_nothing_of("allow it");
+}
+
+#[test]
+fn with_errors_only_warnings_are_neither_shown_nor_counted() {
+    let doubtful = fault(|s| {
+        answer(s, grant("domain='*' to-ports='*'"))?;
+        hold(s)
+    });
+    let told = Probe::port(doubtful).flag("--errors-only").run().exits(0);
+    told.says("POLICY OK - ").says_nothing_of("warning[");
+    let object = Probe::port(doubtful).flag("--errors-only").json();
+    assert_eq!(
+        (&object["state"], &object["exit"]),
+        (&"OK".into(), &0.into())
+    );
+    // Errors stay what they are.
+    let denied = Probe::port(doubtful).flag("--errors-only").flag("--quiet");
+    denied
+        .clone()
+        .connection("a.example", free_port())
+        .run()
+        .exits(2)
+        .says("finds nobody");
+    Probe::port(fault(broken))
+        .flag("--errors-only")
+        .timeout(1)
+        .run()
+        .exits(2)
+        .says("error[malformed]");
+}
+
+#[test]
+fn on_a_terminal_a_line_says_what_is_waited_for_and_is_gone_at_the_end() {
+    if !have("script") || !have("stty") {
+        return;
+    }
+    let port = fault(hold);
+    let probe = Probe::port(port).timeout(2);
+    let shown = format!("asking 127.0.0.1:{port} for a policy: 1 s of at most 2 s");
+    let told = probe.in_a_terminal(72, &[]).exits(2).says(&shown);
+    // What a terminal still shows of the line is blank when the report begins.
+    let before = told.said.split("POLICY ").next().unwrap();
+    let before = before.replace("\u{1b}[1;31m", "");
+    let last = before.trim_end_matches('\r').rsplit('\r').next().unwrap();
+    assert!(!last.is_empty() && last.trim().is_empty(), "{before:?}");
+    assert!(
+        before.ends_with('\r') && !before.contains('\n'),
+        "{before:?}"
+    );
+    let silent = probe.flag("--quiet").in_a_terminal(72, &[]);
+    silent.exits(2).says_nothing_of("asking ");
 }
 
 #[test]
@@ -446,8 +605,7 @@ fn each_player_is_told_in_its_own_words() {
         let probe = probe.with("--load", format!("127.0.0.1:{anywhere}"));
         probe.connection("*", nobody).with("--player", player).run()
     };
-    let told = probe("flash")
-        .says("ALLOWED, and the player reports IOError #2031, for nobody answers there");
+    let told = probe("flash").says("ALLOWED, and the player reports IOError #2031 at once");
     told.says(format!(
         "loadPolicyFile(\"xmlsocket://127.0.0.1:{anywhere}\")"
     ))
@@ -480,7 +638,16 @@ fn a_location_that_speaks_tls_is_named() {
         .run()
         .exits(2);
     told.says("error[tls]: a TLS server listens here")
-        .says(format!("serve the policy without TLS on port {tls}"));
+        .says(format!("serve the policy without TLS on port {tls}"))
+        .says("for SecureSocket, leave TLS there, and probe with `--tls`");
+    // On the game's own port, too.
+    let game = Probe::port(free_port())
+        .timeout(1)
+        .connection("a.example", tls);
+    game.run()
+        .exits(2)
+        .says(format!("port {tls} itself has no policy: a TLS server listens here"))
+        .says(format!("where the SWF connects to port {tls} by a SecureSocket, it asks inside TLS: probe with --tls"));
 }
 
 #[test]
@@ -792,8 +959,7 @@ fn a_terminal_gets_colours_and_lines_of_its_width() {
         let is_code = line.contains('<') || line.contains('`');
         assert!(columns(line) <= 72 || is_code, "{line}");
     }
-    wide.says("the player reports SecurityError #2048 after 20 s: a SWF")
-        .says("http://www.example.com may not connect");
+    wide.says("reports SecurityError #2048 after 20 s: a SWF from\n  http://www.example.com may not connect");
     for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         probe.in_a_terminal(72, &[plain]).says_nothing_of("\u{1b}");
     }

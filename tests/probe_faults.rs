@@ -21,6 +21,17 @@ fn long(bytes: usize) -> Vec<u8> {
     with_nul(&format!("<!--{filling}-->{POLICY}"))
 }
 
+/// Says this to each line, and nothing to what is none.
+fn answer_lines(s: &mut TcpStream, reply: &[u8]) -> io::Result<()> {
+    loop {
+        match hear(s)?.last() {
+            None => return Ok(()),
+            Some(b'\n') => s.write_all(reply)?,
+            Some(_) => {}
+        }
+    }
+}
+
 /// A way to serve, what the probe has to say of it, what to change, and the exit code.
 struct Row {
     name: &'static str,
@@ -35,7 +46,7 @@ const FAULTS: &[Row] = &[
     Row { name: "accepts and hangs", treat: hold,
         cause: "error[silent]: the connection was accepted, and nothing came within", cure: "answer as soon as `<policy-file-request/>` and a NUL have come", code: 2 },
     Row { name: "closes without a byte", treat: |s| hear(s).map(|_| ()),
-        cause: "error[closed-empty]: the connection was closed after", cure: "compare what has come so far, piece by piece", code: 2 },
+        cause: "error[closed-empty]: the connection was closed after", cure: "else compare what has come so far, piece by piece", code: 2 },
     Row { name: "resets without a byte", treat: |s| { hear(s)?; reset(s) },
         cause: "error[reset-before]: the connection was reset after", cure: "read the whole request, send policy and NUL, and only then close", code: 2 },
     Row { name: "resets in the middle of the policy", treat: |s| { answer(s, &POLICY[..40])?; pause(100); reset(s) },
@@ -147,6 +158,25 @@ const FAULTS: &[Row] = &[
         cause: "error[not-a-policy]: what came is no XML: \"\\x1b]0;owned\\x07\\x9b31m\"", cure: "move that service", code: 2 },
     Row { name: "terminal escapes in XML", treat: |s| answer(s, "<cross-domain-policy><\u{1b}[2J/></cross-domain-policy>\0"),
         cause: "error[malformed]:", cure: "write `&lt;`", code: 2 },
+    Row { name: "a filter on the way: 403", treat: |s| answer(s, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n<html>blocked</html>"),
+        cause: "error[web-filter]: a web server answered: \"HTTP/1.1 403 Forbidden\"", cure: "probe from another network, or from the server's own host", code: 2 },
+    Row { name: "a filter on the way: 511", treat: |s| answer(s, "HTTP/1.0 511 Network Authentication Required\r\n\r\n"),
+        cause: "error[web-filter]:", cure: "ask whoever runs the filter to let TCP port", code: 2 },
+    Row { name: "a listener that expects a PROXY header, one client at a time", treat: |s| { let first = hear(s)?; if first.starts_with(b"PROXY ") { s.write_all(&with_nul(POLICY)) } else { Ok(()) } },
+        cause: "error[proxy-expected]: a policy comes where a PROXY header stands before the request, and none without it", cure: "have players ask the balancer's port; where they are to come here directly, take `proxy` off the listener", code: 2 },
+    Row { name: "a server that fails over the request, as Python 2 code on Python 3", treat: |s| hear(s).map(|_| ()),
+        cause: "error[closed-empty]:", cure: "read that server's own log or terminal first: a script for Python 2 that runs on Python 3", code: 2 },
+    Row { name: "a key-value store that answers lines", treat: |s| answer_lines(s, b"-ERR unknown command `get`, with args beginning with: \r\n"),
+        cause: "error[not-a-policy]: a Redis server answered: \"-ERR unknown command `get`", cure: "move that service to another port", code: 2 },
+    Row { name: "a cache that answers lines", treat: |s| answer_lines(s, b"ERROR\r\n"),
+        cause: "error[not-a-policy]: a memcached server answered: \"ERROR\\r\\n\", to a request with a line end in place of the NUL; nothing to the player's", cure: "move that service to another port", code: 2 },
+    Row { name: "a chat that answers lines in its own words", treat: |s| answer_lines(s, b"who are you?\r\n"),
+        cause: "error[not-a-policy]: what came is no XML: \"who are you?\\r\\n\", to a request with a line end", cure: "move that service to another port", code: 2 },
+    Row { name: "an XMPP server", treat: |s| answer(s, "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams'><stream:error/></stream:stream>"),
+        cause: "error[not-a-policy]: an XMPP server answered: \"<?xml version", cure: "move that service to another port", code: 2 },
+    Row { name: "a web server that knows GET alone, and waits for the rest of a request",
+        treat: |s| { let said = hear(s)?; if said.starts_with(b"GET ") { s.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello") } else { hold(s) } },
+        cause: "error[http]: a web server listens here: it waits for the rest of an HTTP request", cure: "stop the web server on port", code: 2 },
     Row { name: "nothing wrong", treat: |s| answer(s, with_nul(POLICY)),
         cause: "POLICY OK - 127.0.0.1:", cure: "", code: 0 },
 ];

@@ -217,25 +217,29 @@ fn haproxy_in_front_of_our_server_is_fine_and_without_it_the_proxy_is_named() {
     );
 }
 
-/// A key and a certificate, both in `both.pem`, and each in a file of its own.
+/// An authority (`ca.pem`), and a key and a certificate that it signed for localhost and 127.0.0.1, both
+/// in `both.pem`, and each in a file of its own.
 fn certificate() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-        ])
-        .current_dir(folder.path())
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.unwrap().success());
+    let openssl = |arguments: &str| {
+        let made = Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "openssl {arguments}");
+    };
+    let new = "req -newkey rsa:2048 -nodes -keyout";
+    openssl(&format!(
+        "{new} ca.key -x509 -days 2 -subj /CN=Authority -out ca.pem"
+    ));
+    openssl(&format!("{new} key.pem -subj /CN=localhost -out request"));
+    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\n";
+    fs::write(folder.path().join("names"), names).unwrap();
+    openssl(
+        "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+         -out cert.pem",
+    );
     let parts = ["key.pem", "cert.pem"].map(|name| fs::read(folder.path().join(name)).unwrap());
     fs::write(folder.path().join("both.pem"), parts.concat()).unwrap();
     folder
@@ -249,10 +253,10 @@ fn is_named_as_tls(peer: &Peer) {
                  player's plain text with ";
     assert!(said.contains(named), "{said}");
     let cure = format!(
-        "What to change:\n- serve the policy without TLS on port {}: `listen = [::]:{}`\n",
-        peer.port, peer.port
+        "What to change:\n- for Socket and XMLSocket, serve the policy without TLS on port {}",
+        peer.port
     );
-    assert!(said.ends_with(&cure), "{said}");
+    assert!(said.contains(&cure), "{said}");
 }
 
 #[test]
@@ -306,6 +310,181 @@ fn pythons_ssl_is_named_as_tls() {
     let mut command = Command::new("python3");
     command.args(["-c", script, &port.to_string()]);
     is_named_as_tls(&Peer::start(certificate(), port, &mut command));
+}
+
+/// A server that answers the player's request inside TLS, in Python; it takes these versions.
+fn policy_inside_tls(folder: TempDir, versions: &str) -> Peer {
+    let port = free_port();
+    let policy = POLICY.replace("2001", "*");
+    let script = format!(
+        "import socket, ssl, sys\n\
+         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+         context.load_cert_chain('cert.pem', 'key.pem')\n\
+         context.minimum_version = context.maximum_version = ssl.TLSVersion.{versions}\n\
+         server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+         while True:\n    \
+             client = server.accept()[0]\n    \
+             try:\n        \
+                 client = context.wrap_socket(client, server_side=True)\n        \
+                 if client.recv(99) == b'<policy-file-request/>\\0':\n            \
+                     client.sendall(b'{policy}\\0')\n        \
+                 client.unwrap()\n    \
+             except OSError:\n        \
+                 pass\n    \
+             client.close()\n"
+    );
+    let mut command = Command::new("python3");
+    command.args(["-c", &script, &port.to_string()]);
+    Peer::start(folder, port, &mut command)
+}
+
+/// A probe inside TLS of this host, by what a computer trusts that has these certificates alone.
+fn probe_inside_tls(
+    host: &str,
+    peer: &Peer,
+    trusted: &str,
+    more: &[&str],
+) -> (Option<i32>, String) {
+    let output = support::binary()
+        .args(["probe", host, "--tls", "--port", &peer.port.to_string()])
+        .args(more)
+        .env_remove("SSL_CERT_DIR")
+        .env("SSL_CERT_FILE", peer._folder.path().join(trusted))
+        .output()
+        .unwrap();
+    told(&output)
+}
+
+#[test]
+fn a_policy_inside_tls_is_asked_for_as_a_secure_socket_does() {
+    if !cfg!(feature = "tls") || !have("python3") || !have("openssl") {
+        return;
+    }
+    for (versions, name) in [("TLSv1_2", "TLS 1.2"), ("TLSv1_3", "TLS 1.3")] {
+        let peer = policy_inside_tls(certificate(), versions);
+        let port = peer.port.to_string();
+        let connection = ["--from", "https://www.example.com", "--to", &port];
+        // The certificate is for the host, and this computer trusts its authority.
+        let (code, said) = probe_inside_tls("127.0.0.1", &peer, "ca.pem", &[]);
+        assert_eq!(code, Some(0), "{said}");
+        let trusted = format!(
+            "Asked inside TLS, as a SWF with SecureSocket asks: the destination port for certain, port \
+             843 probably. The certificate and its host name are checked by what this computer \
+             trusts.\n\n127.0.0.1:{port} (in place of the master policy): connected in "
+        );
+        assert!(said.contains(&trusted), "{said}");
+        let trusted =
+            format!(", {name} with a certificate that is trusted, sent <policy-file-request/>");
+        assert!(said.contains(&trusted), "{said}");
+        // Trusted, where this very certificate is on the list.
+        let (code, said) = probe_inside_tls("127.0.0.1", &peer, "cert.pem", &[]);
+        assert_eq!(code, Some(0), "{said}");
+        // Not trusted: it is asked on, and said.
+        let (code, said) = probe_inside_tls("127.0.0.1", &peer, "request", &[]);
+        assert_eq!(code, Some(1), "{said}");
+        let fault =
+            "warning[certificate]: the certificate is signed by nobody whom this computer trusts";
+        assert!(said.contains(fault), "{said}");
+        assert!(
+            said.contains("Any content from *.example.com may connect to any port."),
+            "{said}"
+        );
+        let (code, said) = probe_inside_tls("127.0.0.1", &peer, "request", &connection);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains(" UNCERTAIN: the certificate on port "),
+            "{said}"
+        );
+        // Another host name than it is for.
+        let other = "localhost.localdomain";
+        let hosts = format!("127.0.0.1 {other}\n");
+        if is_root() {
+            fs::write(peer._folder.path().join("hosts"), hosts).unwrap();
+            let script = "mount --bind hosts /etc/hosts && exec \"$@\"";
+            let output = Command::new("unshare")
+                .args(["--mount", "sh", "-c", script, "sh", support::binary_path()])
+                .args(["probe", other, "--tls", "--port", &port])
+                .current_dir(peer._folder.path())
+                .env("SSL_CERT_FILE", peer._folder.path().join("ca.pem"))
+                .output()
+                .unwrap();
+            let (_, said) = told(&output);
+            let fault =
+                format!("the certificate is for localhost and 127.0.0.1, and not for {other}");
+            assert!(said.contains(&fault), "{said}");
+        }
+    }
+}
+
+#[test]
+fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
+    if !cfg!(feature = "tls") || !have("python3") || !have("openssl") {
+        return;
+    }
+    // The policy in the clear, which a SecureSocket does not see.
+    let server = Setup::new().line("allow = *.example.com 2001").start();
+    let folder = tempfile::tempdir().unwrap();
+    let port = server.address().port().to_string();
+    let arguments = ["probe", "127.0.0.1", "--tls", "--port", &port];
+    let (code, said) = told(&run_in(folder.path(), &arguments));
+    assert_eq!(code, Some(2), "{said}");
+    let fault = "error[no-tls]: the port takes connections, and no TLS: ";
+    assert!(said.contains(fault), "{said}");
+    assert!(
+        said.contains("; in the clear it has a policy, for Socket and XMLSocket"),
+        "{said}"
+    );
+    assert!(said.contains("probe without `--tls`"), "{said}");
+    // The policy inside TLS, and a game with and without it.
+    let peer = policy_inside_tls(certificate(), "TLSv1_3");
+    for (game, code, verdict) in [
+        (peer.port.to_string(), 0, ", with TLS 1.3."),
+        (
+            port,
+            2,
+            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for there is no TLS there (",
+        ),
+        (
+            free_port().to_string(),
+            2,
+            "ALLOWED, and the player reports IOError #2031 at once",
+        ),
+    ] {
+        let connection = ["--from", "www.example.com", "--to", &game];
+        let (exit, said) = probe_inside_tls("127.0.0.1", &peer, "ca.pem", &connection);
+        assert!(said.contains(verdict), "{said}");
+        assert_eq!(exit, Some(code), "{said}");
+    }
+}
+
+#[test]
+fn without_the_feature_asking_inside_tls_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |arguments: &[&str]| {
+        told(&run_in(
+            folder.path(),
+            &[&["probe", "a"], arguments].concat(),
+        ))
+    };
+    if cfg!(feature = "tls") {
+        for (arguments, expected) in [
+            (
+                &["--tls", "--player", "lightspark"][..],
+                "--tls asks as a SecureSocket does, and Lightspark has none",
+            ),
+            (&["--tls", "--load", "a:1"], "--tls goes without --load"),
+        ] {
+            let (code, said) = ask(arguments);
+            assert!(code == Some(3) && said.contains(expected), "{said}");
+        }
+    } else {
+        let (code, said) = ask(&["--tls"]);
+        assert_eq!(code, Some(3));
+        assert!(
+            said.contains("--tls: this flashpolicyd was built without TLS"),
+            "{said}"
+        );
+    }
 }
 
 /// A service of another kind is named, and what to do about it.

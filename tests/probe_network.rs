@@ -124,7 +124,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
     });
     firewall("tcp dport 2001 drop");
     let told = connection.timeout(1).run().exits(2);
-    told.says("IOError #2031, for nobody answers there (no answer within 1.0 s)");
+    told.says("SecurityError #2048 after 20 s, for nobody answers there (no answer within 1.0 s)");
 }
 
 /// Decimal numbers are times, and differ; addresses lose the same digits on both sides.

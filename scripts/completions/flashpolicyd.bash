@@ -34,7 +34,7 @@ _flashpolicyd() {
         explain) own='--from --to --player --json' ;;
         probe)
             common=--help
-            own='--from --to --load --player --port --timeout --ignore --json --quiet'
+            own='--from --to --load --tls --player --port --timeout --ignore --errors-only --json --quiet'
             ;;
         help)
             common=''

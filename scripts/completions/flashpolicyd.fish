@@ -37,6 +37,8 @@ complete -c flashpolicyd -l to -n '__fish_seen_subcommand_from explain probe' -x
 complete -c flashpolicyd -l player -n '__fish_seen_subcommand_from explain probe' -xa 'flash lightspark unity' -d 'whose verdict'
 complete -c flashpolicyd -l load -n '__fish_seen_subcommand_from probe' -x -d 'host and port'
 complete -c flashpolicyd -l port -n '__fish_seen_subcommand_from probe' -x -d 'in place of 843'
+complete -c flashpolicyd -l tls -n '__fish_seen_subcommand_from probe' -d 'as a SecureSocket asks'
+complete -c flashpolicyd -l errors-only -n '__fish_seen_subcommand_from probe' -d 'no warnings'
 complete -c flashpolicyd -s q -l quiet -n '__fish_seen_subcommand_from probe' -d 'the first line'
 complete -c flashpolicyd -n '__fish_seen_subcommand_from probe' -xa '(__fish_print_hostnames)'
 complete -c flashpolicyd -n '__fish_seen_subcommand_from help' -xa "$commands codes config json silent-player man man-conf"

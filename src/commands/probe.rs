@@ -1,13 +1,19 @@
 //! `flashpolicyd probe` asks a server as Flash Player would, and prints why a connection is denied.
 //! As a monitoring plugin it gives one line and an exit code. The work is done in `probe`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use super::output::{complain, print};
+use super::output::print;
 use crate::cli::Probe;
 use crate::exit::{Exit, ProbeExit};
-use crate::probe::{self, Plan};
+use crate::probe::{self, Plan, Progress};
 use crate::terminal;
+
+/// How often the line of the progress is written anew. What is done before gets none.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Probes and tells; a plugin says what is wrong with its command line in its first line.
 pub(super) fn run(probe: Result<Probe, String>) -> ProbeExit {
@@ -25,13 +31,13 @@ pub(super) fn run(probe: Result<Probe, String>) -> ProbeExit {
     };
     // Advice that nobody reads is worth no second of waiting.
     plan.looks_for_silence = !probe.quiet;
-    if !probe.quiet && !probe.json && io::stderr().is_terminal() {
-        complain(&format!(
-            "asking {} as Flash Player does; where nothing answers, that takes up to half a minute",
-            plan.host
-        ));
-    }
-    let report = probe::run(plan);
+    let is_watched = !probe.quiet && !probe.json && io::stderr().is_terminal();
+    let progress = Progress::default();
+    let report = if is_watched {
+        watched(&progress, || probe::run(plan, &progress))
+    } else {
+        probe::run(plan, &progress)
+    };
     let text = if probe.json {
         probe::json(&report) + "\n"
     } else if probe.quiet {
@@ -44,4 +50,29 @@ pub(super) fn run(probe: Result<Probe, String>) -> ProbeExit {
         Exit::Failed => ProbeExit::Critical,
         _ => report.level(),
     }
+}
+
+/// Does the work, and shows meanwhile on standard error what is waited for: one line, which is gone at
+/// the end.
+fn watched<T: Send>(progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let line = thread::Builder::new().spawn_scoped(scope, move || {
+            let width = terminal::stderr().width.saturating_sub(1);
+            let mut shown = 0;
+            // It ends with the sender.
+            while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(TICK) {
+                let text: String = progress.line().unwrap_or_default();
+                let text: String = text.chars().take(width).collect();
+                let blanks = " ".repeat(shown);
+                let _ = write!(io::stderr(), "\r{blanks}\r{text}");
+                shown = text.chars().count();
+            }
+            let _ = write!(io::stderr(), "\r{}\r", " ".repeat(shown));
+        });
+        let result = work();
+        drop(done);
+        let _ = line.map(|line| line.join());
+        result
+    })
 }

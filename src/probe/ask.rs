@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::secure::{Duplex, Secure, Tls};
 use crate::policy::MAX_POLICY_BYTES;
 use crate::text::reason;
 
@@ -45,6 +46,8 @@ pub struct Exchange {
     pub time: Duration,
     /// How long Flash Player waits for this answer.
     pub deadline: Duration,
+    /// What was seen of TLS, where it was asked inside of it.
+    pub tls: Option<Tls>,
 }
 
 impl Exchange {
@@ -72,6 +75,8 @@ pub enum NoConnection {
     Unreachable(String),
     /// This host itself has no way there, such as one without IPv6; the system's words.
     NoRoute(String),
+    /// The port takes connections, and no TLS handshake came to its end; printable.
+    NoTls(String),
 }
 
 /// How a connection ended.
@@ -88,34 +93,23 @@ pub enum End {
     TooMuch,
 }
 
-/// Connects, sends the request and takes what comes, up to a NUL, the end, or the end of `patience`:
-/// longer than the player waits, which is `deadline`, where that tells slow from silent.
-pub fn ask(
-    address: SocketAddr,
-    request: &[u8],
-    deadline: Duration,
-    patience: Duration,
-) -> Exchange {
-    let connect = deadline.min(patience);
-    exchange(address, request, deadline, connect, |_| patience)
+/// How a port is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// What is sent; nothing: the connection and the handshake are all there is.
+    pub request: &'a [u8],
+    /// Inside TLS.
+    pub inside: Option<&'a Secure>,
+    /// How long the player waits.
+    pub deadline: Duration,
+    /// How long the probe waits: longer, where that tells slow from silent.
+    pub patience: Duration,
 }
 
-/// Connects within `limit`, sends the player's request and listens for `listen` from then on: says
-/// whether a port is silent, however long the way to it is.
-pub fn ask_briefly(address: SocketAddr, limit: Duration, listen: Duration) -> Exchange {
-    exchange(address, REQUEST, limit, limit, |connected| {
-        connected + listen
-    })
-}
-
-/// One exchange. `until` gives its end, counted from its start, by the time of the connection.
-fn exchange(
-    address: SocketAddr,
-    request: &[u8],
-    deadline: Duration,
-    limit: Duration,
-    until: impl Fn(Duration) -> Duration,
-) -> Exchange {
+/// Connects, sends the request and takes what comes, up to a NUL, the end, or the end of the
+/// patience.
+pub(super) fn ask(address: SocketAddr, question: Question) -> Exchange {
+    let limit = question.deadline.min(question.patience);
     let start = Instant::now();
     let mut exchange = Exchange {
         address,
@@ -125,44 +119,132 @@ fn exchange(
         first_piece: 0,
         end: End::Open,
         time: Duration::ZERO,
-        deadline,
+        deadline: question.deadline,
+        tls: None,
     };
-    match connect(address, limit) {
-        Ok(stream) => {
-            let connected = start.elapsed();
-            exchange.connected = Ok(connected);
-            converse(stream, request, start, until(connected), &mut exchange);
+    let connected = connect(address, limit);
+    exchange.time = start.elapsed();
+    exchange.connected = connected
+        .as_ref()
+        .map(|_| exchange.time)
+        .map_err(Clone::clone);
+    let Ok(Some(socket)) = connected else {
+        exchange.end = End::Reset;
+        return exchange;
+    };
+    let patience = question.patience;
+    let _ = socket.set_nodelay(true);
+    let _ = socket.set_write_timeout(Some(at_least_a_moment(patience)));
+    let mut talk = |stream: &mut dyn Duplex| {
+        if question.request.is_empty() {
+            return;
         }
-        Err(reason) => {
-            exchange.connected = Err(reason);
-            exchange.time = start.elapsed();
-        }
+        converse(
+            stream,
+            &socket,
+            question.request,
+            start,
+            patience,
+            &mut exchange,
+        );
+    };
+    match question.inside {
+        None => talk(&mut &socket),
+        Some(secure) => match secure.converse(&socket, start, patience, talk) {
+            Ok(tls) => exchange.tls = Some(tls),
+            Err(why) => {
+                exchange.connected = Err(NoConnection::NoTls(why));
+                exchange.time = start.elapsed();
+            }
+        },
     }
     exchange
 }
 
-/// Connects and says nothing: after what time, or why not.
-pub fn connect_only(address: SocketAddr, limit: Duration) -> Result<Duration, NoConnection> {
-    let start = Instant::now();
-    connect(address, limit).map(|stream| {
-        let time = start.elapsed();
-        let _ = stream.shutdown(Shutdown::Both);
-        time
-    })
+/// The same for a look at what is there, in the clear and within this limit.
+pub(super) fn look(address: SocketAddr, request: &[u8], limit: Duration) -> Exchange {
+    let question = Question {
+        request,
+        inside: None,
+        deadline: limit,
+        patience: limit,
+    };
+    ask(address, question)
 }
 
-fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, NoConnection> {
-    TcpStream::connect_timeout(&address, at_least_a_moment(limit)).map_err(|error| {
-        use io::ErrorKind::*;
-        match error.kind() {
-            ConnectionRefused | ConnectionReset => NoConnection::Refused,
-            TimedOut | WouldBlock => NoConnection::Filtered,
-            AddrNotAvailable | NetworkUnreachable | Unsupported | InvalidInput => {
-                NoConnection::NoRoute(reason(&error))
-            }
-            _ => NoConnection::Unreachable(reason(&error)),
+/// What a port did with a client that says nothing at first.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    /// After what time the connection stood, or why it does not.
+    pub connected: Result<Duration, NoConnection>,
+    /// After what time the server ended it, before anything was said by either side.
+    pub ended: Option<Duration>,
+    /// Whether nothing came for the player's request, not even the end.
+    pub silent: bool,
+}
+
+/// Connects within `limit` and says nothing for `mute`: does the server end the connection by
+/// itself? Then the player's request is sent and listened for `listen`, where that is wanted: is the
+/// port silent?
+pub(super) fn watch(
+    address: SocketAddr,
+    limit: Duration,
+    mute: Duration,
+    listen: Option<Duration>,
+) -> Watched {
+    let start = Instant::now();
+    let mut watched = Watched {
+        connected: Err(NoConnection::Filtered),
+        ended: None,
+        silent: false,
+    };
+    let connected = connect(address, limit);
+    let after = start.elapsed();
+    watched.connected = connected.as_ref().map(|_| after).map_err(Clone::clone);
+    let Ok(Some(mut socket)) = connected else {
+        watched.ended = watched.connected.is_ok().then_some(after);
+        return watched;
+    };
+    // How many bytes come first within this time; 0 is the end, and none is silence.
+    let first = |socket: &mut TcpStream, time| {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        let _ = socket.set_read_timeout(Some(at_least_a_moment(time)));
+        let read = socket.read(&mut [0; 64]);
+        match read.map_err(|error| error.kind()) {
+            Err(WouldBlock | TimedOut | Interrupted) => None,
+            read => Some(read.unwrap_or_default()),
         }
-    })
+    };
+    match (first(&mut socket, mute), listen) {
+        (Some(0), _) => watched.ended = Some(start.elapsed()),
+        (None, Some(listen)) => {
+            let _ = socket.set_write_timeout(Some(at_least_a_moment(listen)));
+            watched.silent =
+                socket.write_all(REQUEST).is_ok() && first(&mut socket, listen).is_none();
+        }
+        _ => {}
+    }
+    let _ = socket.shutdown(Shutdown::Both);
+    watched
+}
+
+/// None: the connection stood, and was reset at once.
+fn connect(address: SocketAddr, limit: Duration) -> Result<Option<TcpStream>, NoConnection> {
+    use io::ErrorKind::*;
+    let error = match TcpStream::connect_timeout(&address, at_least_a_moment(limit)) {
+        Ok(socket) => return Ok(Some(socket)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        // A port that is closed is ECONNREFUSED, however it says so.
+        ConnectionReset => Ok(None),
+        ConnectionRefused => Err(NoConnection::Refused),
+        TimedOut | WouldBlock => Err(NoConnection::Filtered),
+        AddrNotAvailable | NetworkUnreachable | Unsupported | InvalidInput => {
+            Err(NoConnection::NoRoute(reason(&error)))
+        }
+        _ => Err(NoConnection::Unreachable(reason(&error))),
+    }
 }
 
 /// A time of zero would mean for ever to a socket.
@@ -171,7 +253,8 @@ fn at_least_a_moment(time: Duration) -> Duration {
 }
 
 fn converse(
-    mut stream: TcpStream,
+    stream: &mut dyn Duplex,
+    socket: &TcpStream,
     request: &[u8],
     start: Instant,
     patience: Duration,
@@ -179,9 +262,7 @@ fn converse(
 ) {
     // A server may answer and close before it has read anything: what it sent still counts, so a
     // request that cannot be sent is no reason to stop here.
-    let _ = stream.set_nodelay(true);
-    let _ = stream.set_write_timeout(Some(at_least_a_moment(patience)));
-    let _ = stream.write_all(request);
+    let _ = stream.write_all(request).and_then(|()| stream.flush());
 
     let mut buffer = [0; 8 * 1024];
     let (mut nul_seen, mut ended) = (None, None);
@@ -190,13 +271,13 @@ fn converse(
         let left = until.saturating_sub(start.elapsed());
         let slice = at_least_a_moment(left.min(SLICE));
         // Without a time-out a read could take for ever.
-        if left.is_zero() || stream.set_read_timeout(Some(slice)).is_err() {
+        if left.is_zero() || socket.set_read_timeout(Some(slice)).is_err() {
             break End::Open;
         }
         match stream.read(&mut buffer) {
             Ok(0) => {
                 ended = Some(start.elapsed());
-                break how_it_closed(&stream, exchange, until.saturating_sub(start.elapsed()));
+                break how_it_closed(socket, exchange, until.saturating_sub(start.elapsed()));
             }
             Ok(count) => {
                 let room = MAX_BYTES.saturating_sub(exchange.bytes.len());
@@ -217,6 +298,11 @@ fn converse(
                 io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock
                 | io::ErrorKind::TimedOut => {}
+                // The end of the connection without the end of TLS.
+                io::ErrorKind::UnexpectedEof => {
+                    ended = Some(start.elapsed());
+                    break End::Closed;
+                }
                 _ => break End::Reset,
             },
         }
@@ -226,10 +312,10 @@ fn converse(
 
 /// A server that closes before the request has come answers it with a reset, a way there and back
 /// behind its clean end.
-fn how_it_closed(stream: &TcpStream, exchange: &Exchange, left: Duration) -> End {
+fn how_it_closed(socket: &TcpStream, exchange: &Exchange, left: Duration) -> End {
     let way = exchange.connected.clone().unwrap_or_default();
     thread::sleep((way * 2 + AFTER_THE_END).min(AFTERWARDS).min(left));
-    match stream.take_error() {
+    match socket.take_error() {
         Ok(None) => End::Closed,
         Ok(Some(_)) | Err(_) => End::Reset,
     }

@@ -3,6 +3,7 @@
 
 use super::classes::Class;
 use super::classify::Remark;
+use super::error::Outcome;
 use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::Step;
 use super::verdict::PortVerdict;
@@ -29,10 +30,16 @@ pub(super) fn changes(report: &Report) -> Vec<Change> {
     changes.extend(missing(report, &addresses));
     changes.extend(warnings.into_iter().map(|(_, cure)| cure));
     for (address, verdict) in verdicts(&addresses) {
-        if verdict.is_allowed() && matches!(verdict.reachable, Some(Err(_))) {
-            let cure = Class::DestinationUnreachable.cure_on(verdict.port);
-            changes.push(Change::in_words(format!("on {}: {cure}", address.ip)));
-        }
+        let class = match verdict.outcome() {
+            Outcome::Refused | Outcome::Dropped | Outcome::Unreachable => {
+                Class::DestinationUnreachable
+            }
+            Outcome::NoTls => Class::NoTls,
+            Outcome::Ended => Class::DestinationEnds,
+            Outcome::Denied | Outcome::TooLate | Outcome::Stands => continue,
+        };
+        let cure = class.cure_on(verdict.port);
+        changes.push(Change::in_words(format!("on {}: {cure}", address.ip)));
     }
     each_once(changes)
 }
@@ -48,7 +55,18 @@ fn of_remark(remark: &Remark) -> Cure {
 fn cures(address: &Address) -> Vec<Cure> {
     // A port without a policy of its own is nothing to cure: most have none.
     let own = address.own().filter(|own| own.answer.reading.is_some());
-    let mut cures = Vec::new();
+    let inside = address
+        .own()
+        .filter(|own| own.answer.fault() == Some(Class::Tls));
+    let inside = inside.map(|own| {
+        let port = own.exchange.address.port();
+        let cure = format!(
+            "where the SWF connects to port {port} by a SecureSocket, it asks inside TLS: probe \
+             with --tls"
+        );
+        (Severity::Error, Change::in_words(cure))
+    });
+    let mut cures: Vec<Cure> = inside.collect();
     for step in address.expected().chain(own) {
         if step.answer.fault() == Some(Class::Refused) && address.works_without_master() {
             continue;
@@ -97,7 +115,10 @@ fn missing(report: &Report, addresses: &[&Address]) -> Vec<Change> {
     let sampled = named.filter(|_| report.plan.sampled_of().is_some());
     let mut changes = advice::changes(&wishes, sampled);
     let high = denied.iter().any(|(address, verdict)| {
-        let fault = address.master.answer.fault();
+        let fault = address
+            .master
+            .as_ref()
+            .and_then(|master| master.answer.fault());
         verdict.port >= FIRST_UNPRIVILEGED_PORT
             && matches!(fault, Some(Class::Refused | Class::Filtered))
     });

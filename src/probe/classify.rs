@@ -102,13 +102,16 @@ impl Answer {
 
 /// Judges an exchange with a port whose policy counts as served from `served_from`.
 pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
-    let (found, reading) = match no_policy(exchange) {
+    let (mut found, reading) = match no_policy(exchange) {
         Some(other) => (vec![other], None),
         None => {
             let (found, reading) = policy(exchange, served_from);
             (found, Some(reading))
         }
     };
+    if let Some(fault) = exchange.tls.as_ref().and_then(|tls| tls.fault.as_ref()) {
+        found.push((Class::Certificate, format!("the certificate {fault}")));
+    }
     let port = exchange.address.port();
     let remarks = found.into_iter();
     let remarks = remarks.map(|(class, cause)| Remark::new(class, port, cause));
@@ -176,7 +179,7 @@ fn no_policy(exchange: &Exchange) -> Option<Found> {
     let (class, cause) = match (&exchange.connected, exchange.end) {
         (Err(NoConnection::Refused), _) => (
             Class::Refused,
-            "the port refuses connections: nobody listens there on this address".into(),
+            "the port refuses connections: nobody listens there on this address, or a firewall rejects them".into(),
         ),
         (Err(NoConnection::Filtered), _) => (
             Class::Filtered,
@@ -193,6 +196,10 @@ fn no_policy(exchange: &Exchange) -> Option<Found> {
             format!(
                 "this host has no way to the address ({reason}), which tells nothing of the server"
             ),
+        ),
+        (Err(NoConnection::NoTls(why)), _) => (
+            Class::NoTls,
+            format!("the port takes connections, and no TLS: {why}"),
         ),
         (Ok(_), _) if !exchange.bytes.is_empty() => {
             return other_service(&exchange.bytes).filter(|_| !is_utf16(&exchange.bytes));

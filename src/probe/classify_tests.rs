@@ -17,6 +17,7 @@ fn came(bytes: &[u8], end: End) -> Exchange {
         end,
         time: Duration::from_millis(1),
         deadline: Duration::from_secs(3),
+        tls: None,
     }
 }
 

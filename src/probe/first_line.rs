@@ -1,7 +1,9 @@
 //! The first line of a report, which monitoring systems show. It connects to nothing.
 
 use super::classify::AnswerState;
+use super::error::Outcome;
 use super::report::{Address, Report};
+use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::exit::ProbeExit;
 use crate::policy::{Origin, Player};
@@ -40,7 +42,7 @@ pub fn first_line(report: &Report) -> String {
 
 /// `http://www.example.com may connect to ports 2001 and 3001`.
 fn allowed(report: &Report) -> Option<String> {
-    let origin = report.plan.from.as_ref()?;
+    let content = content(report)?;
     let to = report.plan.to.as_ref()?;
     let sample = to.sample([]);
     let ports = if sample.is_partial() {
@@ -48,14 +50,15 @@ fn allowed(report: &Report) -> Option<String> {
     } else {
         ports_in_words(&sample.ports)
     };
-    Some(format!("{} may connect to {ports}", content(origin)))
+    Some(format!("{content} may connect to {ports}"))
 }
 
-/// Content from there, as short as it can be said.
-fn content(origin: &Origin) -> String {
-    match origin {
-        Origin::Anywhere => "content from anywhere".into(),
-        origin => origin.to_string(),
+/// The content that is asked about, as short as it can be said.
+fn content(report: &Report) -> Option<String> {
+    match &report.plan.from {
+        _ if report.plan.air => Some("AIR".into()),
+        Some(Origin::Anywhere) => Some("content from anywhere".into()),
+        origin => origin.as_ref().map(ToString::to_string),
     }
 }
 
@@ -84,23 +87,26 @@ fn warnings(address: &Address) -> Option<String> {
 fn faults(report: &Report, address: &Address) -> Vec<String> {
     let mut faults = Vec::new();
     let player = report.plan.player;
-    let failures = [
-        ("may not connect to", "SecurityError #2048"),
-        ("finds nobody at", "IOError #2031"),
-    ];
-    for (what, error) in failures {
-        let failing = address.verdicts.iter();
-        let failing = failing.filter(|verdict| verdict.error() == Some(error));
-        let ports: Vec<_> = failing.map(|verdict| verdict.port).collect();
-        if let (Some(origin), false) = (&report.plan.from, ports.is_empty()) {
-            let (who, ip, ports) = (content(origin), address.ip, ports_in_words(&ports));
+    let failing = address.verdicts.iter().filter(|verdict| !verdict.works());
+    for outcome in each_once(failing.map(PortVerdict::outcome)) {
+        let same = address.verdicts.iter();
+        let same = same.filter(|verdict| verdict.outcome() == outcome);
+        let ports: Vec<_> = same.map(|verdict| verdict.port).collect();
+        if let (Some(who), Some(what)) = (content(report), outcome.in_short()) {
+            let (ip, ports) = (address.ip, ports_in_words(&ports));
             let error = match player {
-                Player::Flash => error.into(),
+                Player::Flash => outcome.error_in_short(report.plan.air),
                 player => player.to_string(),
             };
             faults.push(format!("{who} {what} {ip}, {ports} ({error})"));
         }
     }
+    let doubts = address
+        .verdicts
+        .iter()
+        .filter(|v| v.outcome() == Outcome::Stands);
+    let doubts = each_once(doubts.filter_map(|verdict| verdict.doubt.as_ref()));
+    faults.extend(doubts.iter().map(|doubt| format!("uncertain: {doubt}")));
     let waits = address.verdicts.iter().filter(|v| v.is_allowed());
     let mut waits: Vec<_> = waits.filter_map(|verdict| verdict.waits_on).collect();
     waits.dedup();

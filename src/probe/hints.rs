@@ -14,8 +14,9 @@ use crate::text::each_once;
 pub(super) fn hints(report: &Report) -> Vec<Change> {
     let mut hints = conditions(report);
     hints.extend(master_only(report));
-    if report.level() != ProbeExit::Critical {
+    if report.level() != ProbeExit::Critical && !report.plan.air {
         hints.push(Change::in_words(NO_REQUEST));
+        hints.push(Change::in_words(CLOSED_LATER));
     }
     hints
 }
@@ -40,13 +41,19 @@ const NO_REQUEST: &str = "where a player is refused all the same and the policy 
      the disk that is not published for the network, nor a player whose sockets are off; else it is \
      another host, or a firewall. `flashpolicyd help silent-player` goes through all of it";
 
+/// Where everything is fine here and the game ends the connection. Source: rule book section 5.
+const CLOSED_LATER: &str = "where that log shows the request and the policy, and Flash Player reports \
+     SecurityError #2048 after 20 s all the same: the game closed the connection within that time (a \
+     log-in refused, a server that is full), or its port is dropped on the way from that player";
+
 /// Lightspark asks the destination port although port 843 allows the connection, and waits there
 /// without end. Source: rule book section 7.
 fn master_only(report: &Report) -> Option<Change> {
     let plan = &report.plan;
     let mut silent: Vec<u16> = Vec::new();
     for address in &report.addresses {
-        let Some(policy) = address.master.answer.policy() else {
+        let master = address.master.as_ref();
+        let Some(policy) = master.and_then(|master| master.answer.policy()) else {
             continue;
         };
         // `master-only` is to take no grant away that is needed.

@@ -8,6 +8,7 @@ use super::classify::{AnswerState, Remark};
 use super::first_line::first_line;
 use super::hints::hints;
 use super::report::{Address, MAX_FINDINGS, Report};
+use super::secure::Tls;
 use super::step::Step;
 use super::verdict::{PortVerdict, headline};
 use crate::diagnostic::Diagnostic;
@@ -23,6 +24,7 @@ struct Whole<'a> {
     host: String,
     port: u16,
     timeout: f64,
+    inside_tls: bool,
     player: &'static str,
     from: Option<String>,
     to: Vec<u16>,
@@ -48,6 +50,9 @@ struct OneAddress<'a> {
 struct JsonPortVerdict {
     #[serde(flatten)]
     verdict: json::JsonVerdict,
+    error_after: Option<f64>,
+    ended: Option<f64>,
+    waited: f64,
     silent: bool,
     waits: bool,
 }
@@ -62,6 +67,7 @@ struct OneStep<'a> {
     pieces: usize,
     nul: bool,
     end: Option<End>,
+    tls: Option<&'a Tls>,
     answer: AnswerState,
     remarks: &'a [Remark],
     findings: Vec<JsonFinding>,
@@ -90,8 +96,13 @@ pub fn json(report: &Report) -> String {
         host: plan.host.to_string(),
         port: plan.port,
         timeout: plan.timeout.as_secs_f64(),
+        inside_tls: plan.tls,
         player: plan.player.as_str(),
-        from: plan.from.as_ref().map(ToString::to_string),
+        from: plan
+            .from
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| plan.air.then(|| "app:".into())),
         to: asked_ports(report),
         to_named: plan.to.as_ref().map(|to| clip(&to.to_string())),
         to_named_ports: plan.to.as_ref().map_or(0, |to| to.sample([]).of),
@@ -148,6 +159,7 @@ fn one_step(step: &Step) -> OneStep<'_> {
         pieces: exchange.pieces,
         nul: exchange.bytes.contains(&0),
         end: exchange.connected.is_ok().then_some(exchange.end),
+        tls: exchange.tls.as_ref(),
         answer: answer.state,
         remarks: &answer.remarks,
         findings: findings
@@ -172,6 +184,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
         no_answer: match &verdict.reachable {
             Some(Err(NoConnection::Refused)) => Some("refused"),
             Some(Err(NoConnection::Filtered)) => Some("filtered"),
+            Some(Err(NoConnection::NoTls(_))) => Some("no-tls"),
             Some(Err(_)) => Some("unreachable"),
             _ => None,
         },
@@ -190,6 +203,9 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
     };
     JsonPortVerdict {
         verdict: shared,
+        error_after: verdict.outcome().after(verdict.exempt),
+        ended: verdict.ended.map(|ended| ended.as_secs_f64()),
+        waited: verdict.waited.as_secs_f64(),
         silent: verdict.silent,
         waits: verdict.waits_on.is_some(),
     }

@@ -3,7 +3,7 @@
 use super::classes::Class;
 use super::classify::{Answer, AnswerState};
 use super::report::{Address, Report};
-use super::step::Role;
+use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use crate::exit::ProbeExit;
 use crate::policy::Severity;
@@ -24,7 +24,10 @@ impl Report {
         } else {
             ProbeExit::Warnings
         };
-        of_addresses.unwrap_or(ProbeExit::Critical).max(of_remarks)
+        match of_addresses.unwrap_or(ProbeExit::Critical).max(of_remarks) {
+            ProbeExit::Warnings if self.plan.errors_only => ProbeExit::Fine,
+            level => level,
+        }
     }
 }
 
@@ -46,7 +49,11 @@ impl Address {
         let own = own.filter(|verdict| verdict.role() == Some(Role::Destination));
         let own = own.filter_map(|verdict| Some(verdict.own.as_ref()?.answer.level()));
         let others = failing.chain(loads).chain(own);
-        others.fold(self.master_level(), ProbeExit::max)
+        let master = self
+            .master
+            .as_ref()
+            .map_or(ProbeExit::Fine, |m| self.master_level(m));
+        others.fold(master, ProbeExit::max)
     }
 
     /// Whether players get everything that was asked for although port 843 refuses connections.
@@ -59,8 +66,8 @@ impl Address {
         self.verdicts.iter().all(PortVerdict::is_allowed)
     }
 
-    fn master_level(&self) -> ProbeExit {
-        let answer = &self.master.answer;
+    fn master_level(&self, master: &Step) -> ProbeExit {
+        let answer = &master.answer;
         match answer.state {
             AnswerState::Counts => answer.level(),
             AnswerState::Unusable => ProbeExit::Critical,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::classes::Class;
+use super::secure::Secure;
 use super::step::Step;
 use crate::config;
 use crate::ignore::Ignored;
@@ -20,9 +21,14 @@ pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
 /// this tells a slow server from a silent one.
 pub const LISTEN: Duration = Duration::from_secs(6);
 
-/// How long the probe waits for anything else: Flash Player waits for ever, or for the operating
-/// system. Source: rule book section 8.
-pub const ELSEWHERE: Duration = Duration::from_secs(20);
+/// How long after `connect()` a socket of Flash Player gives up (`Socket.timeout`, unless the SWF sets
+/// it): over all policies and the connection together. Source: rule book sections 1.9 and 5 (\[D\],
+/// kb405545).
+pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the probe waits for anything else. `loadPolicyFile` and the destination port have no
+/// time-out of their own; no socket waits longer than this for all of them.
+pub const ELSEWHERE: Duration = SOCKET_TIMEOUT;
 
 /// The most `--load` locations.
 pub const MAX_LOADS: usize = 8;
@@ -48,6 +54,10 @@ pub struct Arguments {
     pub player: Option<String>,
     /// `--ignore`: codes of warnings that were accepted.
     pub ignore: Vec<String>,
+    /// `--errors-only`: no warning is shown or counted.
+    pub errors_only: bool,
+    /// `--tls`: inside TLS, as a SecureSocket asks.
+    pub tls: bool,
 }
 
 /// A host and a port.
@@ -66,7 +76,9 @@ pub struct Plan {
     pub host: Host,
     /// Where the SWF was loaded from; without one, the server is judged by itself.
     pub from: Option<Origin>,
-    /// The ports that it would connect to; none without [`Plan::from`].
+    /// The application content of AIR, which asks for no policy.
+    pub air: bool,
+    /// The ports that it would connect to; none without [`Plan::from`] or [`Plan::air`].
     pub to: Option<PortSet>,
     /// The locations that the SWF names with `loadPolicyFile`, in its order.
     pub loads: Vec<Location>,
@@ -74,6 +86,10 @@ pub struct Plan {
     pub player: Player,
     /// Warnings that were accepted.
     pub ignored: Ignored,
+    /// No warning is shown or counted.
+    pub errors_only: bool,
+    /// Inside TLS, as a SecureSocket asks.
+    pub tls: bool,
     /// The port that stands for 843.
     pub port: u16,
     /// `--timeout`, or the time that Flash Player waits for port 843.
@@ -94,9 +110,11 @@ impl Plan {
     /// A sentence that names the argument, what was expected, and what to write instead.
     pub fn new(arguments: &Arguments) -> Result<Plan, String> {
         let host = host("HOST", &arguments.host)?;
-        let from = arguments.from.as_deref().map(origin).transpose()?;
+        let text = arguments.from.as_deref();
+        let air = text.is_some_and(|text| text.to_ascii_lowercase().starts_with("app:"));
+        let from = text.filter(|_| !air).map(origin).transpose()?;
         let to = arguments.to.as_deref().map(ports).transpose()?;
-        match (&from, &to) {
+        match (&text, &to) {
             (Some(_), None) => {
                 return Err(
                     "--from needs --to: which port does the SWF connect to? such as --to 2001"
@@ -123,13 +141,22 @@ impl Plan {
             .collect::<Result<_, _>>()?;
         let timeout = arguments.timeout.as_deref().map(seconds).transpose()?;
         let player = arguments.player.as_deref().map(player).transpose()?;
+        let player = player.unwrap_or_default();
+        fits_together(arguments, player, air)?;
+        if arguments.tls && !Secure::fits(&host) {
+            let why = "no host name that a certificate can have";
+            return Err(wrong("--tls HOST", &arguments.host, why));
+        }
         Ok(Plan {
             host,
             from,
+            air,
             to,
             loads,
-            player: player.unwrap_or_default(),
+            player,
             ignored: ignored(&arguments.ignore)?,
+            errors_only: arguments.errors_only,
+            tls: arguments.tls,
             port: arguments
                 .port
                 .as_deref()
@@ -139,6 +166,15 @@ impl Plan {
             elsewhere: timeout.unwrap_or(ELSEWHERE),
             looks_for_silence: true,
         })
+    }
+
+    /// The content that wants to connect, as in "may connect".
+    pub(super) fn content(&self) -> String {
+        match &self.from {
+            _ if self.air => "the application content of AIR".into(),
+            Some(origin) => format!("a SWF from {}", origin.in_words()),
+            None => "a SWF".into(),
+        }
     }
 
     /// The destination ports that are asked about: all, or where there are many, some of them.
@@ -201,9 +237,75 @@ fn host(what: &str, text: &str) -> Result<Host, String> {
     Err(wrong(what, text, why))
 }
 
+/// What some arguments leave no room for.
+fn fits_together(arguments: &Arguments, player: Player, air: bool) -> Result<(), String> {
+    if air {
+        let named = [
+            (!arguments.load.is_empty(), "--load"),
+            (arguments.port.is_some(), "--port"),
+            (arguments.player.is_some(), "--player"),
+        ];
+        if let Some((_, option)) = named.iter().find(|(is_given, _)| *is_given) {
+            return Err(format!(
+                "{option} is about policies, and the application content of AIR (--from app:) asks \
+                 for none: whether the port answers is all there is to ask"
+            ));
+        }
+    }
+    if !arguments.tls {
+        return Ok(());
+    }
+    if !cfg!(feature = "tls") {
+        return Err(
+            "--tls: this flashpolicyd was built without TLS; cargo build --features tls builds it in"
+                .into(),
+        );
+    }
+    if player != Player::Flash {
+        return Err(format!(
+            "--tls asks as a SecureSocket does, and {player} has none: leave --tls or --player out"
+        ));
+    }
+    if !arguments.load.is_empty() {
+        return Err(
+            "--tls goes without --load: whether a SecureSocket takes a policy that loadPolicyFile \
+             names is not known"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// A location as it stands in the SWF's call, or alone.
 fn location(text: &str) -> Result<Location, String> {
-    let rest = text.strip_prefix("xmlsocket://").unwrap_or(text);
-    let Some((name, number)) = rest.rsplit_once(':') else {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None => (String::new(), text),
+    };
+    let why = match &*scheme {
+        "" | "xmlsocket" => None,
+        "http" | "https" => Some(
+            "a policy that comes over HTTP opens no socket; name the port of a policy server, such \
+             as --load xmlsocket://HOST:843",
+        ),
+        "tls" | "tlssocket" | "ssl" => Some(
+            "no location that loadPolicyFile is known to take; write --load HOST:PORT for a policy \
+             in the clear, and --tls without --load to ask as a SecureSocket does",
+        ),
+        _ => Some(
+            "expected HOST:PORT, as in loadPolicyFile(\"xmlsocket://HOST:PORT\"), which knows no \
+             other scheme",
+        ),
+    };
+    if let Some(why) = why {
+        return Err(wrong("--load", text, why));
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    // The last colon of an address in brackets is its own.
+    let named = rest
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.contains(']'));
+    let Some((name, number)) = named else {
         let why = "the port is missing; expected HOST:PORT, as in \
                    loadPolicyFile(\"xmlsocket://HOST:PORT\")";
         return Err(wrong("--load", text, why));
@@ -306,6 +408,50 @@ mod tests {
             (plan.port, plan.patience, plan.elsewhere),
             (8843, Duration::from_millis(500), Duration::from_millis(500))
         );
+    }
+
+    #[test]
+    fn a_location_is_understood_as_it_stands_in_a_swf_or_in_a_log() {
+        let load = |text: &str| {
+            let plan = plan("a", |a| a.load = vec![text.into()])?;
+            Ok::<_, String>(plan.loads[0].to_string())
+        };
+        for (text, expected) in [
+            ("xmlSocket://game.example.com:4000", "game.example.com:4000"),
+            ("XMLSOCKET://10.0.0.1:5591/", "10.0.0.1:5591"),
+            ("xmlsocket://[::1]:843/", "[::1]:843"),
+            ("game.example.com:843/", "game.example.com:843"),
+        ] {
+            assert_eq!(load(text).as_deref(), Ok(expected));
+        }
+        for (text, expected) in [
+            (
+                "http://a.example/crossdomain.xml",
+                "a policy that comes over HTTP opens no socket",
+            ),
+            (
+                "HTTPS://a.example:8443/policy",
+                "name the port of a policy server, such as --load",
+            ),
+            ("tlssocket://a.example:443", "--tls without --load"),
+            (
+                "tls://a.example:443/",
+                "no location that loadPolicyFile is known to take",
+            ),
+            ("ftp://a.example:21", "which knows no other scheme"),
+            (
+                "xmlsocket://a.example",
+                "the port is missing; expected HOST:PORT",
+            ),
+            (
+                "xmlsocket://[::1]",
+                "the port is missing; expected HOST:PORT",
+            ),
+            ("xmlsocket://a.example/x:80", "this is more than a host"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 
     #[test]

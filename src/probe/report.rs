@@ -7,6 +7,7 @@ use super::classify::Remark;
 use super::plan::Plan;
 use super::step::Step;
 use super::verdict::PortVerdict;
+use crate::policy::Severity;
 
 /// The most findings of one policy that are told.
 pub(super) const MAX_FINDINGS: usize = 10;
@@ -31,16 +32,19 @@ impl Report {
     /// ignores, which are never errors; the latter are counted.
     pub(super) fn without_ignored(mut self) -> Report {
         let (ignored, player) = (&self.plan.ignored, self.plan.player);
-        let remark = |remark: &Remark| !ignored.has(remark.class.as_str());
+        let counts = |severity| severity == Severity::Error || !self.plan.errors_only;
+        let remark =
+            |remark: &Remark| counts(remark.severity) && !ignored.has(remark.class.as_str());
         let mut count = sift(&mut self.remarks, remark);
         for address in &mut self.addresses {
             let own = address.verdicts.iter_mut().filter_map(|v| v.own.as_mut());
-            let steps = std::iter::once(&mut address.master).chain(&mut address.loads);
+            let steps = address.master.iter_mut().chain(&mut address.loads);
             for step in steps.chain(own) {
                 count += sift(&mut step.answer.remarks, remark);
                 if let Some(reading) = &mut step.answer.reading {
                     reading.retain(|code| code.matters_to(player));
-                    count += reading.retain(|code| !ignored.has(code.as_str()));
+                    count += reading
+                        .retain(|code| counts(code.severity()) && !ignored.has(code.as_str()));
                 }
             }
         }
@@ -61,8 +65,8 @@ fn sift<T>(items: &mut Vec<T>, is_kept: impl Fn(&T) -> bool) -> usize {
 pub struct Address {
     /// The address.
     pub ip: IpAddr,
-    /// Port 843.
-    pub master: Step,
+    /// Port 843; none where the content asks for no policy.
+    pub master: Option<Step>,
     /// The `--load` locations; none where the master's meta-policy leaves them without effect.
     pub loads: Vec<Step>,
     /// A verdict for each destination port that was asked about.
@@ -77,7 +81,7 @@ impl Address {
 
     /// The exchanges of which a policy is expected: a destination port may have none of its own.
     pub(super) fn expected(&self) -> impl Iterator<Item = &Step> {
-        std::iter::once(&self.master).chain(&self.loads)
+        self.master.iter().chain(&self.loads)
     }
 
     /// The destination ports that were asked for a policy of their own.
@@ -88,9 +92,14 @@ impl Address {
     /// Whether this host has no route to the address, such as to IPv6 on a host without it: then
     /// nothing is known of the server.
     pub fn has_no_route(&self) -> bool {
-        matches!(
-            self.master.exchange.connected,
-            Err(NoConnection::NoRoute(_))
-        )
+        let no_route =
+            |connected: &Result<_, _>| matches!(connected, Err(NoConnection::NoRoute(_)));
+        match &self.master {
+            Some(master) => no_route(&master.exchange.connected),
+            None => self
+                .verdicts
+                .iter()
+                .all(|v| v.reachable.as_ref().is_some_and(no_route)),
+        }
     }
 }

@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::{End, Exchange, NoConnection, REQUEST, ask};
+use super::ask::{End, Exchange, NoConnection, REQUEST, look};
 use super::bytes::contains;
 use super::classes::Class;
 use super::classify::Remark;
 use super::parallel::at_once;
 use super::plan::Plan;
+use super::secure::Secure;
+use super::service::other_service;
 use super::step::{Role, Step};
 use super::tls;
 use crate::text::time;
@@ -18,34 +20,52 @@ use crate::text::time;
 /// ways there and back, which a TLS server needs for its first answer with one to spare.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
+/// What an answer holds that is a policy.
+const POLICY: &[u8] = b"cross-domain-policy";
+
 /// Looks again where the answer is an error, and says what was found in its remarks.
-pub(super) fn look_again(plan: &Plan, step: &mut Step) {
+pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
     let Some(class) = step.answer.fault() else {
         return;
     };
     let at = step.exchange.address;
-    let connected = &step.exchange.connected;
+    let connected = step.exchange.connected.clone();
     let way = connected.clone().unwrap_or_default();
     let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
-    let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty();
-    // TLS alone first: some servers hold one connection at a time.
-    let is_tls =
-        nothing_came && tls::is_server_record(&ask(at, tls::CLIENT_HELLO, limit, limit).bytes);
+    if class == Class::NoTls {
+        in_the_clear(at, limit, step);
+    }
+    let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty() && secure.is_none();
+    // One after the other: some servers hold one connection at a time.
+    let is_tls = nothing_came && tls::is_server_record(&look(at, tls::CLIENT_HELLO, limit).bytes);
     if is_tls {
         let cause = format!(
             "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
             what_it_did(&step.exchange)
         );
-        explain_silence(step, Class::Tls, cause);
+        replace_error(step, Class::Tls, cause);
+    }
+    // A destination port is a game's: it is not asked what else it might be.
+    if step.role == Role::Destination {
+        return;
+    }
+    let header = [b"PROXY UNKNOWN\r\n", REQUEST].concat();
+    let ended = nothing_came && !is_tls && step.exchange.ended_empty();
+    let expects_header = ended && contains(&look(at, &header, limit).bytes, POLICY);
+    if expects_header {
+        let cause =
+            "a policy comes where a PROXY header stands before the request, and none without it";
+        replace_error(step, Class::ProxyExpected, cause.into());
     }
     let mut looks = Vec::new();
-    if nothing_came && !is_tls {
+    if nothing_came && !is_tls && !expects_header {
         let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
         let line = Shows::StrictRequest("a line end in place of the NUL");
         looks.push((at, [bare, b"\n"].concat(), line));
         looks.push((at, bare.to_vec(), Shows::StrictRequest("no NUL")));
-        let head = format!("HEAD / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
-        looks.push((at, head.into_bytes(), Shows::Web));
+        // Not HEAD: some servers know GET alone.
+        let get = format!("GET / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
+        looks.push((at, get.into_bytes(), Shows::Web));
     }
     let no_route = matches!(step.exchange.connected, Err(NoConnection::NoRoute(_)));
     if step.role == Role::Master && class != Class::Invalid && !no_route {
@@ -56,11 +76,19 @@ pub(super) fn look_again(plan: &Plan, step: &mut Step) {
         let web = SocketAddr::new(at.ip(), 80);
         looks.push((web, get.into_bytes(), Shows::Crossdomain(web)));
     }
-    let seen = at_once(&looks, |(at, request, _)| {
-        ask(*at, request, limit, limit).bytes
-    });
+    let seen = at_once(&looks, |(at, request, _)| look(*at, request, limit).bytes);
     for ((_, _, shows), bytes) in looks.iter().zip(seen) {
         take(shows, &bytes, step);
+    }
+}
+
+/// A port without TLS may have a policy for those that ask in the clear.
+fn in_the_clear(at: SocketAddr, limit: Duration, step: &mut Step) {
+    if contains(&look(at, REQUEST, limit).bytes, POLICY) {
+        let remarks = step.answer.remarks.iter_mut();
+        for error in remarks.filter(|remark| remark.is_error()) {
+            error.cause += "; in the clear it has a policy, for Socket and XMLSocket";
+        }
     }
 }
 
@@ -74,7 +102,7 @@ fn what_it_did(exchange: &Exchange) -> String {
 }
 
 /// Puts what is really there in the place of the remark that nothing came.
-fn explain_silence(step: &mut Step, class: Class, cause: String) {
+fn replace_error(step: &mut Step, class: Class, cause: String) {
     let port = step.exchange.address.port();
     let mut remarks = step.answer.remarks.iter_mut();
     if let Some(error) = remarks.find(|remark| remark.is_error()) {
@@ -96,12 +124,19 @@ enum Shows {
 fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
     let port = step.exchange.address.port();
     let is_http = bytes.starts_with(b"HTTP/");
-    let holds_policy = contains(bytes, b"cross-domain-policy");
+    let holds_policy = contains(bytes, POLICY);
+    // Of the requests before, the later ones say no more than that.
+    let is_known = step.answer.fault().is_some_and(|class| {
+        matches!(
+            class,
+            Class::NotAPolicy | Class::Http | Class::ProxyExpected
+        )
+    });
     let remarks = &mut step.answer.remarks;
     match shows {
         Shows::StrictRequest(how) if holds_policy => {
-            let is_known = |remark: &Remark| remark.class == Class::StrictRequest;
-            if !remarks.iter().any(is_known) {
+            let is_strict = |remark: &Remark| remark.class == Class::StrictRequest;
+            if !remarks.iter().any(is_strict) {
                 let cause =
                     format!("a policy comes for a request with {how}, and none for the player's");
                 let remark = Remark::new(Class::StrictRequest, port, cause);
@@ -112,9 +147,15 @@ fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
                 remarks.push(remark);
             }
         }
-        Shows::Web if is_http => {
+        Shows::StrictRequest(how) if !bytes.is_empty() && !is_http && !is_known => {
+            if let Some((Class::NotAPolicy, cause)) = other_service(bytes) {
+                let cause = format!("{cause}, to a request with {how}; nothing to the player's");
+                replace_error(step, Class::NotAPolicy, cause);
+            }
+        }
+        Shows::Web if is_http && !is_known => {
             let cause = "a web server listens here: it waits for the rest of an HTTP request";
-            explain_silence(step, Class::Http, cause.into());
+            replace_error(step, Class::Http, cause.into());
         }
         Shows::Crossdomain(web) if is_http && holds_policy => {
             let cause =

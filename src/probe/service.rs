@@ -28,7 +28,12 @@ pub(super) fn other_service(bytes: &[u8]) -> Option<(Class, String)> {
             .next()
             .unwrap_or_default();
         let cause = format!("a web server answered: {}", excerpt(status));
-        return Some((Class::Http, cause));
+        let code = status.split(|&byte| byte == b' ').nth(1);
+        let class = match code {
+            Some(b"403" | b"407" | b"511") => Class::WebFilter,
+            _ => Class::Http,
+        };
+        return Some((class, cause));
     }
     if matches!(bytes, [0x15 | 0x16, 0x03, ..]) {
         return Some((Class::Tls, "a TLS server answered".into()));

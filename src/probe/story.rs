@@ -3,10 +3,12 @@
 
 use super::ask::{End, Exchange, NoConnection, REQUEST};
 use super::change::changes;
+use super::classes::Class;
 use super::classify::Remark;
 use super::first_line::first_line;
 use super::hints::hints;
 use super::report::{Address, MAX_FINDINGS, Report};
+use super::secure::Tls;
 use super::step::{Role, Step};
 use super::verdict::{PortVerdict, headline};
 use crate::exit::ProbeExit;
@@ -104,11 +106,21 @@ impl Lines {
                 plan.port
             );
             self.add("\n", &instead, 0);
-            let load = format!(
-                "For a policy that the SWF names with loadPolicyFile: --load {}:{}",
-                plan.host, plan.port
+            if !plan.tls {
+                let load = format!(
+                    "For a policy that the SWF names with loadPolicyFile: --load {}:{}",
+                    plan.host, plan.port
+                );
+                self.add("", &load, 0);
+            }
+        }
+        if plan.tls {
+            let inside = format!(
+                "Asked inside TLS, as a SWF with SecureSocket asks: the destination port for certain, \
+                 port {MASTER_PORT} probably. The certificate and its host name are checked by what \
+                 this computer trusts.",
             );
-            self.add("", &load, 0);
+            self.add("\n", &inside, 0);
         }
         if plan.player != Player::Flash {
             let player = format!("The verdicts are those of {}.", plan.player);
@@ -150,7 +162,8 @@ impl Lines {
         );
         // A game that does not speak like a policy server is no fault.
         let is_fault = *role != Role::Destination || answer.reading.is_some();
-        for remark in answer.remarks.iter().filter(|_| is_fault) {
+        let shown = |remark: &&Remark| is_fault || remark.class == Class::Tls;
+        for remark in answer.remarks.iter().filter(shown) {
             self.remark("  ", remark);
         }
         self.findings(step, &name);
@@ -208,13 +221,22 @@ impl Lines {
 /// The request, the answer and the time.
 fn in_words(exchange: &Exchange) -> String {
     let after = time(exchange.time);
+    let tls = match &exchange.tls {
+        None => String::new(),
+        Some(Tls {
+            version,
+            fault: None,
+        }) => format!(", {version} with a certificate that is trusted"),
+        Some(Tls { version, .. }) => format!(", {version}"),
+    };
     let connected = match &exchange.connected {
         Ok(after) => format!(
-            "connected in {}, sent <policy-file-request/> and its NUL ({})",
+            "connected in {}{tls}, sent <policy-file-request/> and its NUL ({})",
             time(*after),
             count(REQUEST.len(), "byte")
         ),
         Err(NoConnection::Refused) => return format!("refused after {after}"),
+        Err(NoConnection::NoTls(_)) => return format!("no TLS after {after}"),
         Err(_) => return format!("no connection after {after}"),
     };
     let ending = match exchange.end {

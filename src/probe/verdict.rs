@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::ask::NoConnection;
 use super::classes::Class;
 use super::classify::AnswerState;
-use super::plan::Plan;
+use super::error::Outcome;
+use super::plan::{PLAYERS_PATIENCE, Plan, SOCKET_TIMEOUT};
 use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
+use super::secure::Tls;
 use super::step::{Role, Step, alone};
 use crate::advice::{self, Wish};
 use crate::policy::{
-    self, MASTER_PORT, Offer, Origin, Player, Reason, SECURITY_ERROR, decide, grant_number,
-    others_count, render_grant,
+    self, MASTER_PORT, Offer, Origin, Player, Reason, decide, grant_number, others_count,
+    render_grant,
 };
 use crate::text::{clip, time};
 
@@ -22,6 +24,8 @@ use crate::text::{clip, time};
 pub struct PortVerdict {
     /// The destination port.
     pub port: u16,
+    /// Whether the content needs no policy.
+    pub exempt: bool,
     /// The grant that allows it.
     pub by: Option<AllowedBy>,
     /// Why it is not known whether a player decides like this: a sentence.
@@ -32,6 +36,13 @@ pub struct PortVerdict {
     pub own: Option<Step>,
     /// Whether the port itself takes connections, where that was tried.
     pub reachable: Option<Result<Duration, NoConnection>>,
+    /// After what time the port ended a connection in which nothing was said.
+    pub ended: Option<Duration>,
+    /// How long the player waits for all that it asks before, one after the other, and for the
+    /// connection.
+    pub waited: Duration,
+    /// What was seen of TLS on the port, where it was connected to inside of it.
+    pub tls: Option<Tls>,
     /// Whether the port took a policy request and said nothing, where port 843 had allowed the
     /// connection already.
     pub silent: bool,
@@ -53,9 +64,28 @@ pub struct AllowedBy {
 }
 
 impl PortVerdict {
-    /// Whether the policies allow the connection.
+    /// The verdict on content that needs no policy, with what was seen of the port.
+    pub(super) fn exempt(port: u16) -> PortVerdict {
+        PortVerdict {
+            port,
+            exempt: true,
+            by: None,
+            doubt: None,
+            reasons: Vec::new(),
+            own: None,
+            reachable: None,
+            ended: None,
+            waited: Duration::ZERO,
+            tls: None,
+            silent: false,
+            waits_on: None,
+            wishes: Vec::new(),
+        }
+    }
+
+    /// Whether the policies allow the connection, or none is needed.
     pub fn is_allowed(&self) -> bool {
-        self.by.is_some()
+        self.exempt || self.by.is_some()
     }
 
     /// The part that the policy plays which allows the connection.
@@ -65,19 +95,28 @@ impl PortVerdict {
 
     /// Whether the SWF gets its connection, as far as is known.
     pub(super) fn works(&self) -> bool {
-        self.waits_on.is_none()
-            && self.is_allowed()
-            && !matches!(self.reachable, Some(Err(_)))
-            && self.doubt.is_none()
+        self.waits_on.is_none() && self.outcome() == Outcome::Stands && self.doubt.is_none()
     }
 
-    /// The error that the SWF gets.
-    pub fn error(&self) -> Option<&'static str> {
-        match (self.is_allowed(), &self.reachable) {
-            (false, _) => Some(SECURITY_ERROR),
-            (true, Some(Err(_))) => Some("IOError #2031"),
-            (true, _) => None,
+    /// How the connection ends for the SWF.
+    pub(super) fn outcome(&self) -> Outcome {
+        match &self.reachable {
+            _ if !self.is_allowed() => Outcome::Denied,
+            _ if self.waited > SOCKET_TIMEOUT && !self.exempt => Outcome::TooLate,
+            Some(Err(NoConnection::Refused)) => Outcome::Refused,
+            Some(Err(NoConnection::Filtered)) => Outcome::Dropped,
+            Some(Err(NoConnection::Unreachable(_) | NoConnection::NoRoute(_))) => {
+                Outcome::Unreachable
+            }
+            Some(Err(NoConnection::NoTls(_))) => Outcome::NoTls,
+            Some(Ok(_)) if self.ended.is_some() => Outcome::Ended,
+            Some(Ok(_)) | None => Outcome::Stands,
         }
+    }
+
+    /// The error that the SWF gets first.
+    pub fn error(&self) -> Option<&'static str> {
+        self.outcome().error(self.exempt)
     }
 }
 
@@ -119,18 +158,43 @@ pub(super) fn judge(
             wishes = self::wishes(plan, master, &others, origin, port);
         }
     }
+    let granting_step = granting.as_ref().map(|(step, _)| *step);
     PortVerdict {
-        port,
-        doubt: doubt(plan, master, granting.as_ref().map(|(step, _)| *step)),
+        exempt: false,
+        doubt: doubt(plan, master, granting_step),
+        waited: match plan.player {
+            Player::Flash => waited(master, loads, own, granting_step),
+            // They know no such limit.
+            Player::Lightspark | Player::Unity => Duration::ZERO,
+        },
         by: granting.map(|(_, by)| by),
         reasons,
-        own: None,
-        reachable: None,
-        silent: false,
         waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
             .then_some(plan.port),
         wishes,
+        ..PortVerdict::exempt(port)
     }
+}
+
+/// How long the player waits for policies, up to the one that allows the connection. Locations that
+/// are named may be asked side by side: then it is less. Source: rule book section 1.9, 1.10.
+pub(super) fn waited(
+    master: &Step,
+    loads: &[Step],
+    own: Option<&Step>,
+    granting: Option<&Step>,
+) -> Duration {
+    let mut waited = Duration::ZERO;
+    for step in std::iter::once(master).chain(loads).chain(own) {
+        waited += match step.role {
+            Role::Master => step.exchange.time.min(PLAYERS_PATIENCE),
+            Role::Load | Role::Destination => step.exchange.time,
+        };
+        if granting.is_some_and(|granting| std::ptr::eq(granting, step)) {
+            break;
+        }
+    }
+    waited
 }
 
 /// The grant of this policy that allows the connection.
@@ -148,6 +212,11 @@ fn by(plan: &Plan, step: &Step, origin: &Origin, port: u16) -> Option<AllowedBy>
 /// What it takes to have the connection allowed: nothing but the cures of what is wrong with the
 /// answers, where a policy would allow it once it came as it should.
 fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u16) -> Vec<Wish> {
+    // Where no policy came at all, nothing is known to be missing in one.
+    let came = |step: &&Step| step.answer.reading.is_some() || step.answer.intended().is_some();
+    if !came(&master) && !others.iter().any(came) {
+        return Vec::new();
+    }
     let intended = master.intended_offer();
     let offers: Vec<Offer> = others
         .iter()
@@ -183,8 +252,25 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
              Lightspark then asks the destination port alone, and passes over what loadPolicyFile names."
         ));
     }
-    may_miss_the_rest(*player, &granting.answer)
-        .then(|| format!("{player} reads an answer once, and the policy came in pieces."))
+    if may_miss_the_rest(*player, &granting.answer) {
+        return Some(format!(
+            "{player} reads an answer once, and the policy came in pieces."
+        ));
+    }
+    distrust(
+        granting.exchange.address.port(),
+        granting.exchange.tls.as_ref(),
+    )
+}
+
+/// What keeps a SecureSocket from a port whose certificate its computer does not trust.
+/// Source: rule book section 5a.
+pub(super) fn distrust(port: u16, tls: Option<&Tls>) -> Option<String> {
+    let fault = tls?.fault.as_ref()?;
+    Some(format!(
+        "the certificate on port {port} {fault}; where the player's computer does not take it \
+         either, the SWF gets an IOError."
+    ))
 }
 
 fn reasons(
@@ -251,9 +337,10 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
     }
     if let Some(own) = own.filter(|own| own.offer(plan.player).is_none()) {
         let more = match own.answer.fault() {
-            Some(Class::Refused | Class::Filtered | Class::Unreachable) => {
+            Some(Class::Refused | Class::Unreachable) => {
                 "; with a policy, the player would report IOError #2031"
             }
+            Some(Class::Filtered) => "; with a policy, the player would report the same error",
             _ => "",
         };
         lines.push(format!(
@@ -265,46 +352,71 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
     lines
 }
 
+/// The words of a verdict that needs no policy.
+const EXEMPT: &str = "the application content of AIR asks for no policy";
+
 /// A verdict in the user's words; printable, on one line.
 pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String {
     let to = SocketAddr::new(ip, verdict.port);
-    let origin = plan
-        .from
-        .as_ref()
-        .map_or_else(String::new, Origin::in_words);
     let doubt = verdict
         .doubt
         .as_ref()
         .map_or_else(String::new, |doubt| format!(" UNCERTAIN: {doubt}"));
-    let Some(by) = &verdict.by else {
-        let refuses = plan.player.refusal();
-        return format!("DENIED, {refuses}: a SWF from {origin} may not connect to {to}.{doubt}");
+    let outcome = verdict.outcome();
+    // Only Flash Player is known for what it reports, and when.
+    let reports = outcome.in_words(verdict.exempt);
+    let from = plan.content();
+    let sentence = match &verdict.by {
+        Some(by) => {
+            let (grant, condition) = (&by.grant, condition(plan, by));
+            format!("{from} may connect to {to}, by {grant}{condition}.")
+        }
+        None if verdict.exempt => format!("{EXEMPT}, and may connect to {to}."),
+        None => {
+            let refuses = match plan.player {
+                Player::Flash => format!("the player reports {reports}"),
+                player => player.refusal(),
+            };
+            return format!("DENIED, {refuses}: {from} may not connect to {to}.{doubt}");
+        }
     };
-    let grant = &by.grant;
-    let condition = condition(plan, by);
-    let sentence = format!("a SWF from {origin} may connect to {to}, by {grant}{condition}.");
     if let Some(port) = verdict.waits_on {
         return format!(
             "ALLOWED, and {} waits without end on port {port}, which it asks and which says nothing: {sentence}",
             plan.player
         );
     }
-    match &verdict.reachable {
-        Some(Ok(after)) => {
+    let reports = match plan.player {
+        Player::Flash => format!("the player reports {reports}, for "),
+        Player::Lightspark | Player::Unity => String::new(),
+    };
+    match (outcome, &verdict.reachable) {
+        (Outcome::TooLate, _) => {
+            let waited = time(verdict.waited);
             format!(
-                "ALLOWED: {sentence} The port answers, in {}.{doubt}",
-                time(*after)
+                "ALLOWED, and {reports}what it asks before takes {waited}, one after the other: {sentence}{doubt}"
             )
         }
-        Some(Err(why)) => {
-            let reports = match plan.player {
-                Player::Flash => "the player reports IOError #2031, for ",
-                Player::Lightspark | Player::Unity => "",
-            };
+        (Outcome::Ended, _) => {
+            let after = time(verdict.ended.unwrap_or_default());
+            format!(
+                "ALLOWED, and {reports}the port ended the connection after {after}, in which nothing was said: {sentence}{doubt}"
+            )
+        }
+        (_, Some(Ok(after))) => {
+            let tls = verdict.tls.as_ref();
+            let tls = tls.map_or_else(String::new, |tls| format!(", with {}", tls.version));
+            let after = time(*after);
+            format!("ALLOWED: {sentence} The port answers, in {after}{tls}.{doubt}")
+        }
+        (_, Some(Err(NoConnection::NoTls(why)))) => {
+            format!("ALLOWED, and {reports}there is no TLS there ({why}): {sentence}{doubt}")
+        }
+        (_, Some(Err(why))) => {
             let why = no_answer(why, plan.elsewhere);
             format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
         }
-        None => format!("ALLOWED: {sentence}{doubt}"),
+        (_, None) => format!("ALLOWED: {sentence}{doubt}"),
     }
 }
 
@@ -328,6 +440,8 @@ fn no_answer(why: &NoConnection, limit: Duration) -> String {
     match why {
         NoConnection::Refused => "connection refused".into(),
         NoConnection::Filtered => format!("no answer within {}", time(limit)),
-        NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
+        NoConnection::Unreachable(reason)
+        | NoConnection::NoRoute(reason)
+        | NoConnection::NoTls(reason) => reason.clone(),
     }
 }

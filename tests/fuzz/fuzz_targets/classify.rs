@@ -23,6 +23,7 @@ fuzz_target!(|input: (u8, u16, u16, bool, &[u8])| {
         end: [End::Closed, End::Reset, End::Open, End::TooMuch][usize::from(end % 4)],
         time: Duration::from_millis(millis.into()),
         deadline: Duration::from_secs(3),
+        tls: None,
     };
     let answer = classify(&exchange, exchange.address.port());
     let policy: Option<&Policy> = answer.policy();
