@@ -242,6 +242,29 @@ fn a_server_with_many_long_policies_answers_for_its_status() {
     }
 }
 
+#[test]
+fn a_host_without_proc_dev_and_passwd_is_served() {
+    let _alone = alone();
+    let bare = "for folder in /proc /dev /etc; do mount -t tmpfs none $folder || exit 3; done; \
+                exec \"$0\" \"$@\"";
+    let bare = ["unshare", "--mount", "sh", "-c", bare];
+    let possible = Command::new(bare[0]).args(&bare[1..]).arg("true").output();
+    if !support::have_it(possible.is_ok_and(|tried| tried.status.success()), "mounts") {
+        return;
+    }
+    let mut server = Setup::new()
+        .line("pid_file = x.pid")
+        .line("user = 65534")
+        .line("group = 65534")
+        .line("allow = a.example 1")
+        .through(&bare)
+        .start();
+    assert!(server.ask().starts_with(b"<cross-domain-policy>"));
+    server.signal("HUP");
+    server.logged("the policies are the same.");
+    assert!(server.stop().success());
+}
+
 /// Some pieces, again and again, up to any size that is read, with something random in it.
 fn inputs(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let size = prop_oneof![Just(MAX_POLICY_BYTES), 0..=MAX_POLICY_BYTES];
