@@ -148,10 +148,7 @@ fn in_files() -> Vec<Row> {
         row(
             Code::Malformed,
             format!("<? xml version='1.0'?>{good}"),
-            words(
-                "delete the blank behind `<?`",
-                format!("<?xml version='1.0'?>{good}"),
-            ),
+            words("delete that blank", format!("<?xml version='1.0'?>{good}")),
         ),
         row(
             Code::LateDeclaration,

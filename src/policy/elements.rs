@@ -82,7 +82,7 @@ impl Judge<'_> {
                         "the processing instruction {} stands outside the root element",
                         quote(instruction.target)
                     ),
-                    "delete it: Flash Player then ignores the whole file",
+                    "delete it: with it, Flash Player ignores the whole file",
                 );
             } else if node.range().start > 0 {
                 self.found

@@ -5,6 +5,7 @@
 //! other players do; it never recurses, and its time grows with the length of the text.
 
 use super::{DomainPattern, Grant, MetaPolicy, Policy, PortSet, findings::Code};
+use crate::text::printable;
 
 /// What counts for Lightspark.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +158,8 @@ impl Element<'_> {
         let domain = self.attribute("domain");
         let parsed = DomainPattern::parse(&domain);
         Grant {
-            domain: parsed.unwrap_or(DomainPattern::host(domain)),
+            // What no terminal may get is in no host either: escaped, it matches as little.
+            domain: parsed.unwrap_or_else(|_| DomainPattern::host(printable(&domain))),
             ports: ports(&self.attribute("to-ports")),
             secure: self.attribute("secure") == "true",
         }

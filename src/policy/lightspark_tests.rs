@@ -254,6 +254,16 @@ proptest! {
     }
 
     #[test]
+    fn what_is_said_of_any_grant_is_printable(domain in any::<String>(), ports in any::<String>()) {
+        let text = format!("<{ROOT}><allow-access-from domain='{domain}' to-ports='{ports}'/>");
+        for taken in [read(&text).master, read(&text).elsewhere] {
+            let words = crate::policy::words(&taken.policy).concat();
+            prop_assert!(words.chars().all(crate::text::is_printable), "{words:?}");
+            prop_assert!(taken.stop.is_none_or(|stop| stop.chars().all(crate::text::is_printable)));
+        }
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "[<>/=?!'\"\\[\\]a-c :*,0-9\\PC-]{0,200}") {
         read(&format!("<{ROOT}>{text}"));
         stops(&text);

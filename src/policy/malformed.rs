@@ -67,27 +67,22 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
     Finding::new(Code::Malformed, at..at, cause, cure)
 }
 
-/// A tag that begins with a blank.
+/// A blank inside of what begins or ends a tag.
 fn blank_in_a_tag(before: &str, rest: &str) -> Option<CauseAndCure> {
-    let begins = before
-        .rfind('<')
-        .and_then(|at| before.get(at..))
-        .unwrap_or_default();
-    let rest = begins.trim_end().len() < begins.len()
-        || rest.starts_with(|c: char| c.is_ascii_whitespace());
-    let (cause, cure) = match begins.trim_end() {
-        "<" if rest => ("there is a blank behind `<`", "delete the blank behind `<`"),
-        "</" if rest => (
-            "there is a blank behind `</`",
-            "delete the blank behind `</`",
-        ),
-        "<?" if rest => (
-            "there is a blank behind `<?`",
-            "delete the blank behind `<?`",
-        ),
-        _ => return None,
+    let is_end = |rest: &str| rest.trim_start().starts_with('>');
+    let tag = before.rfind('<').and_then(|at| before.get(at..))?;
+    let begins = tag.trim_end();
+    let blank = begins.len() < tag.len() || rest.starts_with([' ', '\t', '\r', '\n']);
+    let place = if blank && matches!(begins, "<" | "</" | "<?") {
+        format!("behind `{begins}`")
+    } else if rest.strip_prefix('?').is_some_and(is_end) {
+        "between `?` and `>`".into()
+    } else if blank && begins.ends_with('/') && is_end(rest) {
+        "between `/` and `>`".into()
+    } else {
+        return None;
     };
-    Some((cause.into(), cure))
+    Some((format!("there is a blank {place}"), "delete that blank"))
 }
 
 /// A NUL as it is written in programs and in manuals, without the backslash.
@@ -244,9 +239,13 @@ fn stands_outside(before: &str) -> bool {
 
 fn outside(before: &str, rest: &str) -> Finding {
     let token = rest.split_whitespace().next().unwrap_or_default();
-    let written = token.trim_matches(['"', '\'', '\\']);
-    let is_nul = |known: &&str| written.eq_ignore_ascii_case(known);
-    let (cause, cure) = if WRITTEN_NULS.iter().any(is_nul) {
+    let is_nul = |written: &str| {
+        let mut known = WRITTEN_NULS.iter();
+        known.any(|known| written.eq_ignore_ascii_case(known))
+    };
+    let written = token.trim_matches(['"', '\'', '\\']).split('\\');
+    let mut written = written.filter(|written| !written.is_empty()).peekable();
+    let (cause, cure) = if written.peek().is_some() && written.all(is_nul) {
         (
             format!(
                 "{} is not a NUL, but the characters themselves",
@@ -277,7 +276,7 @@ fn outside(before: &str, rest: &str) -> Finding {
     } else if before.contains('<') {
         (
             format!("the text {} stands outside the root element", quote(token)),
-            "delete it: Flash Player then ignores the whole file",
+            "delete it: with it, Flash Player ignores the whole file",
         )
     } else {
         (

@@ -83,13 +83,25 @@ impl Player {
         }
     }
 
-    /// The conditions under which its verdict on content from there and on these ports holds: sentences,
-    /// on the ports that it connects to in no case (rule book 4.3), and on local content, which is in
-    /// one of three sandboxes, of which one asks for a policy (3.7).
+    /// The conditions under which its verdict on content from there and on these ports holds:
+    /// sentences.
     pub fn conditions(self, origin: &Origin, ports: &[u16]) -> Vec<String> {
-        let blocked = blocked::cause(ports).filter(|_| self == Player::Flash);
-        let of_the_ports = blocked.map(|cause| format!("{cause}; {}.", blocked::CURE));
-        let of_the_origin: &[&str] = match (self, origin) {
+        let of_the_origin = self.origin_conditions(origin).iter();
+        let of_the_origin = of_the_origin.map(|sentence| (*sentence).into());
+        let of_the_ports = self.port_condition(ports).into_iter();
+        of_the_ports.chain(of_the_origin).collect()
+    }
+
+    /// The ports among these that it connects to in no case (rule book 4.3): a sentence.
+    pub fn port_condition(self, ports: &[u16]) -> Option<String> {
+        let cause = blocked::cause(ports).filter(|_| self == Player::Flash)?;
+        Some(format!("{cause}; {}.", blocked::CURE))
+    }
+
+    /// Local content is in one of three sandboxes, of which one asks for a policy (rule book 3.7):
+    /// sentences.
+    pub fn origin_conditions(self, origin: &Origin) -> &'static [&'static str] {
+        match (self, origin) {
             (Player::Flash, Origin::Local) => &[
                 "This is about a SWF that was published for network access (local-with-networking).",
                 "One that was published for local files only (local-with-filesystem) gets #2010, \
@@ -100,9 +112,7 @@ impl Player {
                 &["A SWF that Lightspark trusts needs no policy for `localhost` and 127.0.0.1."]
             }
             _ => &[],
-        };
-        let of_the_origin = of_the_origin.iter().map(|sentence| (*sentence).into());
-        of_the_ports.into_iter().chain(of_the_origin).collect()
+        }
     }
 
     /// Why it connects to this host in no case, and what to do (rule book 7.7).

@@ -598,10 +598,20 @@ fn common_mistakes_are_explained() {
         ),
         (
             format!("<? xml version='1.0'?>{}", with(GRANT)),
-            "there is a blank behind `<?`; delete the blank behind `<?`",
+            "there is a blank behind `<?`; delete that blank",
         ),
-        (with("< a/>"), "delete the blank behind `<`"),
-        (with("<a></ a>"), "delete the blank behind `</`"),
+        (with("< a/>"), "there is a blank behind `<`"),
+        (
+            format!("<?xml version='1.0'? >{}", with(GRANT)),
+            "there is a blank between `?` and `>`",
+        ),
+        (with("<a / >"), "there is a blank between `/` and `>`"),
+        (with("<a b='1'/ >"), "there is a blank between `/` and `>`"),
+        (
+            format!("{}\\0\\0", with(GRANT)),
+            "is not a NUL, but the characters themselves",
+        ),
+        (with("<a></ a>"), "there is a blank behind `</`"),
         (
             format!("{}\\0", with(GRANT)),
             "`\\0` is not a NUL, but the characters themselves; delete them",

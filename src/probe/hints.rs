@@ -1,4 +1,4 @@
-//! Notes beside the verdict: its conditions, delays for some players, and players that ask for no policy. A note
+//! Notes beside the verdict: sandboxes, delays for some players, and players that ask for no policy. A note
 //! never changes the severity of a report.
 
 use super::report::{Address, Report};
@@ -8,11 +8,10 @@ use crate::advice::ports_in_words;
 use crate::exit::ProbeExit;
 use crate::json::Change;
 use crate::policy::{MASTER_PORT, Player, others_count};
-use crate::text::each_once;
 
 /// The hints, the most useful first; without any where the server itself has to be cured first.
 pub(super) fn hints(report: &Report) -> Vec<Change> {
-    let mut hints = conditions(report);
+    let mut hints = sandboxes(report);
     hints.extend(master_only(report));
     if report.level() != ProbeExit::Critical && !report.plan.air {
         hints.push(Change::in_words(NO_REQUEST));
@@ -21,18 +20,17 @@ pub(super) fn hints(report: &Report) -> Vec<Change> {
     hints
 }
 
-/// The conditions under which the verdicts hold.
-fn conditions(report: &Report) -> Vec<Change> {
+/// The sandboxes of local content.
+fn sandboxes(report: &Report) -> Vec<Change> {
     let plan = &report.plan;
-    let verdicts = report
-        .addresses
-        .iter()
-        .flat_map(|address| &address.verdicts);
-    let ports = each_once(verdicts.map(|verdict| verdict.port));
-    let from = plan.from.as_ref();
-    let conditions = from.map(|from| plan.player.conditions(from, &ports));
-    let conditions = conditions.unwrap_or_default().into_iter();
-    conditions.map(Change::in_words).collect()
+    let conditions = plan
+        .from
+        .as_ref()
+        .map(|from| plan.player.origin_conditions(from));
+    let conditions = conditions.unwrap_or_default().iter();
+    conditions
+        .map(|sentence| Change::in_words(*sentence))
+        .collect()
 }
 
 /// Where a policy is fine and a player is refused all the same. Source: rule book 3.7, 4.3, 7.7, 9.

@@ -201,7 +201,7 @@ impl Lines {
         }
     }
 
-    /// One verdict: a headline, and the reasons below it.
+    /// One verdict: a headline, and the reasons and the condition below it.
     fn verdict(&mut self, report: &Report, address: &Address, verdict: &PortVerdict) {
         let sentence = headline(&report.plan, address.ip, verdict);
         let (word, colour) = match (verdict.is_allowed(), verdict.works()) {
@@ -212,7 +212,8 @@ impl Lines {
         let rest = sentence.strip_prefix(word).unwrap_or(&sentence);
         let word = self.style.paint(colour, word);
         self.add("", &format!("{word}{rest}"), 2);
-        for reason in &verdict.reasons {
+        let condition = report.plan.player.port_condition(&[verdict.port]);
+        for reason in verdict.reasons.iter().chain(&condition) {
             self.add("", &format!("- {reason}"), 2);
         }
     }
