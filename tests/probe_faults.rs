@@ -197,6 +197,10 @@ fn every_fault_is_named_with_its_cause_and_its_cure() {
 }
 
 fn check(row: &Row) {
+    // That takes a handshake.
+    if row.name.starts_with("a TLS server that") && !cfg!(feature = "tls") {
+        return;
+    }
     let begun = Instant::now();
     let told = Probe::port(fault(row.treat)).timeout(2).run();
     let (name, said) = (row.name, &told.said);

@@ -247,6 +247,9 @@ fn certificate() -> TempDir {
 
 /// Such a server sends no alert for the player's request, and the probe finds it all the same.
 fn is_named_as_tls(peer: &Peer) {
+    if !cfg!(feature = "tls") {
+        return;
+    }
     let (code, said) = probe(peer.port);
     assert_eq!(code, Some(2), "{said}");
     let named = "error[tls]: a TLS server listens here: it answers a TLS client hello, and the \
@@ -417,6 +420,29 @@ fn a_policy_inside_tls_is_asked_for_as_a_secure_socket_does() {
 }
 
 #[test]
+fn a_certificate_that_its_owner_signed_is_trusted_where_it_is_on_the_list_itself() {
+    if !cfg!(feature = "tls") || !have("python3") || !have("openssl") {
+        return;
+    }
+    let folder = certificate();
+    let options = "req -newkey rsa:2048 -nodes -keyout key.pem -x509 -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -out cert.pem";
+    let made = Command::new("openssl")
+        .args(options.split(' '))
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    let peer = policy_inside_tls(folder, "TLSv1_3");
+    let (code, said) = probe_inside_tls("127.0.0.1", &peer, "cert.pem", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = probe_inside_tls("127.0.0.1", &peer, "ca.pem", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let fault =
+        "the certificate is its own authority (self-signed), which this computer does not trust\n";
+    assert!(said.contains(fault), "{said}");
+}
+
+#[test]
 fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
     if !cfg!(feature = "tls") || !have("python3") || !have("openssl") {
         return;
@@ -442,7 +468,7 @@ fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
         (
             port,
             2,
-            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for there is no TLS there (",
+            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for there is no TLS: ",
         ),
         (
             free_port().to_string(),

@@ -107,7 +107,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
         "{took:?}"
     );
     told.exits(1)
-        .says("error[filtered]: nobody answered the connection attempt within 3.0 s")
+        .says("error[filtered]: nobody answered the connection attempt within 3.")
         .says("let TCP port 843 through every firewall on the way")
         .says("ALLOWED: a SWF from http://www.example.com may connect to 127.0.0.1:2001");
 
@@ -118,13 +118,27 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
         .says("error[unreachable]: the address is out of reach, or a firewall says so (No route to host)")
         .says("let TCP port 843 through every firewall on the way");
 
+    // One that rejects as a host without a server does: both are said, and how to tell.
+    for reject in ["tcp reset", "icmpx type port-unreachable"] {
+        firewall(&format!("tcp dport 843 reject with {reject}"));
+        Probe::of("127.0.0.1")
+            .run()
+            .exits(2)
+            .says("error[refused]: the port refuses connections: nobody listens there on this address, or a firewall rejects them")
+            .says("where this same probe gets a policy on the server's own host, a firewall rejects: let TCP port 843 through it");
+    }
+
     // The destination port behind a firewall.
     serve(TcpListener::bind("127.0.0.1:843").unwrap(), |s| {
         answer(s, with_nul(POLICY))
     });
     firewall("tcp dport 2001 drop");
-    let told = connection.timeout(1).run().exits(2);
+    let told = connection.clone().timeout(1).run().exits(2);
     told.says("SecurityError #2048 after 20 s, for nobody answers there (no answer within 1.0 s)");
+    firewall("tcp dport 2001 reject with tcp reset");
+    let told = connection.timeout(1).run().exits(2);
+    told.says("IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket)")
+        .says("where this same probe reaches it on the server's own host, let the port through the firewall");
 }
 
 /// Decimal numbers are times, and differ; addresses lose the same digits on both sides.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::secure::{Duplex, Secure, Tls};
+use super::secure::{Duplex, NoTls, Secure, Tls};
 use crate::policy::MAX_POLICY_BYTES;
 use crate::text::reason;
 
@@ -75,8 +75,8 @@ pub enum NoConnection {
     Unreachable(String),
     /// This host itself has no way there, such as one without IPv6; the system's words.
     NoRoute(String),
-    /// The port takes connections, and no TLS handshake came to its end; printable.
-    NoTls(String),
+    /// The port takes connections, and no TLS handshake came to its end.
+    NoTls(NoTls),
 }
 
 /// How a connection ended.

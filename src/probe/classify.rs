@@ -199,7 +199,7 @@ fn no_policy(exchange: &Exchange) -> Option<Found> {
         ),
         (Err(NoConnection::NoTls(why)), _) => (
             Class::NoTls,
-            format!("the port takes connections, and no TLS: {why}"),
+            format!("the port takes connections, and {why}"),
         ),
         (Ok(_), _) if !exchange.bytes.is_empty() => {
             return other_service(&exchange.bytes).filter(|_| !is_utf16(&exchange.bytes));

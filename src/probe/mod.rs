@@ -28,7 +28,6 @@ mod secure;
 mod service;
 mod step;
 mod story;
-mod tls;
 mod verdict;
 
 pub use classes::Class;
@@ -39,7 +38,7 @@ pub use plan::{Arguments, Location, Plan};
 pub use progress::Progress;
 pub use report::{Address, Report};
 pub use run::{report_of, run};
-pub use secure::Tls;
+pub use secure::{NoTls, Tls};
 pub use step::{Role, Step};
 pub use story::story;
 pub use verdict::{AllowedBy, PortVerdict};

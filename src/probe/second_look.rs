@@ -4,20 +4,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::{End, Exchange, NoConnection, REQUEST, look};
+use super::ask::{End, Exchange, NoConnection, Question, REQUEST, ask, look};
 use super::bytes::contains;
 use super::classes::Class;
 use super::classify::Remark;
 use super::parallel::at_once;
 use super::plan::Plan;
-use super::secure::Secure;
+use super::secure::{NoTls, Secure};
 use super::service::other_service;
 use super::step::{Role, Step};
-use super::tls;
+use crate::policy::Host;
 use crate::text::time;
 
 /// How long a second look takes: no player waits for it. Where the way is long, it may take four
-/// ways there and back, which a TLS server needs for its first answer with one to spare.
+/// ways there and back, which a handshake needs with one to spare.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What an answer holds that is a policy.
@@ -37,10 +37,11 @@ pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) 
     }
     let nothing_came = connected.is_ok() && step.exchange.bytes.is_empty() && secure.is_none();
     // One after the other: some servers hold one connection at a time.
-    let is_tls = nothing_came && tls::is_server_record(&look(at, tls::CLIENT_HELLO, limit).bytes);
-    if is_tls {
+    let inside = nothing_came.then(|| inside_tls(at, limit)).flatten();
+    let is_tls = inside.is_some();
+    if let Some(also) = inside {
         let cause = format!(
-            "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}",
+            "a TLS server listens here: it answers a TLS client hello, and the player's plain text with {}{also}",
             what_it_did(&step.exchange)
         );
         replace_error(step, Class::Tls, cause);
@@ -79,6 +80,28 @@ pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) 
     let seen = at_once(&looks, |(at, request, _)| look(*at, request, limit).bytes);
     for ((_, _, shows), bytes) in looks.iter().zip(seen) {
         take(shows, &bytes, step);
+    }
+}
+
+/// Whether a TLS server is there, and what there is to say of it. OpenSSL, HAProxy and Python close or
+/// reset a connection over a policy request and send no alert, so that alone looks like a server that
+/// is broken.
+fn inside_tls(at: SocketAddr, limit: Duration) -> Option<&'static str> {
+    let secure = Secure::of(&Host::Ip(at.ip()))?;
+    let question = Question {
+        request: REQUEST,
+        inside: Some(&secure),
+        deadline: limit,
+        patience: limit,
+    };
+    let exchange = ask(at, question);
+    match &exchange.connected {
+        Ok(_) if contains(&exchange.bytes, POLICY) => {
+            Some("; inside TLS it has a policy, for SecureSocket")
+        }
+        Ok(_) => exchange.tls.as_ref().map(|_| ""),
+        Err(NoConnection::NoTls(NoTls { is_tls: true, .. })) => Some(""),
+        Err(_) => None,
     }
 }
 

@@ -410,7 +410,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
             format!("ALLOWED: {sentence} The port answers, in {after}{tls}.{doubt}")
         }
         (_, Some(Err(NoConnection::NoTls(why)))) => {
-            format!("ALLOWED, and {reports}there is no TLS there ({why}): {sentence}{doubt}")
+            format!("ALLOWED, and {reports}there is {why}: {sentence}{doubt}")
         }
         (_, Some(Err(why))) => {
             let why = no_answer(why, plan.elsewhere);
@@ -440,8 +440,7 @@ fn no_answer(why: &NoConnection, limit: Duration) -> String {
     match why {
         NoConnection::Refused => "connection refused".into(),
         NoConnection::Filtered => format!("no answer within {}", time(limit)),
-        NoConnection::Unreachable(reason)
-        | NoConnection::NoRoute(reason)
-        | NoConnection::NoTls(reason) => reason.clone(),
+        NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
+        NoConnection::NoTls(why) => why.to_string(),
     }
 }

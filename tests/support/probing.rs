@@ -42,7 +42,7 @@ pub fn serve(
 
 /// Reads one request and gives it.
 pub fn hear(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut request = [0; 256];
+    let mut request = [0; 1024];
     let count = stream.read(&mut request)?;
     Ok(request[..count].to_vec())
 }

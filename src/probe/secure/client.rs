@@ -12,9 +12,9 @@ use rustls::{ClientConfig, ClientConnection, Error, ProtocolVersion, Stream};
 
 use super::certificate::{Recorder, Trusted};
 use super::offer::provider;
-use super::seen::{Duplex, Tls};
+use super::seen::{Duplex, NoTls, Tls};
 use crate::policy::Host;
-use crate::text::shown;
+use crate::text::{reason, shown};
 
 /// The longest time that one read waits in a handshake.
 const SLICE: Duration = Duration::from_millis(200);
@@ -48,23 +48,23 @@ impl Secure {
     /// Shakes hands within `limit` of `start`, and has `talk` speak inside TLS.
     ///
     /// # Errors
-    /// Why no handshake came to its end, printable.
+    /// Why no handshake came to its end.
     pub fn converse(
         &self,
         socket: &TcpStream,
         start: Instant,
         limit: Duration,
         talk: impl FnOnce(&mut dyn Duplex),
-    ) -> Result<Tls, String> {
+    ) -> Result<Tls, NoTls> {
         let recorder = Arc::new(Recorder::new(&self.provider, &self.trusted));
         let config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| no_tls(&error))?
             .dangerous()
             .with_custom_certificate_verifier(recorder.clone())
             .with_no_client_auth();
         let mut client = ClientConnection::new(config.into(), self.name.clone())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| no_tls(&error))?;
         let mut bounded = Bounded {
             socket,
             until: start + limit,
@@ -103,24 +103,44 @@ fn name_of(host: &Host) -> Option<ServerName<'static>> {
 }
 
 /// Why a handshake failed.
-fn why(error: &io::Error) -> String {
-    match error.kind() {
+fn why(error: &io::Error) -> NoTls {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let why = match error.kind() {
         io::ErrorKind::TimedOut => "nothing more came in time".into(),
         io::ErrorKind::UnexpectedEof => "the server closed the connection".into(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             "the server reset the connection".into()
         }
-        _ => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(Error::InvalidMessage(_)) => "what came is no TLS".into(),
-            Some(Error::AlertReceived(alert)) => {
-                format!("the server refuses what TLS 1.2 and 1.3 offer ({alert:?})")
-            }
-            Some(Error::PeerIncompatible(what)) => {
-                format!("the server has neither TLS 1.2 nor 1.3 as it is asked for ({what:?})")
-            }
-            _ => shown(&error.to_string()),
-        },
-    }
+        _ => {
+            return inner.map_or_else(
+                || NoTls {
+                    is_tls: false,
+                    why: reason(error),
+                },
+                no_tls,
+            );
+        }
+    };
+    NoTls { is_tls: false, why }
+}
+
+/// The same by the library's words.
+fn no_tls(error: &Error) -> NoTls {
+    let (is_tls, why) = match error {
+        Error::AlertReceived(alert) => (
+            true,
+            format!("the server refuses what TLS 1.2 and 1.3 offer ({alert:?})"),
+        ),
+        Error::PeerIncompatible(what) => (
+            true,
+            format!("the server has neither TLS 1.2 nor 1.3 as it is asked for ({what:?})"),
+        ),
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => {
+            (false, "what came is no TLS".into())
+        }
+        other => (false, shown(&other.to_string())),
+    };
+    NoTls { is_tls, why }
 }
 
 /// A socket that is not read and not written to behind a moment, however little comes at a time.

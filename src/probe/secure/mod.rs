@@ -18,4 +18,4 @@ pub(super) use client::Secure;
 #[cfg(not(feature = "tls"))]
 pub(super) use nobody::Secure;
 pub(super) use seen::Duplex;
-pub use seen::Tls;
+pub use seen::{NoTls, Tls};

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::seen::{Duplex, Tls};
+use super::seen::{Duplex, NoTls, Tls};
 use crate::policy::Host;
 
 /// There is none.
@@ -25,7 +25,7 @@ impl Secure {
         _: Instant,
         _: Duration,
         _: impl FnOnce(&mut dyn Duplex),
-    ) -> Result<Tls, String> {
+    ) -> Result<Tls, NoTls> {
         match *self {}
     }
 }

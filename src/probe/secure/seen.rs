@@ -1,5 +1,6 @@
 //! What the two sides of an exchange inside TLS have in common.
 
+use std::fmt;
 use std::io::{Read, Write};
 
 use serde::Serialize;
@@ -12,6 +13,26 @@ pub struct Tls {
     /// What is wrong with the certificate for this host name, by what this computer trusts;
     /// printable.
     pub fault: Option<String>,
+}
+
+/// Why no handshake came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoTls {
+    /// Whether a TLS server is there all the same.
+    pub is_tls: bool,
+    /// The reason, printable.
+    pub why: String,
+}
+
+/// Behind "the port takes connections, and".
+impl fmt::Display for NoTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.is_tls {
+            true => "TLS, but no handshake comes to its end",
+            false => "no TLS",
+        };
+        write!(f, "{what}: {}", self.why)
+    }
 }
 
 /// What is read from and written to.
