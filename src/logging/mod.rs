@@ -84,8 +84,8 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     let name = path.file_name().unwrap_or_default();
     let own = path.with_file_name("flashpolicyd").join(name);
     Some(format!(
-        "the log {} cannot be rotated, since its folder does not allow it to be renamed: its oldest \
-         lines are dropped when it is full, and there are no old logs. Give the log a folder that \
+        "the log {} cannot be rotated, since its folder does not allow it to be renamed: it \
+         is emptied when it is full, and there are no old logs. Give the log a folder that \
          belongs to the user that the server runs as (such as 'log_file = {}'), or set \
          'log_max_size = 0' and use logrotate",
         path.display(),
