@@ -31,7 +31,7 @@ pub fn parse(value: &str) -> Result<Grant, Fault> {
 }
 
 fn strict(value: &str) -> Result<Grant, Fault> {
-    let (domain, ports, secure) = parts(value);
+    let [domain, ports, secure] = parts(value);
     let fault = |cause: &str, cure: String| Fault {
         cause: cause.into(),
         cure,
@@ -81,18 +81,21 @@ fn strict(value: &str) -> Result<Grant, Fault> {
     Ok(Grant {
         domain,
         ports: PortSet::parse(ports)?,
-        secure,
+        secure: !secure.is_empty(),
     })
 }
 
-/// The domain, the ports, and whether `secure` stands behind them; what is missing is empty.
-pub fn parts(value: &str) -> (&str, &str, bool) {
+/// The domain, the ports, and `secure` behind them, all in `value`; what is missing is empty.
+pub fn parts(value: &str) -> [&str; 3] {
     let (rest, secure) = match value.strip_suffix("secure") {
-        Some(rest) if rest.ends_with([' ', '\t']) => (rest.trim_end(), true),
-        _ => (value, false),
+        Some(rest) if rest.ends_with([' ', '\t']) => value.split_at(rest.len()),
+        _ => value.split_at(value.len()),
     };
-    let (domain, ports) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
-    (domain, ports.trim(), secure)
+    let rest = rest.trim_end();
+    let (domain, ports) = rest
+        .split_once([' ', '\t'])
+        .unwrap_or(rest.split_at(rest.len()));
+    [domain, ports.trim(), secure]
 }
 
 /// The lines that were probably meant: domains, ports and `secure` in any order, with URLs, quotes
@@ -277,7 +280,7 @@ mod tests {
 
         #[test]
         fn parts_make_up_the_value(value in "[a-z0-9*., ]{0,24}( secure)?") {
-            let (domain, ports, _) = parts(&value);
+            let [domain, ports, _] = parts(&value);
             prop_assert!(value.contains(domain) && value.contains(ports));
         }
     }

@@ -9,7 +9,8 @@ use crate::config::{self, Config, DEFAULT_ALLOW, Listen};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files;
 use crate::policy::{
-    self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Player, Policy, Reading, grant_number,
+    self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Player, Policy, Reading, Rendered,
+    grant_number,
 };
 use crate::text::{quote, reason};
 
@@ -161,6 +162,7 @@ fn read_one(
         reading: None,
     };
     let name = served.origin.name();
+    let mut rendered = Rendered::default();
     let bytes = match &served.origin {
         PolicyOrigin::File(path) => read_file(path),
         PolicyOrigin::Allow | PolicyOrigin::BuiltIn => {
@@ -169,7 +171,8 @@ fn read_one(
                 meta: config.live.meta_policy.filter(|_| controls),
                 grants: config.live.allow.clone(),
             };
-            Ok(policy::render(&policy::for_every_player(&policy)).into_bytes())
+            rendered = Rendered::of(&policy::for_every_player(&policy));
+            Ok(rendered.xml.clone().into_bytes())
         }
     };
     let findings = match bytes {
@@ -184,7 +187,7 @@ fn read_one(
                 .collect();
             let reading = policy::read(&bytes, &ports);
             let found = match (&served.origin, &reading.policy) {
-                (PolicyOrigin::Allow, Some(policy)) => in_the_lines(&reading, policy, config),
+                (PolicyOrigin::Allow, Some(_)) => in_the_lines(&reading, &rendered, config),
                 _ => reading.diagnostics(&name).collect(),
             };
             (served.bytes, served.reading) = (bytes, Some(reading));
@@ -223,25 +226,20 @@ pub fn origin_of(listener: usize, config: &Config) -> PolicyOrigin {
 }
 
 /// The findings of a policy that was made of `allow` lines, at the lines that they are about.
-fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diagnostic> {
+fn in_the_lines(reading: &Reading, rendered: &Rendered, config: &Config) -> Vec<Diagnostic> {
     let lines: Vec<_> = config.written.places_of("allow").collect();
     let name = lines.first().map_or("'allow' lines", |line| &*line.name);
-    // The root, the meta-policy, and the first grant.
-    let first = 2 + usize::from(policy.meta.is_some());
     let mut shown = Vec::new();
     for finding in &reading.findings {
-        let before = reading.text.get(..finding.range.start).unwrap_or_default();
-        // Nothing but an element begins with `<` here.
-        let grant = before.matches('<').count().saturating_sub(first);
-        let control = finding.code == Code::GrantsBesideNone;
-        let about_all = matches!(finding.code, Code::Large | Code::VeryLarge);
-        let place = match (lines.get(grant), config.written.place_of("meta_policy")) {
-            (_, Some(place)) if control => place.clone(),
-            (Some(line), _) if !about_all => part_of(line, finding.code),
-            _ => Place::whole(name),
+        let part = rendered.part_at(&finding.range);
+        let place = match (finding.code, part) {
+            (Code::GrantsBesideNone, _) => config.written.place_of("meta_policy").cloned(),
+            (_, Some((grant, part))) => lines.get(grant).map(|line| part_of(line, part)),
+            _ => None,
         };
-        let mut found = finding.at(place);
-        in_words_of_lines(&mut found, finding.code, config.live.allow.get(grant));
+        let mut found = finding.at(place.unwrap_or_else(|| Place::whole(name)));
+        let grant = part.and_then(|(grant, _)| config.live.allow.get(grant));
+        in_words_of_lines(&mut found, finding.code, grant);
         shown.push(found);
     }
     shown.sort_by_key(|finding| finding.place.line);
@@ -249,32 +247,17 @@ fn in_the_lines(reading: &Reading, policy: &Policy, config: &Config) -> Vec<Diag
     shown
 }
 
-/// The part of an `allow` line that a finding is about.
-fn part_of(line: &Place, code: Code) -> Place {
-    let from = line.text.chars();
-    let from = from.skip(line.column.unwrap_or(1).saturating_sub(1));
-    let value: String = from.take(line.width).collect();
-    let (domain, ports, secure) = allow::parts(&value);
-    let (before, part) = match code {
-        Code::IpDomain
-        | Code::DomainUnmatchable
-        | Code::TrailingDot
-        | Code::NonAscii
-        | Code::WildcardTld => ("", domain),
-        Code::LowPortFromHigh | Code::PortRange | Code::BlockedPort | Code::PortDigits => {
-            let at = value.get(domain.len()..).and_then(|rest| rest.find(ports));
-            (
-                value
-                    .get(..domain.len() + at.unwrap_or(0))
-                    .unwrap_or_default(),
-                ports,
-            )
-        }
-        Code::SecureGrant if secure => (value.strip_suffix("secure").unwrap_or(&value), "secure"),
-        _ => return line.clone(),
+/// The place of a part of an `allow` line, by [`Rendered::part_at`]'s numbers.
+fn part_of(line: &Place, part: usize) -> Place {
+    let column = line.column.unwrap_or(1);
+    let from = line.text.char_indices().nth(column - 1);
+    let value = line.text[from.map_or(0, |(at, _)| at)..].trim_end();
+    let (Some(part), Some(_)) = (allow::parts(value).get(part).copied(), line.column) else {
+        return line.clone();
     };
+    let before = part.as_ptr() as usize - value.as_ptr() as usize;
     Place {
-        column: line.column.map(|column| column + before.chars().count()),
+        column: Some(column + value[..before].chars().count()),
         width: part.chars().count().max(1),
         ..line.clone()
     }

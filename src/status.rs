@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use humantime::{format_duration, format_rfc3339_seconds};
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
-use time::UtcDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::config::Config;
 use crate::policies::ConfiguredPolicy;
@@ -203,10 +202,9 @@ fn absolute(path: &Path) -> String {
     absolute.as_deref().unwrap_or(path).display().to_string()
 }
 
+/// RFC 3339, UTC.
 fn stamp(time: SystemTime) -> String {
-    let second = UtcDateTime::from(time).replace_nanosecond(0);
-    let text = second.ok().and_then(|time| time.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| "an unknown time".into())
+    format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
 impl Status {
@@ -251,7 +249,7 @@ impl fmt::Display for Status {
                 printable(&self.version)
             ),
         )?;
-        let time = in_words(Duration::from_secs(self.running_seconds));
+        let time = format_duration(Duration::from_secs(self.running_seconds));
         row(
             "running since",
             format!("{}, {time}", printable(&self.since)),
@@ -306,36 +304,9 @@ impl Status {
     }
 }
 
-/// A time in its two largest units.
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
-    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {seconds} s"),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        (1, _, _) => format!("1 day {hours} h"),
-        _ => format!("{days} days {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_two_units() {
-        for (seconds, words) in [
-            (0, "0 s"),
-            (61, "1 min 1 s"),
-            (3_660, "1 h 1 min"),
-            (90_000, "1 day 1 h"),
-            (200_000, "2 days 7 h"),
-        ] {
-            assert_eq!(in_words(Duration::from_secs(seconds)), words);
-        }
-    }
 
     #[test]
     fn what_another_program_says_moves_no_cursor() {

@@ -325,10 +325,9 @@ fn assert_nothing_is_lost_uncounted(mut server: Server, fail: impl FnOnce(&Serve
         lost(&server)
     );
     assert!(clients_lines + lost(&server) < 2 * CLIENTS + 30);
-    // Said once; that line may be among the oldest ones.
+    // Said once; that line may be gone with the others.
     assert!(there("Cannot rotate the log") <= 1, "{lines:#?}");
-    assert!(there("oldest lines of") > 0, "{lines:#?}");
-    assert!(there("Policy sent.") > 100, "{lines:#?}");
+    assert!(there("was full and was emptied") > 0, "{lines:#?}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_log_that_was_moved_away_is_made_anew_within_a_second_also_without_clients()
 }
 
 #[test]
-fn a_log_that_may_not_be_moved_keeps_its_newest_lines_and_counts_the_others() {
+fn a_log_that_may_not_be_moved_is_emptied_when_it_is_full_and_what_goes_is_counted() {
     if !support::is_root() {
         return;
     }
@@ -97,17 +97,16 @@ fn a_log_that_may_not_be_moved_keeps_its_newest_lines_and_counts_the_others() {
     }
     assert!(server.stop().success());
     let log = server.log();
-    assert!(log.len() <= 10_000, "{} bytes", log.len());
+    assert!(log.len() <= 20_000, "{} bytes", log.len());
     assert!(log.starts_with("20") && log.ends_with('\n'), "whole lines");
     assert!(!server.path("flashpolicy.log.1").exists());
     assert!(!server.path("flashpolicy.log.new").exists());
     // What is left is the end, without a gap, and what is not is counted.
     let sent = log.matches("Policy sent.").count();
-    assert!(sent > 20, "{log}");
     let totals = log.lines().rfind(|line| line.contains("Totals: ")).unwrap();
     let lost = totals.split(" log lines lost").next().unwrap();
     let lost: usize = lost.rsplit(' ').next().unwrap().parse().unwrap();
-    // Two lines for each client; the start's lines and those about dropped ones go as well.
+    // Two lines for each client; the start's lines and those about the log go as well.
     let dropped = 500 * 2 - log.matches("Connection accepted").count() - sent;
     assert!(
         lost >= dropped && lost < dropped + 60,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::keys::{self, KEYS, REMOVED_KEYS, REPEATABLE};
+use super::keys::{KEYS, Key, REMOVED_KEYS};
 use super::mistakes::instead_of;
 use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN};
 use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
@@ -125,17 +125,17 @@ impl Draft {
             let cause = format!("the key '{name}' does not exist any more: {instead}");
             return self.mistake(key_place, cause, *cure);
         }
-        let Some((key, expects)) = KEYS.iter().find(|(key, _)| *key == name) else {
+        let Some(key) = Key::named(name) else {
             // The search for the key that was meant takes its time.
             if !self.is_left_out() {
                 let cause = format!("unknown key '{}'", shown(name));
-                let keys = KEYS.map(|(key, _)| key);
+                let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
                 self.mistake(key_place, cause, instead_of(name, value, &keys));
             }
             return;
         };
-        if let Some(first) = self.config.written.place_of(key) {
-            if !REPEATABLE.contains(key) {
+        if let Some(first) = self.config.written.place_of(name) {
+            if !key.is_repeatable {
                 let cause = format!("key '{name}' is set twice, first at {first}");
                 return self.mistake(key_place, cause, "remove one of the two lines");
             }
@@ -143,11 +143,11 @@ impl Draft {
         let outcome = if value.is_empty() {
             Err(Fault::new("the value is missing", ""))
         } else {
-            keys::set(&mut self.config, key, value, folder)
+            key.set(&mut self.config, value, folder)
         };
         // Listeners and their places are read side by side: a line without a listener has none.
-        if outcome.is_ok() || (*key != "listen" && self.mistakes.len() < MOST_OF_A_KIND) {
-            self.config.written.0.push((key, place.clone()));
+        if outcome.is_ok() || (name != "listen" && self.mistakes.len() < MOST_OF_A_KIND) {
+            self.config.written.0.push((key.name, place.clone()));
         }
         if let Err(Fault { cause, cure }) = outcome {
             if self.is_left_out() {
@@ -155,7 +155,7 @@ impl Draft {
             }
             let cure = match self.without_comment(key, value, folder) {
                 Some(line) => line,
-                None if cure.is_empty() => format!("expected {expects}"),
+                None if cure.is_empty() => format!("expected {}", key.takes),
                 None => cure,
             };
             self.mistake(place, format!("{name} = {}: {cause}", shown(value)), cure);
@@ -163,11 +163,11 @@ impl Draft {
     }
 
     /// The cure for a value with a comment behind it, if it is right without.
-    fn without_comment(&self, key: &str, value: &str, folder: &Path) -> Option<String> {
+    fn without_comment(&self, key: &Key, value: &str, folder: &Path) -> Option<String> {
         let (bare, _) = value.split_once(" #")?;
         let bare = bare.trim();
-        keys::set(&mut Draft::new().config, key, bare, folder).ok()?;
-        let line = quote(&format!("{key} = {bare}"));
+        key.set(&mut Draft::new().config, bare, folder).ok()?;
+        let line = quote(&format!("{} = {bare}", key.name));
         Some(format!("write {line}; a comment needs a line of its own"))
     }
 

@@ -1,77 +1,224 @@
-//! The keys of the configuration: which there are, the values that they take, and how a value is put
-//! into a [`Config`]. It knows nothing of lines and opens no file.
+//! The keys of the configuration, each in one definition: its section, which says whether a reload
+//! applies it, its type, its default, its parser, and what it takes. It knows nothing of lines and
+//! opens no file.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::Config;
+use log::LevelFilter;
+
 use super::mistakes::known_codes;
 use super::values::{bytes, listen, log_console, log_level, seconds, time_with_unit, whole_number};
+use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Listen, LogConsole};
 use crate::allow;
 use crate::ignore::Ignored;
-use crate::policy::{Fault, MAX_POLICY_BYTES};
+use crate::policy::{Fault, Grant, MAX_POLICY_BYTES, MetaPolicy};
 
-/// Each key, and the values that it takes.
-pub(super) const KEYS: [(&str, &str); 19] = [
-    (
-        "listen",
-        "ADDRESS:PORT such as 0.0.0.0:843 or [::]:843; behind it 'proxy' where a load balancer \
-         sends the PROXY protocol, and then 'policy=FILE' where it has a policy of its own",
-    ),
-    (
-        "policy_file",
-        "the path of a policy file, or 'none' for the policy that 'allow' makes",
-    ),
-    (
-        "allow",
-        "DOMAIN PORTS, such as *.example.com 2001,3000-3010, and 'secure' behind it for content \
-         loaded over HTTPS only",
-    ),
-    (
-        "meta_policy",
-        "all, master-only, none, or default for no site-control element",
-    ),
-    ("policy_watch", "seconds from 0.1 to 3600, or 0 for never"),
-    (
-        "workers",
-        "a whole number from 1 to 4096 for each listener, or 'auto' for the number of processors",
-    ),
-    ("timeout", "seconds from 0.1 to 3600, such as 3 or 2.5"),
-    ("max_connections", "a whole number from 1 to 1000000"),
-    ("log_file", "the path of the log file, or 'none'"),
-    (
-        "log_max_size",
-        "bytes from 10K, such as 500K, 10M or 1G, or 0 for no rotation",
-    ),
-    ("log_keep", "a whole number from 0 to 100"),
-    ("log_level", "error, warn, info or debug"),
-    ("log_console", "auto, yes or no"),
-    ("pid_file", "the path of the pid file, or 'none'"),
-    ("user", "a user's name or number, or 'none'"),
-    (
-        "group",
-        "a group's name or number, or 'none' for the user's own",
-    ),
-    (
-        "stats_interval",
-        "a time such as 30m, 90s or 1h, or 0 for never",
-    ),
-    (
-        "stats_file",
-        "the path of a file for Prometheus' textfile collector, or 'none'",
-    ),
-    (
-        "ignore",
-        "codes of warnings that are accepted, such as secure-grant,ip-domain, or 'none'",
-    ),
-];
+/// A key, as the lines of a configuration need it.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Whether it may stand more than once; its values add up.
+    pub(super) is_repeatable: bool,
+    /// The values that it takes.
+    pub(super) takes: &'static str,
+    set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
+}
 
-/// The keys that may stand more than once; their values add up.
-pub(super) const REPEATABLE: [&str; 3] = ["listen", "allow", "ignore"];
+impl Key {
+    /// The key of this name.
+    pub(super) fn named(name: &str) -> Option<&'static Key> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Puts a value into the configuration; the folder is what relative paths are relative to.
+    ///
+    /// # Errors
+    /// What is wrong with the value; where there is no cure, what the key takes is one.
+    pub(super) fn set(&self, config: &mut Config, value: &str, folder: &Path) -> Result<(), Fault> {
+        (self.set)(config, value, folder)
+    }
+}
 
 /// Whether the configuration has a key of this name.
 pub fn is_key(name: &str) -> bool {
-    KEYS.iter().any(|(key, _)| *key == name)
+    Key::named(name).is_some()
+}
+
+/// Makes the types of the sections, their defaults and the table of keys. A key is written as
+/// `name: type = default, once parser, "what it takes"`; one that may stand several times has
+/// `each` and a function that adds a value. A field in brackets is no key: another key sets it.
+macro_rules! keys {
+    (@set once $parse:expr, $section:ident $key:ident) => {
+        |config, value, folder| parsed($parse, value, folder).map(|v| config.$section.$key = v)
+    };
+    (@set each $add:expr, $section:ident $key:ident) => { $add };
+    ($(
+        $(#[$about:meta])*
+        $section:ident: $Section:ident $([
+            $(#[$field_doc:meta])*
+            $field:ident: $field_type:ty = $field_default:expr
+        ])? {
+            $($(#[$doc:meta])*
+            $key:ident: $type:ty = $default:expr, $how:ident $parse:expr, $takes:literal;)*
+        }
+    )*) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $Section {
+                $($(#[$field_doc])* pub $field: $field_type,)?
+                $($(#[$doc])* pub $key: $type,)*
+            }
+
+            impl Default for $Section {
+                fn default() -> Self {
+                    $Section { $($key: $default,)* $($field: $field_default,)? }
+                }
+            }
+
+            impl $Section {
+                /// The keys whose values differ.
+                pub fn changed_keys(&self, new: &$Section) -> Vec<&'static str> {
+                    let same = [$((stringify!($key), self.$key == new.$key)),*];
+                    let changed = same.into_iter().filter(|(_, same)| !same);
+                    changed.map(|(key, _)| key).collect()
+                }
+            }
+        )*
+
+        /// Every key.
+        pub(super) const KEYS: &[Key] = &[$($(Key {
+            name: stringify!($key),
+            is_repeatable: matches!(stringify!($how).as_bytes(), b"each"),
+            takes: $takes,
+            set: keys!(@set $how $parse, $section $key),
+        }),*),*];
+    };
+}
+
+keys! {
+    /// The settings that take effect only with a restart.
+    startup: Startup {
+        /// The addresses to listen on; never empty once loaded.
+        listen: Vec<Listen> = vec![DEFAULT_LISTEN.into()],
+            each add_listener,
+            "ADDRESS:PORT such as 0.0.0.0:843 or [::]:843; behind it 'proxy' where a load balancer \
+             sends the PROXY protocol, and then 'policy=FILE' where it has a policy of its own";
+
+        /// Threads that accept and serve the clients of one listener, 1 to 4,096; none: as
+        /// [`Startup::workers_each`] chooses. No worker ever waits for a client.
+        workers: Option<usize> = None,
+            once |value, _| unless("auto", value, |value| whole_number(value, 1..=4096)),
+            "a whole number from 1 to 4096 for each listener, or 'auto' for the number of processors";
+
+        /// How long a client has for its whole request, 0.1 to 3,600 s.
+        ///
+        /// Flash Player itself waits as long as the default for an answer on port 843. Source: rule
+        /// book section 1.9 (PC).
+        timeout: Duration = Duration::from_secs(3),
+            once |value, _| seconds(value),
+            "seconds from 0.1 to 3600, such as 3 or 2.5";
+
+        /// The most connections that wait at once, such as for their client's request, 1 to
+        /// 1,000,000.
+        ///
+        /// 4,000 silent clients a second hold 12,000 connections, since each is closed after 3 s. A
+        /// connection that waits takes less than 1 KB.
+        max_connections: usize = 16_384,
+            once |value, _| whole_number(value, 1..=1_000_000),
+            "a whole number from 1 to 1000000";
+
+        /// The shared log file; none: no file.
+        log_file: Option<PathBuf> = Some("flashpolicy.log".into()),
+            once path_or_none,
+            "the path of the log file, or 'none'";
+
+        /// The most bytes in the log file, 10,000 or more; none: no rotation.
+        ///
+        /// By default the lines of about 70,000 clients. With the rotated files, the log takes 60 MB
+        /// at the most.
+        log_max_size: Option<u64> = Some(10_000_000),
+            once |value, _| unless("0", value, bytes),
+            "bytes from 10K, such as 500K, 10M or 1G, or 0 for no rotation";
+
+        /// How many rotated log files are kept, up to 100.
+        log_keep: usize = 5,
+            once |value, _| whole_number(value, 0..=100),
+            "a whole number from 0 to 100";
+
+        /// Whether log lines also go to standard output.
+        log_console: LogConsole = LogConsole::Auto,
+            once |value, _| log_console(value),
+            "auto, yes or no";
+
+        /// Where the process id is written once the ports are bound; none: nowhere.
+        pid_file: Option<PathBuf> = None,
+            once path_or_none,
+            "the path of the pid file, or 'none'";
+
+        /// The user to become once the ports are bound; none: no change.
+        user: Option<String> = None,
+            once text_or_none,
+            "a user's name or number, or 'none'";
+
+        /// The group to become; none: the user's own.
+        group: Option<String> = None,
+            once text_or_none,
+            "a group's name or number, or 'none' for the user's own";
+
+        /// Where the statistics are written for Prometheus; none: nowhere.
+        stats_file: Option<PathBuf> = None,
+            once path_or_none,
+            "the path of a file for Prometheus' textfile collector, or 'none'";
+    }
+
+    /// The settings that take effect with a reload.
+    live: Live [
+        /// The policy file of each listener that has one of its own, in the order of
+        /// [`Startup::listen`]; as many as there are listeners.
+        own_policy_files: Vec<Option<PathBuf>> = vec![None]
+    ] {
+        /// The policy file of all other listeners, served byte for byte; none: a policy made of
+        /// `allow` and `meta_policy`.
+        policy_file: Option<PathBuf> = None,
+            once path_or_none,
+            "the path of a policy file, or 'none' for the policy that 'allow' makes";
+
+        /// The grants of the policy, when there is no policy file.
+        allow: Vec<Grant> = vec![DEFAULT_ALLOW],
+            each add_grant,
+            "DOMAIN PORTS, such as *.example.com 2001,3000-3010, and 'secure' behind it for content \
+             loaded over HTTPS only";
+
+        /// The meta-policy beside `allow`; none: no `site-control` element.
+        meta_policy: Option<MetaPolicy> = None,
+            once |value, _| unless("default", value, MetaPolicy::from_str),
+            "all, master-only, none, or default for no site-control element";
+
+        /// How often policy files are looked at, 0.1 to 3,600 s; zero: never. A changed file is
+        /// served a few seconds after it was saved.
+        policy_watch: Duration = Duration::from_secs(2),
+            once |value, _| unless("0", value, seconds).map(Option::unwrap_or_default),
+            "seconds from 0.1 to 3600, or 0 for never";
+
+        /// The least important level that is logged. With the default, every connection leaves two
+        /// lines.
+        log_level: LevelFilter = LevelFilter::Info,
+            once |value, _| log_level(value),
+            "error, warn, info or debug";
+
+        /// How often the statistics are logged; zero: only at the end. The original server logged
+        /// its statistics as often as the default.
+        stats_interval: Duration = Duration::from_secs(30 * 60),
+            once |value, _| unless("0", value, time_with_unit).map(Option::unwrap_or_default),
+            "a time such as 30m, 90s or 1h, or 0 for never";
+
+        /// Warnings that are accepted.
+        ignore: Ignored = Ignored::default(),
+            each add_ignored,
+            "codes of warnings that are accepted, such as secure-grant,ip-domain, or 'none'";
+    }
 }
 
 /// The most listeners: each has threads and a descriptor of its own.
@@ -80,70 +227,65 @@ const MOST_LISTENERS: usize = 1_000;
 /// The most `allow` lines: of the shortest, a policy has more than [`MAX_POLICY_BYTES`] then.
 const MOST_GRANTS: usize = 1_500;
 
-/// Puts the value of a key into the configuration; the folder is what relative paths are relative
-/// to.
-///
-/// # Errors
-/// What is wrong with the value; where there is no cure, what the key takes is one.
-pub(super) fn set(config: &mut Config, key: &str, value: &str, folder: &Path) -> Result<(), Fault> {
-    let Config { startup, live, .. } = config;
-    match key {
-        "listen" => {
-            let (listen, own_policy_file) = listen(value, folder)?;
-            let is_listed = startup.listen.iter().any(|l| l.address == listen.address);
-            if is_listed && listen.address.port() != 0 {
-                return Err(Fault::new("this address is already listed", ""));
-            }
-            if startup.listen.len() >= MOST_LISTENERS {
-                let cause = format!("there are {MOST_LISTENERS} listeners already");
-                return Err(Fault::new(cause, "remove the line"));
-            }
-            startup.listen.push(listen);
-            live.own_policy_files.push(own_policy_file);
-        }
-        "policy_file" => live.policy_file = path_or_none(value, folder),
-        "allow" if live.allow.len() >= MOST_GRANTS || value.len() > MAX_POLICY_BYTES => {
-            let cause =
-                format!("no policy can hold so much: it has {MAX_POLICY_BYTES} bytes at most");
-            let cure = "merge lines of the same domain, and those of subdomains into one for \
-                        `*.example.com`";
-            return Err(Fault::new(cause, cure));
-        }
-        "allow" => live.allow.push(allow::parse(value)?),
-        "meta_policy" if value == "default" => live.meta_policy = None,
-        "meta_policy" => live.meta_policy = Some(value.parse()?),
-        "policy_watch" if value == "0" => live.policy_watch = Duration::ZERO,
-        "policy_watch" => live.policy_watch = seconds(value)?,
-        "workers" if value == "auto" => startup.workers = None,
-        "workers" => startup.workers = Some(whole_number(value, 1..=4096)?),
-        "timeout" => startup.timeout = seconds(value)?,
-        "max_connections" => startup.max_connections = whole_number(value, 1..=1_000_000)?,
-        "log_file" => startup.log_file = path_or_none(value, folder),
-        "log_max_size" if value == "0" => startup.log_max_size = None,
-        "log_max_size" => startup.log_max_size = Some(bytes(value)?),
-        "log_keep" => startup.log_keep = whole_number(value, 0..=100)?,
-        "log_level" => live.log_level = log_level(value)?,
-        "log_console" => startup.log_console = log_console(value)?,
-        "pid_file" => startup.pid_file = path_or_none(value, folder),
-        "user" => startup.user = text_or_none(value),
-        "group" => startup.group = text_or_none(value),
-        "stats_interval" if value == "0" => live.stats_interval = Duration::ZERO,
-        "stats_interval" => live.stats_interval = time_with_unit(value)?,
-        "stats_file" => startup.stats_file = path_or_none(value, folder),
-        "ignore" if value == "none" => {}
-        "ignore" => live.ignore.add(&Ignored::parse(value, &known_codes())?),
-        // No key: the caller has refused it.
-        _ => {}
+fn add_listener(config: &mut Config, value: &str, folder: &Path) -> Result<(), Fault> {
+    let all = &mut config.startup.listen;
+    let (listen, own_policy_file) = listen(value, folder)?;
+    if listen.address.port() != 0 && all.iter().any(|l| l.address == listen.address) {
+        return Err(Fault::new("this address is already listed", ""));
+    }
+    if all.len() >= MOST_LISTENERS {
+        let cause = format!("there are {MOST_LISTENERS} listeners already");
+        return Err(Fault::new(cause, "remove the line"));
+    }
+    all.push(listen);
+    config.live.own_policy_files.push(own_policy_file);
+    Ok(())
+}
+
+fn add_grant(config: &mut Config, value: &str, _: &Path) -> Result<(), Fault> {
+    let all = &mut config.live.allow;
+    if all.len() >= MOST_GRANTS || value.len() > MAX_POLICY_BYTES {
+        let cause = format!("no policy can hold so much: it has {MAX_POLICY_BYTES} bytes at most");
+        let cure = "merge lines of the same domain, and those of subdomains into one for \
+                    `*.example.com`";
+        return Err(Fault::new(cause, cure));
+    }
+    all.push(allow::parse(value)?);
+    Ok(())
+}
+
+fn add_ignored(config: &mut Config, value: &str, _: &Path) -> Result<(), Fault> {
+    if value != "none" {
+        let codes = Ignored::parse(value, &known_codes())?;
+        config.live.ignore.add(&codes);
     }
     Ok(())
 }
 
-fn text_or_none(value: &str) -> Option<String> {
-    (value != "none").then(|| value.into())
+/// What `parse` makes of the value.
+fn parsed<T>(
+    parse: impl FnOnce(&str, &Path) -> Result<T, Fault>,
+    value: &str,
+    folder: &Path,
+) -> Result<T, Fault> {
+    parse(value, folder)
 }
 
-fn path_or_none(value: &str, folder: &Path) -> Option<PathBuf> {
-    text_or_none(value).map(|path| folder.join(path))
+/// None for this word, else what `parse` makes of the value.
+fn unless<T>(
+    word: &str,
+    value: &str,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    (value != word).then(|| parse(value)).transpose()
+}
+
+fn text_or_none(value: &str, _: &Path) -> Result<Option<String>, Fault> {
+    Ok((value != "none").then(|| value.into()))
+}
+
+fn path_or_none(value: &str, folder: &Path) -> Result<Option<PathBuf>, Fault> {
+    Ok((value != "none").then(|| folder.join(value)))
 }
 
 /// Keys of earlier versions, each with what takes its place, and the cure.

@@ -10,17 +10,13 @@ mod mistakes;
 mod values;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use log::LevelFilter;
+use std::path::Path;
 
 use crate::diagnostic::Place;
-use crate::ignore::Ignored;
-use crate::policy::{DomainPattern, Grant, MASTER_PORT, MetaPolicy, PortSet};
+use crate::policy::{DomainPattern, Grant, MASTER_PORT, PortSet};
 
 pub use draft::{Override, parse};
-pub use keys::is_key;
+pub use keys::{Live, Startup, is_key};
 pub use load::{Configured, Loaded, SEARCH_PATH, looks_like_one};
 pub use mistakes::{CODES, known_codes};
 
@@ -93,59 +89,6 @@ pub struct Config {
     pub written: Written,
 }
 
-/// The settings that take effect only with a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Startup {
-    /// The addresses to listen on; never empty once loaded.
-    pub listen: Vec<Listen>,
-    /// Threads that accept and serve the clients of one listener, 1 to 4,096; none: as
-    /// [`Startup::workers_each`] chooses. No worker ever waits for a client.
-    pub workers: Option<usize>,
-    /// How long a client has for its whole request, 0.1 to 3,600 s.
-    pub timeout: Duration,
-    /// The most connections that wait at once, such as for their client's request, 1 to 1,000,000.
-    pub max_connections: usize,
-    /// The shared log file; none: no file.
-    pub log_file: Option<PathBuf>,
-    /// The most bytes in the log file, 10,000 or more; none: no rotation.
-    pub log_max_size: Option<u64>,
-    /// How many rotated log files are kept, up to 100.
-    pub log_keep: usize,
-    /// Whether log lines also go to standard output.
-    pub log_console: LogConsole,
-    /// Where the process id is written once the ports are bound; none: nowhere.
-    pub pid_file: Option<PathBuf>,
-    /// The user to become once the ports are bound; none: no change.
-    pub user: Option<String>,
-    /// The group to become; none: the user's own.
-    pub group: Option<String>,
-    /// Where the statistics are written for Prometheus; none: nowhere.
-    pub stats_file: Option<PathBuf>,
-}
-
-/// The settings that take effect with a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// The policy file of each listener that has one of its own, in the order of
-    /// [`Startup::listen`]; as many as there are listeners.
-    pub own_policy_files: Vec<Option<PathBuf>>,
-    /// The policy file of all other listeners, served byte for byte; none: a policy made of `allow`
-    /// and `meta_policy`.
-    pub policy_file: Option<PathBuf>,
-    /// The grants of the policy, when there is no policy file.
-    pub allow: Vec<Grant>,
-    /// The meta-policy beside `allow`; none: no `site-control` element.
-    pub meta_policy: Option<MetaPolicy>,
-    /// How often policy files are looked at, 0.1 to 3,600 s; zero: never.
-    pub policy_watch: Duration,
-    /// The least important level that is logged.
-    pub log_level: LevelFilter,
-    /// How often the statistics are logged; zero: only at the end.
-    pub stats_interval: Duration,
-    /// Warnings that are accepted.
-    pub ignore: Ignored,
-}
-
 /// Where the value of each key stands, in the order of the lines; inherited sockets have no place.
 /// It makes no difference between two configurations: they are equal when their values are.
 #[derive(Clone, Debug, Default)]
@@ -167,49 +110,6 @@ impl Written {
 impl PartialEq for Written {
     fn eq(&self, _: &Written) -> bool {
         true
-    }
-}
-
-impl Default for Startup {
-    fn default() -> Self {
-        Startup {
-            listen: vec![DEFAULT_LISTEN.into()],
-            workers: None,
-            // Flash Player itself waits this long for an answer on port 843. Source: rule book
-            // section 1.9 (PC).
-            timeout: Duration::from_secs(3),
-            // 4,000 silent clients a second hold 12,000 connections, since each is closed after
-            // 3 s. A connection that waits takes less than 1 KB.
-            max_connections: 16_384,
-            log_file: Some("flashpolicy.log".into()),
-            // The lines of about 70,000 clients. With the rotated files, the log takes 60 MB at the
-            // most.
-            log_max_size: Some(10_000_000),
-            log_keep: 5,
-            log_console: LogConsole::Auto,
-            pid_file: None,
-            user: None,
-            group: None,
-            stats_file: None,
-        }
-    }
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Live {
-            own_policy_files: vec![None],
-            policy_file: None,
-            allow: vec![DEFAULT_ALLOW],
-            meta_policy: None,
-            // A changed file is served a few seconds after it was saved.
-            policy_watch: Duration::from_secs(2),
-            // Every connection leaves two lines.
-            log_level: LevelFilter::Info,
-            // The original server logged its statistics as often.
-            stats_interval: Duration::from_secs(30 * 60),
-            ignore: Ignored::default(),
-        }
     }
 }
 
@@ -263,43 +163,6 @@ impl Config {
             },
             written: new.written,
         }
-    }
-}
-
-impl Startup {
-    /// The keys whose values differ, in the order of `flashpolicy.conf`.
-    pub fn changed_keys(&self, new: &Startup) -> Vec<&'static str> {
-        // All fields by name: the compiler refuses one that is forgotten here.
-        let Startup {
-            listen,
-            workers,
-            timeout,
-            max_connections,
-            log_file,
-            log_max_size,
-            log_keep,
-            log_console,
-            pid_file,
-            user,
-            group,
-            stats_file,
-        } = self;
-        let same = [
-            ("listen", *listen == new.listen),
-            ("workers", *workers == new.workers),
-            ("timeout", *timeout == new.timeout),
-            ("max_connections", *max_connections == new.max_connections),
-            ("log_file", *log_file == new.log_file),
-            ("log_max_size", *log_max_size == new.log_max_size),
-            ("log_keep", *log_keep == new.log_keep),
-            ("log_console", *log_console == new.log_console),
-            ("pid_file", *pid_file == new.pid_file),
-            ("user", *user == new.user),
-            ("group", *group == new.group),
-            ("stats_file", *stats_file == new.stats_file),
-        ];
-        let changed = same.into_iter().filter(|(_, same)| !same);
-        changed.map(|(key, _)| key).collect()
     }
 }
 

@@ -1,11 +1,16 @@
 //! The configuration: every key, every mistake, and the shipped file.
 
+use std::time::Duration;
+
+use log::LevelFilter;
 use proptest::prelude::*;
 
 use super::draft::draft;
 use super::keys::KEYS;
 use super::*;
 use crate::diagnostic::number;
+use crate::ignore::Ignored;
+use crate::policy::MetaPolicy;
 
 fn parsed(text: &str) -> Result<Config, Vec<String>> {
     parse(text, Path::new("/etc/x.conf"), &[])
@@ -26,7 +31,7 @@ fn mistake(text: &str) -> String {
 fn the_shipped_file_says_exactly_the_defaults() {
     let shipped = include_str!("../../flashpolicy.conf");
     assert_eq!(parsed(shipped), Ok(Config::default()));
-    let mut keys: Vec<_> = KEYS.iter().map(|(key, _)| *key).collect();
+    let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
     let live: String = shipped
         .lines()
         .filter_map(|line| {
@@ -52,7 +57,7 @@ fn every_key_sets_its_value() {
         stats_interval = 90s\nstats_file = fp.prom\n\
         ignore = secure-grant, ip-domain\nignore = large\n\
         pid_file = /run/x.pid\nuser = nobody\ngroup = 7";
-    for (key, _) in KEYS {
+    for key in KEYS.iter().map(|key| key.name) {
         let is_set = |line: &str| line.trim().starts_with(key);
         // It excludes 'allow', and is set in other tests.
         assert!(key == "policy_file" || text.lines().any(is_set), "{key}");

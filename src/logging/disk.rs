@@ -75,8 +75,6 @@ pub(super) trait Disk: Send {
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<usize>;
     /// Fills `bytes` from this place of the file on.
     fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> io::Result<()>;
-    /// Puts `bytes` over what is at this place of the file.
-    fn overwrite(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()>;
     /// Cuts the file off behind this many bytes.
     fn cut(&self, file: &File, length: u64) -> io::Result<()>;
 }
@@ -222,15 +220,6 @@ impl Disk for RealDisk {
 
     fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
         file.read_exact_at(bytes, at)
-    }
-
-    fn overwrite(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        // As long as a file is for appending, the system appends whatever is written to it.
-        let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
-        fcntl(file, FcntlArg::F_SETFL(flags & !OFlag::O_APPEND))?;
-        let written = file.write_all_at(bytes, at);
-        fcntl(file, FcntlArg::F_SETFL(flags))?;
-        written
     }
 
     fn cut(&self, file: &File, length: u64) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::disk::{Disk, FileState, Name, RealDisk, lock, unlock};
-use super::writer::{Destination, News, start_of_line};
+use super::disk::{Disk, Name, RealDisk, lock, unlock};
+use super::writer::{Destination, News, count_lines, start_of_line};
 use crate::files::Owner;
 use crate::text::reason;
 
@@ -16,16 +16,26 @@ use crate::text::reason;
 pub struct Rotation {
     /// The most bytes in one file; none: it grows without end.
     pub max_size: Option<u64>,
-    /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file loses its
-    /// oldest lines.
+    /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file is emptied.
     pub keep: usize,
 }
 
-/// How much is copied at once where the oldest lines are dropped.
+/// How much is read at once to count lines.
 const PIECE: usize = 64 * 1024;
 
 /// How often the file may be replaced by others before the next lines are written to it.
 const FOLLOWED: usize = 5;
+
+/// What stands in the way of a new file; each is logged once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing.
+    Sound,
+    /// It was moved away and cannot be opened anew: the lines go on into the file that was moved.
+    MovedAway,
+    /// It cannot be rotated: it is emptied when it has twice its size.
+    Unrotatable,
+}
 
 /// The shared log file.
 pub(super) struct LogFile<D> {
@@ -34,14 +44,9 @@ pub(super) struct LogFile<D> {
     file: File,
     rotation: Rotation,
     news: News,
-    /// It was moved away and cannot be opened anew, which was logged.
-    follow_failed: bool,
-    /// It cannot be rotated, which was logged.
-    rotation_failed: bool,
-    /// The oldest lines could not be dropped, and some of them may be gone.
-    drop_failed: bool,
-    /// The beginning of a line that was cut short is not in this file, or is not any more.
-    lacks_beginning: bool,
+    state: State,
+    /// No line was begun in this file: one that was cut short before is not in it.
+    is_new: bool,
 }
 
 impl LogFile<RealDisk> {
@@ -73,10 +78,8 @@ impl<D: Disk> LogFile<D> {
             file,
             rotation,
             news: News::default(),
-            follow_failed: false,
-            rotation_failed: false,
-            drop_failed: false,
-            lacks_beginning: false,
+            state: State::Sound,
+            is_new: false,
         }
     }
 
@@ -88,29 +91,40 @@ impl<D: Disk> LogFile<D> {
     fn follow(&mut self) -> io::Result<bool> {
         let open = self.disk.state(&self.file)?;
         if self.disk.named() == Some(open.inode) {
-            self.follow_failed = false;
+            self.has_its_name();
             return Ok(false);
         }
         match self.disk.open() {
             Ok(file) => {
-                self.file = file;
-                self.lacks_beginning = true;
-                (self.follow_failed, self.drop_failed) = (false, false);
+                self.has_its_name();
+                (self.file, self.is_new) = (file, true);
                 Ok(true)
             }
             // The file was moved, and the lines go on into it: nothing is lost.
             Err(error) if open.names > 0 => {
-                if !std::mem::replace(&mut self.follow_failed, true) {
-                    self.warn(format!(
-                        "The log {} was moved away and cannot be opened anew: {}. The lines go on \
-                         into the file that was moved.",
-                        self.name,
+                self.enter(State::MovedAway, |log| {
+                    format!(
+                        "The log {log} was moved away and cannot be opened anew: {}. The lines go \
+                         on into the file that was moved.",
                         reason(&error)
-                    ));
-                }
+                    )
+                });
                 Ok(false)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn has_its_name(&mut self) {
+        if self.state == State::MovedAway {
+            self.state = State::Sound;
+        }
+    }
+
+    /// Enters a state, with a warning where it is another one.
+    fn enter(&mut self, state: State, warning: impl FnOnce(&str) -> String) {
+        if std::mem::replace(&mut self.state, state) != state {
+            self.warn(warning(&self.name));
         }
     }
 
@@ -134,7 +148,7 @@ impl<D: Disk> LogFile<D> {
         let is_followed = self.follow_and_lock()?;
         let (length, limit) = self.make_room(is_followed, first)?;
         // Only now, since all of the above may fail after the file has changed.
-        if std::mem::take(&mut self.lacks_beginning) {
+        if std::mem::take(&mut self.is_new) {
             // The old file may end in the middle of this line: the new file gets the whole line.
             *next = start_of_line(batch, *next);
         }
@@ -142,64 +156,79 @@ impl<D: Disk> LogFile<D> {
         self.append(&batch[..end], next, length)
     }
 
-    /// Rotates, or drops the oldest lines, where a line of this length does not fit any more. Gives
-    /// the bytes of the open file, and how many it may have.
+    /// Rotates or empties the file where a line of this length does not fit any more. Gives the
+    /// bytes of the open file, and how many it may have.
     fn make_room(&mut self, is_followed: bool, line: u64) -> io::Result<(u64, u64)> {
-        let FileState { length, .. } = self.disk.state(&self.file)?;
-        let (Some(length), Some(most)) = (length, self.rotation.max_size) else {
-            return Ok((0, u64::MAX));
+        let length = self.disk.state(&self.file)?.length;
+        let (Some(length), Some(most), true) = (length, self.rotation.max_size, is_followed) else {
+            return Ok((length.unwrap_or(0), u64::MAX));
         };
-        if !is_followed {
-            return Ok((length, u64::MAX));
-        }
         // A line that is longer than the limit gets a file of its own: splitting it would not help.
-        if length == 0 || length + line <= most {
+        let fits = |limit| length == 0 || length + line <= limit;
+        if fits(most) {
             return Ok((length, most));
         }
         if self.rotation.keep == 0 {
-            return Ok((self.drop_oldest(length, most, line)?.1, most));
+            self.empty(length, "'log_keep = 0' keeps no old one")?;
+            return Ok((0, most));
         }
-        let rotated = match self.follow_failed {
-            true => Err(io::Error::other("it was moved away")),
-            false => self.rotate(),
-        };
-        let Err(error) = rotated else {
-            (self.rotation_failed, self.drop_failed) = (false, false);
-            let FileState { length, .. } = self.disk.state(&self.file)?;
-            return Ok((length.unwrap_or(0), most));
-        };
-        // A missing right will stay missing, so the limit holds at once. Another obstacle may go
-        // away: twice the size is a bound until then.
-        let limit = if is_forbidden(&error) { most } else { 2 * most };
-        self.tell_that_rotation_failed(&error, limit);
-        if length + line <= limit {
+        // What stands in the way may go away: twice the size is a bound until then.
+        let limit = 2 * most;
+        if self.rotated(limit) {
+            let rotated = self.disk.state(&self.file)?.length;
+            return Ok((rotated.unwrap_or(0), most));
+        }
+        if fits(limit) {
             return Ok((length, limit));
         }
-        let (dropped, left) = self.drop_oldest(length, limit, line)?;
-        self.news.dropped += dropped;
-        self.warn(format!(
-            "The {dropped} oldest lines of {} were dropped: it may not grow any further, and \
-             cannot be rotated.",
-            self.name
-        ));
-        Ok((left, limit))
+        self.news.dropped += self.empty(length, "it cannot be rotated")?;
+        Ok((0, limit))
     }
 
-    fn tell_that_rotation_failed(&mut self, error: &io::Error, limit: u64) {
-        if std::mem::replace(&mut self.rotation_failed, true) {
-            return;
+    /// Rotates the file, or says why that cannot be done.
+    fn rotated(&mut self, limit: u64) -> bool {
+        // Which was said.
+        if self.state == State::MovedAway {
+            return false;
         }
-        let advice = if is_forbidden(error) {
-            " Give its folder to the user that the server runs as."
-        } else {
-            ""
+        let Err(error) = self.rotate() else {
+            self.state = State::Sound;
+            return true;
         };
+        let advice = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                " Give its folder to the user that the server runs as."
+            }
+            _ => "",
+        };
+        self.enter(State::Unrotatable, |log| {
+            format!(
+                "Cannot rotate the log {log}: {}. The file goes on; before it is larger than \
+                 {limit} bytes it is emptied.{advice}",
+                reason(&error)
+            )
+        });
+        false
+    }
+
+    /// Empties the full file. Gives the number of lines that went.
+    fn empty(&mut self, length: u64, why: &str) -> io::Result<u64> {
+        let (mut lines, mut at) = (0, 0);
+        let mut piece = vec![0; PIECE];
+        while at < length {
+            let bytes = &mut piece[..PIECE.min((length - at) as usize)];
+            self.disk.read(&self.file, bytes, at)?;
+            lines += count_lines(bytes);
+            at += bytes.len() as u64;
+        }
+        self.disk.cut(&self.file, 0)?;
+        self.is_new = true;
         self.warn(format!(
-            "Cannot rotate the log {}: {}. The file goes on; before it is larger than {limit} \
-             bytes its oldest lines are dropped and counted.{advice}",
-            self.name,
-            reason(error)
+            "The log {} was full and was emptied, since {why}: {lines} lines ({length} bytes) are \
+             gone.",
+            self.name
         ));
+        Ok(lines)
     }
 
     /// Opens the next file, then moves the full one to `FILE.1` and those before it one further.
@@ -221,7 +250,7 @@ impl<D: Disk> LogFile<D> {
             return renamed;
         }
         self.file = next;
-        self.lacks_beginning = true;
+        self.is_new = true;
         // Another server that does not know of this rotation may have put its own file there. Where
         // that cannot be seen now, the next line finds it.
         let _ = self.follow_and_lock();
@@ -237,59 +266,6 @@ impl<D: Disk> LogFile<D> {
             self.disk.rename(Name::Old(number), Name::Old(number + 1))?;
         }
         Ok(())
-    }
-
-    /// Drops the oldest lines, so that at least half of what is allowed is free, and room for this
-    /// line. Gives the number of lines that went and the bytes that are left. What is kept is
-    /// copied over what goes, never over itself: a failure in between loses none of it.
-    fn drop_oldest(&mut self, length: u64, most: u64, line: u64) -> io::Result<(u64, u64)> {
-        let mut keep = (most / 2).min(length / 2);
-        if line <= most {
-            keep = keep.min(most - line);
-        }
-        let (dropped, from) = self.lines_before(length - keep, length)?;
-        let moved = self.move_to_front(from, length);
-        if moved.is_err() && !self.drop_failed && self.rotation.keep > 0 {
-            self.news.dropped += dropped;
-        }
-        self.drop_failed = moved.is_err();
-        moved?;
-        // With all lines went the beginning of one that was cut short.
-        self.lacks_beginning |= from == length;
-        Ok((dropped, length - from))
-    }
-
-    /// Copies what begins at `from` to the beginning of the file, and cuts off what is behind it.
-    fn move_to_front(&self, from: u64, length: u64) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        let mut at = from;
-        while at < length {
-            let bytes = &mut piece[..PIECE.min((length - at) as usize)];
-            self.disk.read(&self.file, bytes, at)?;
-            self.disk.overwrite(&self.file, bytes, at - from)?;
-            at += bytes.len() as u64;
-        }
-        self.disk.cut(&self.file, length - from)
-    }
-
-    /// Where the first line begins that begins at `place` or later, and how many lines are before
-    /// it.
-    fn lines_before(&self, place: u64, length: u64) -> io::Result<(u64, u64)> {
-        let mut piece = vec![0; PIECE];
-        let (mut lines, mut at) = (0, 0);
-        while at < length {
-            let bytes = &mut piece[..PIECE.min((length - at) as usize)];
-            self.disk.read(&self.file, bytes, at)?;
-            for (index, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-                lines += 1;
-                let next = at + index as u64 + 1;
-                if next >= place {
-                    return Ok((lines, next));
-                }
-            }
-            at += bytes.len() as u64;
-        }
-        Ok((lines, length))
     }
 
     /// Appends what is in `lines` from the byte `next` on, to a file of this length. Half a line is
@@ -318,14 +294,6 @@ impl<D: Disk> LogFile<D> {
         }
         Ok(())
     }
-}
-
-/// Whether this user may not rename here, which will not change by itself.
-fn is_forbidden(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-    )
 }
 
 /// How long the first line is, with its end.

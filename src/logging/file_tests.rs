@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::logging::writer::count_lines;
+use crate::logging::disk::FileState;
 
 /// A step that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,11 +22,10 @@ enum Step {
     State,
     Append,
     Read,
-    Overwrite,
     Cut,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 8] = [
     Step::Open,
     Step::MakeNext,
     Step::Rename,
@@ -34,7 +33,6 @@ const STEPS: [Step; 9] = [
     Step::State,
     Step::Append,
     Step::Read,
-    Step::Overwrite,
     Step::Cut,
 ];
 
@@ -115,16 +113,6 @@ impl Disk for Faulty {
 
     fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.try_to(Step::Read, || self.inner.read(file, bytes, at))
-    }
-
-    fn overwrite(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        match self.fails(Step::Overwrite) {
-            Some(error) => {
-                self.inner.overwrite(file, &bytes[..bytes.len() / 2], at)?;
-                Err(error.into())
-            }
-            None => self.inner.overwrite(file, bytes, at),
-        }
     }
 
     fn cut(&self, file: &File, length: u64) -> io::Result<()> {
@@ -267,21 +255,34 @@ fn whichever_step_fails_for_ever_no_line_is_lost_that_is_not_counted() {
 }
 
 #[test]
-fn a_file_that_may_not_be_renamed_keeps_its_newest_lines() {
-    for (error, most) in [(Errno::EACCES, MOST), (Errno::EMFILE, 2 * MOST)] {
+fn a_full_file_that_cannot_be_rotated_is_emptied_and_one_line_says_how_much_went() {
+    for error in ERRORS {
         let mut bench = Bench::new();
         let fails = move |_, step| (step == Step::MakeNext).then_some(error);
         let mut log = bench.log(4, Box::new(fails));
         bench.write_lines(&mut log);
         assert_eq!(bench.failures, 0);
         bench.assert_all_lines_are_there_or_counted("rotation");
-        assert!(bench.dropped > 0);
-        assert!(bench.lines().len() > 15);
+        let there = bench.lines();
         assert_eq!(
-            format!("{}\n", bench.lines().pop().unwrap()),
-            line(LINES - 1)
+            there.last().map(String::as_str),
+            Some(line(LINES - 1).trim_end())
         );
-        assert!(bench.size("x.log") <= most);
+        assert!(bench.size("x.log") <= 2 * MOST);
+        let [rotation, emptied] = &bench.warnings[..] else {
+            panic!("{:?}", bench.warnings);
+        };
+        assert!(rotation.contains("Cannot rotate the log x.log"));
+        let gone: String = (0..LINES - there.len()).map(line).collect();
+        assert_eq!(
+            *emptied,
+            format!(
+                "The log x.log was full and was emptied, since it cannot be rotated: {} lines ({} \
+                 bytes) are gone.",
+                bench.dropped,
+                gone.len()
+            )
+        );
     }
 }
 
@@ -311,12 +312,27 @@ fn a_failed_rotation_leaves_nothing_behind_and_drops_no_old_log() {
 }
 
 #[test]
-fn without_old_logs_a_full_file_loses_its_oldest_lines() {
+fn without_old_logs_a_full_file_is_emptied() {
     let mut bench = Bench::new();
     let mut log = bench.log(0, Box::new(|_, _| None));
     bench.write_lines(&mut log);
-    assert_eq!((bench.dropped, bench.warnings.len()), (0, 0));
-    assert!(bench.lines().len() > 15);
+    // What the configuration says is no loss.
+    assert_eq!(bench.dropped, 0);
+    let there = bench.lines();
+    let of = |warning: &String| -> usize {
+        assert!(
+            warning.contains("'log_keep = 0' keeps no old one"),
+            "{warning}"
+        );
+        let before = warning.split(" lines (").next().unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let gone: usize = bench.warnings.iter().map(of).sum();
+    assert_eq!(there.len() + gone, LINES);
+    assert_eq!(
+        there.last().map(String::as_str),
+        Some(line(LINES - 1).trim_end())
+    );
     assert!(bench.size("x.log") <= MOST);
     assert!(!bench.folder.path().join("x.log.1").exists());
 }

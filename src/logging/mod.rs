@@ -2,7 +2,6 @@
 //! so that no worker waits for a disk or a terminal. Only this module writes log files. It does not
 //! decide what is logged.
 
-mod clock;
 mod console;
 mod disk;
 mod file;
@@ -14,14 +13,14 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use humantime::format_rfc3339_micros;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::files::{FilePlace, Owner};
 use crate::text::reason;
-use clock::Clock;
 use console::{Console, Stream};
 use file::LogFile;
 pub use file::Rotation;
@@ -84,8 +83,8 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     let name = path.file_name().unwrap_or_default();
     let own = path.with_file_name("flashpolicyd").join(name);
     Some(format!(
-        "the log {} cannot be rotated, since its folder does not allow it to be renamed: its oldest \
-         lines are dropped when it is full, and there are no old logs. Give the log a folder that \
+        "the log {} cannot be rotated, since its folder does not allow it to be renamed: it \
+         is emptied when it is full, and there are no old logs. Give the log a folder that \
          belongs to the user that the server runs as (such as 'log_file = {}'), or set \
          'log_max_size = 0' and use logrotate",
         path.display(),
@@ -212,8 +211,8 @@ struct Logger {
 impl Logger {
     fn new(queues: Arc<[Arc<Queue>]>, echo: Option<Echo>) -> Logger {
         let config = ConfigBuilder::new()
-            // The time alone was a third of a line's cost, the level is allocated for each: they are
-            // added around simplelog's part, in the same form.
+            // simplelog's time costs a third of a line, and its level an allocation: they are added
+            // around its part, in the same form.
             .set_time_level(LevelFilter::Off)
             .set_max_level(LevelFilter::Off)
             .set_thread_level(LevelFilter::Off)
@@ -221,7 +220,6 @@ impl Logger {
             .set_location_level(LevelFilter::Off)
             .build();
         let sink = LineSink {
-            clock: Clock::default(),
             line: Vec::new(),
             queues: Arc::clone(&queues),
         };
@@ -276,7 +274,6 @@ impl Log for Logger {
 /// Puts simplelog's pieces together to whole lines, each with its time, and hands them to every
 /// queue.
 struct LineSink {
-    clock: Clock,
     line: Vec<u8>,
     queues: Arc<[Arc<Queue>]>,
 }
@@ -284,7 +281,9 @@ struct LineSink {
 impl Write for LineSink {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         if self.line.is_empty() {
-            self.clock.begin_line(&mut self.line);
+            // RFC 3339, UTC.
+            let now = SystemTime::now().max(SystemTime::UNIX_EPOCH);
+            write!(self.line, "{} ", format_rfc3339_micros(now))?;
         }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
@@ -354,6 +353,11 @@ mod tests {
         let mut written = Vec::new();
         queue.next_task(&mut written);
         let written = String::from_utf8(written).unwrap();
+        for line in written.lines() {
+            let digits = |c: char| if c.is_ascii_digit() { '0' } else { c };
+            let time: String = line[..28].chars().map(digits).collect();
+            assert_eq!(time, "0000-00-00T00:00:00.000000Z ");
+        }
         let mut lines: Vec<_> = written.lines().map(|line| &line[28..]).collect();
         lines.sort_unstable();
         assert_eq!(

@@ -52,5 +52,5 @@ pub use origin::{Host, Origin};
 pub use parse::{MAX_POLICY_BYTES, Reading, read, without_nuls};
 pub use player::{Player, SECURITY_ERROR};
 pub use ports::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, MAX_ASKED, PortSet, Sample};
-pub use render::{MAX_LISTED_BYTES, for_every_player, render, render_grant};
+pub use render::{MAX_LISTED_BYTES, Rendered, for_every_player, render, render_grant};
 pub use words::{grant_in_words, ports_in_words, words};

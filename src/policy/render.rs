@@ -3,7 +3,7 @@
 //! Never checks anything: what [`read`](super::read) refuses cannot be
 //! written as a [`Policy`] in the first place.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use super::{Grant, Policy, PortSet};
 
@@ -48,23 +48,66 @@ pub fn for_every_player(policy: &Policy) -> Policy {
 /// \[DTD\]); `secure` is written only where it is set, its default being
 /// `false` (rule book 2.11 \[SPEC, LS\]).
 pub fn render(policy: &Policy) -> String {
-    let meta = policy.meta.map_or_else(String::new, |meta| {
-        format!(r#"<site-control permitted-cross-domain-policies="{meta}" />"#)
-    });
-    let grants: String = policy.grants.iter().map(render_grant).collect();
-    format!("<cross-domain-policy>{meta}{grants}</cross-domain-policy>")
+    Rendered::of(policy).xml
 }
 
 /// Writes one grant as its XML element.
 pub fn render_grant(grant: &Grant) -> String {
-    let domain = escaped(&grant.domain.to_string());
-    let ports = &grant.ports;
-    let secure = if grant.secure {
-        r#" secure="true""#
-    } else {
-        ""
+    let mut xml = String::new();
+    write_grant(&mut xml, grant);
+    xml
+}
+
+/// A policy as [`render`] writes it, and where its grants stand.
+#[derive(Default)]
+pub struct Rendered {
+    /// The XML.
+    pub xml: String,
+    /// Of each grant: the values of its domain, its ports and `secure`, and the whole.
+    grants: Vec<[Range<usize>; 4]>,
+}
+
+impl Rendered {
+    /// Writes a policy.
+    pub fn of(policy: &Policy) -> Rendered {
+        let mut xml = String::from("<cross-domain-policy>");
+        if let Some(meta) = policy.meta {
+            xml += &format!(r#"<site-control permitted-cross-domain-policies="{meta}" />"#);
+        }
+        let grants = policy.grants.iter();
+        let grants = grants.map(|grant| write_grant(&mut xml, grant)).collect();
+        xml += "</cross-domain-policy>";
+        Rendered { xml, grants }
+    }
+
+    /// The grant that these bytes are in, and the part of it: 0 is the domain, 1 the ports, 2
+    /// `secure`, 3 the whole.
+    pub fn part_at(&self, bytes: &Range<usize>) -> Option<(usize, usize)> {
+        self.grants.iter().enumerate().find_map(|(grant, spans)| {
+            let holds = |span: &Range<usize>| span.start <= bytes.start && bytes.end <= span.end;
+            Some((grant, spans.iter().position(holds)?))
+        })
+    }
+}
+
+/// Appends a grant, and gives where its parts stand.
+fn write_grant(xml: &mut String, grant: &Grant) -> [Range<usize>; 4] {
+    let start = xml.len();
+    let mut write = |before: &str, value: &str| {
+        *xml += before;
+        let from = xml.len();
+        *xml += value;
+        from..xml.len()
     };
-    format!(r#"<allow-access-from domain="{domain}" to-ports="{ports}"{secure} />"#)
+    let domain = escaped(&grant.domain.to_string());
+    let domain = write(r#"<allow-access-from domain=""#, &domain);
+    let ports = write(r#"" to-ports=""#, &grant.ports.to_string());
+    let secure = match grant.secure {
+        true => write(r#"" secure=""#, "true"),
+        false => write("", ""),
+    };
+    let end = write(r#"" />"#, "").end;
+    [domain, ports, secure, start..end]
 }
 
 fn escaped(value: &str) -> String {
@@ -113,6 +156,34 @@ mod tests {
             "<cross-domain-policy><site-control permitted-cross-domain-policies=\"master-only\" />\
              <allow-access-from domain=\"*.a&amp;b\" to-ports=\"80,90-95\" secure=\"true\" /></cross-domain-policy>"
         );
+    }
+
+    #[test]
+    fn each_part_of_a_grant_is_found_where_it_was_written() {
+        let grants = ["a&b.com", "b.com"].map(|domain| Grant {
+            domain: DomainPattern::parse(domain).unwrap(),
+            ports: PortSet::parse("80").unwrap(),
+            secure: domain == "b.com",
+        });
+        let rendered = Rendered::of(&Policy {
+            meta: Some(MetaPolicy::All),
+            grants: grants.into(),
+        });
+        let part_of = |text: &str| {
+            let start = rendered.xml.rfind(text).unwrap();
+            rendered.part_at(&(start..start + text.len()))
+        };
+        for (text, part) in [
+            ("site-control", None),
+            ("a&amp;b.com", Some((0, 0))),
+            ("80", Some((1, 1))),
+            ("true", Some((1, 2))),
+            ("allow-access-from", Some((1, 3))),
+            ("cross-domain-policy", None),
+        ] {
+            assert_eq!(part_of(text), part, "{text}");
+        }
+        assert_eq!(rendered.part_at(&(0..0)), None);
     }
 
     fn ports(policy: &Policy) -> Vec<String> {

@@ -65,42 +65,100 @@ impl Histogram {
     }
 }
 
-/// Everything that is counted, from the start of the process to its end.
-#[derive(Debug, Default)]
-pub struct Stats {
-    /// Connections that the kernel handed over.
-    pub accepted: Counter,
-    /// Clients that got the whole policy.
-    pub served: Counter,
-    /// Clients that sent something else than a policy request.
-    pub not_a_request: Counter,
-    /// Clients whose request was not complete within the deadline.
-    pub timed_out: Counter,
-    /// Clients that had not completed a request and lost their place to another one.
-    pub evicted: Counter,
-    /// Clients that left before their request was complete (health checks do).
-    pub gone: Counter,
-    /// Clients that asked and then could not be given the whole policy.
-    pub write_failed: Counter,
-    /// Connections closed at once because all places were taken and none could be spared.
-    pub refused: Counter,
-    /// Connections closed because the system did not let them be waited for.
-    pub cannot_wait: Counter,
-    /// Connections lost to a panic in their worker.
-    pub panicked: Counter,
-    /// Times that accepting a connection failed.
-    pub accept_errors: Counter,
-    /// From accept to the policy sent.
-    pub answer_time: Histogram,
+/// A figure as the log, the status and Prometheus show it.
+struct Figure<Value> {
+    name: &'static str,
+    /// The log's words for it.
+    words: &'static str,
+    /// Prometheus' name for it.
+    metric: &'static str,
+    help: &'static str,
+    value: Value,
 }
 
-/// What one listener counts for itself, since the start.
-#[derive(Debug, Default)]
-pub struct ListenerStats {
-    /// Connections that the kernel handed over.
-    pub accepted: Counter,
-    /// Clients that got the whole policy.
-    pub served: Counter,
+/// Prometheus has the ends of a connection as one metric, by the log's words.
+const ENDED: &str = "connections_ended_total";
+
+/// Makes a type with these figures, and the list of what they show. A figure is written as its help,
+/// its name, the log's words and Prometheus' name.
+macro_rules! figures {
+    ($(#[$about:meta])* $Type:ident: $Value:ident => $Shown:ty {
+        $(#[doc = $help:literal] $name:ident $words:literal $metric:expr;)*
+    } $($(#[$doc:meta])* $field:ident: $field_type:ty)?) => {
+        $(#[$about])*
+        pub struct $Type {
+            $(#[doc = $help] pub $name: $Value,)*
+            $($(#[$doc])* pub $field: $field_type,)?
+        }
+
+        impl $Type {
+            fn figures(&self) -> impl Iterator<Item = Figure<$Shown>> {
+                let list = [$(Figure {
+                    name: stringify!($name),
+                    words: $words,
+                    metric: $metric,
+                    help: $help.trim_ascii(),
+                    value: self.$name.get(),
+                }),*];
+                list.into_iter()
+            }
+        }
+    };
+}
+
+figures! {
+    /// Everything that is counted, from the start of the process to its end.
+    #[derive(Debug, Default)]
+    Stats: Counter => u64 {
+        /// Connections that the kernel handed over.
+        accepted "accepted" "connections_accepted_total";
+        /// Clients that got the whole policy.
+        served "served" ENDED;
+        /// Clients that sent something else than a policy request.
+        not_a_request "not a request" ENDED;
+        /// Clients whose request was not complete within the deadline.
+        timed_out "timed out" ENDED;
+        /// Clients that had not completed a request and lost their place to another one.
+        evicted "evicted" ENDED;
+        /// Clients that left before their request was complete (health checks do).
+        gone "gone before the request" ENDED;
+        /// Clients that asked and then could not be given the whole policy.
+        write_failed "write failed" ENDED;
+        /// Connections closed at once because all places were taken and none could be spared.
+        refused "refused" ENDED;
+        /// Connections closed because the system did not let them be waited for.
+        cannot_wait "could not wait" ENDED;
+        /// Connections lost to a panic in their worker.
+        panicked "panicked" ENDED;
+        /// Times that accepting a connection failed.
+        accept_errors "accept errors" "accept_errors_total";
+    }
+    /// From accept to the policy sent.
+    answer_time: Histogram
+}
+
+figures! {
+    /// What goes up and down.
+    #[derive(Clone, Copy, Debug, Default)]
+    Gauges: Gauge => Gauge {
+        /// Connections that were accepted and are not closed yet.
+        here "here" "connections_here";
+        /// Connections that wait for their client to speak.
+        waiting "waiting to speak" "connections_waiting";
+        /// Connections that are only being closed.
+        closing "being closed" "connections_closing";
+    }
+}
+
+figures! {
+    /// What one listener counts for itself, since the start.
+    #[derive(Debug, Default)]
+    ListenerStats: Counter => u64 {
+        /// Connections that the kernel handed over, by listener.
+        accepted "accepted" "listener_connections_accepted_total";
+        /// Clients that got the whole policy, by listener.
+        served "served" "listener_policies_served_total";
+    }
 }
 
 /// How many there are now, and how many there have been at the most.
@@ -113,22 +171,16 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// What a figure shows.
+    fn get(self) -> Gauge {
+        self
+    }
+
     /// Takes a new value.
     pub fn set(&mut self, now: usize) {
         self.now = now;
         self.most = self.most.max(now);
     }
-}
-
-/// What goes up and down.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gauges {
-    /// Connections that were accepted and are not closed yet.
-    pub here: Gauge,
-    /// Those of them that wait for their client to speak.
-    pub waiting: Gauge,
-    /// Those of them that are only being closed.
-    pub closing: Gauge,
 }
 
 /// All figures at one moment.
@@ -143,47 +195,25 @@ pub struct Snapshot<'a> {
     pub listeners: Vec<(SocketAddr, &'a ListenerStats)>,
 }
 
-/// The counters that end a connection, with the word for it.
-fn ends(stats: &Stats) -> [(&'static str, u64); 9] {
-    [
-        ("served", stats.served.get()),
-        ("not a request", stats.not_a_request.get()),
-        ("timed out", stats.timed_out.get()),
-        ("evicted", stats.evicted.get()),
-        ("gone before the request", stats.gone.get()),
-        ("write failed", stats.write_failed.get()),
-        ("refused", stats.refused.get()),
-        ("could not wait", stats.cannot_wait.get()),
-        ("panicked", stats.panicked.get()),
-    ]
-}
-
 /// One line for the log: what did not happen is left out.
 impl fmt::Display for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Snapshot { stats, gauges, .. } = self;
-        write!(f, "{} accepted", stats.accepted.get())?;
-        let others = [
-            ("accept errors", stats.accept_errors.get()),
-            ("log lines lost", self.log_lines_lost),
-        ];
-        for (name, count) in ends(stats).into_iter().chain(others) {
+        let mut separator = "";
+        for Figure { words, value, .. } in self.counters() {
             // Whether players were served is the first question, also where none was.
-            if count > 0 || name == "served" {
-                write!(f, ", {count} {name}")?;
+            if value > 0 || ["accepted", "served"].contains(&words) {
+                write!(f, "{separator}{value} {words}")?;
+                separator = ", ";
             }
         }
-        for (name, gauge) in [
-            ("here", gauges.here),
-            ("waiting to speak", gauges.waiting),
-            ("being closed", gauges.closing),
-        ] {
-            match (gauge.now, gauge.most) {
+        for Figure { words, value, .. } in self.gauges.figures() {
+            match (value.now, value.most) {
                 (_, 0) => {}
-                (0, most) => write!(f, "; at most {most} {name}")?,
-                (now, most) => write!(f, "; {now} {name} (at most {most})")?,
+                (0, most) => write!(f, "; at most {most} {words}")?,
+                (now, most) => write!(f, "; {now} {words} (at most {most})")?,
             }
         }
+        let stats = self.stats;
         if stats.served.get() > 0 {
             f.write_str("; answered within")?;
             for (share, name) in [(0.5, "half"), (0.99, "99 %")] {
@@ -198,23 +228,30 @@ impl fmt::Display for Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
+    /// The counters, in the order of the log's line.
+    fn counters(&self) -> impl Iterator<Item = Figure<u64>> {
+        let lost = Figure {
+            name: "log_lines_lost",
+            words: "log lines lost",
+            metric: "log_lines_lost_total",
+            help: "Log lines that were dropped because the log did not take them in time.",
+            value: self.log_lines_lost,
+        };
+        self.stats.figures().chain([lost])
+    }
+
     /// The figures by name, such as `not_a_request`.
     pub fn figures(&self) -> BTreeMap<String, u64> {
-        let Snapshot { stats, gauges, .. } = self;
-        let ends = ends(stats).map(|(end, count)| (end.replace(' ', "_"), count));
-        let others = [
-            ("accepted", stats.accepted.get()),
-            ("accept_errors", stats.accept_errors.get()),
-            ("log_lines_lost", self.log_lines_lost),
-            ("here", gauges.here.now as u64),
-            ("here_most", gauges.here.most as u64),
-            ("waiting", gauges.waiting.now as u64),
-            ("waiting_most", gauges.waiting.most as u64),
-            ("closing", gauges.closing.now as u64),
-            ("closing_most", gauges.closing.most as u64),
-        ];
-        let others = others.map(|(name, count)| (name.to_string(), count));
-        ends.into_iter().chain(others).collect()
+        let counters = self.counters();
+        let counters = counters.map(|counter| (counter.words.replace(' ', "_"), counter.value));
+        let gauges = self
+            .gauges
+            .figures()
+            .flat_map(|Figure { name, value, .. }| {
+                let most = format!("{name}_most");
+                [(name.into(), value.now as u64), (most, value.most as u64)]
+            });
+        counters.chain(gauges).collect()
     }
 }
 

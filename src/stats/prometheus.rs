@@ -8,9 +8,11 @@ use std::time::SystemTime;
 
 use nix::fcntl::OFlag;
 
-use super::{BUCKETS, Histogram, Snapshot, ends};
+use super::{BUCKETS, ENDED, Gauges, Histogram, Snapshot};
 use crate::files::FilePlace;
 use crate::text::reason;
+
+const HISTOGRAM: &str = "answer_seconds";
 
 /// What the file for Prometheus says of the process itself.
 #[derive(Clone, Copy, Debug)]
@@ -27,85 +29,28 @@ impl Snapshot<'_> {
     /// The figures in Prometheus' text format.
     pub fn prometheus(&self, process: Process) -> String {
         let mut text = Metrics::default();
-        let stats = self.stats;
         text.process(process);
-        text.value(
-            "connections_accepted_total",
-            "Connections that the kernel handed over.",
-            stats.accepted.get(),
-        );
-        text.values(
-            "connections_ended_total",
-            "Connections by how they ended; end=\"served\" got the whole policy.",
-            "end",
-            ends(stats),
-        );
-        text.value(
-            "accept_errors_total",
-            "Times that accepting a connection failed.",
-            stats.accept_errors.get(),
-        );
-        text.value(
-            "log_lines_lost_total",
-            "Log lines that were dropped because the log did not take them in time.",
-            self.log_lines_lost,
-        );
-        self.of_gauges(&mut text);
-        text.values(
-            "listener_connections_accepted_total",
-            "Connections that the kernel handed over, by listener.",
-            "listener",
-            self.listeners.iter().map(|(at, l)| (at, l.accepted.get())),
-        );
-        text.values(
-            "listener_policies_served_total",
-            "Clients that got the whole policy, by listener.",
-            "listener",
-            self.listeners.iter().map(|(at, l)| (at, l.served.get())),
-        );
-        text.histogram(&stats.answer_time);
-        text.0
-    }
-
-    fn of_gauges(&self, text: &mut Metrics) {
-        let gauges = &self.gauges;
-        let here = "Connections that were accepted and are not closed yet";
-        text.value(
-            "connections_here",
-            &format!("{here}."),
-            gauges.here.now as u64,
-        );
-        for (name, help, gauge) in [
-            ("here", here, gauges.here),
-            (
-                "waiting",
-                "Connections that wait for their client to speak",
-                gauges.waiting,
-            ),
-            (
-                "closing",
-                "Connections that are only being closed",
-                gauges.closing,
-            ),
-        ] {
-            text.value(
-                &format!("connections_{name}_most"),
-                &format!("{help}, at the most since the start."),
-                gauge.most as u64,
-            );
+        for figure in self.counters() {
+            if figure.metric == ENDED {
+                let help = "Connections by how they ended; end=\"served\" got the whole policy.";
+                text.labelled(ENDED, help, "end", figure.words, figure.value);
+            } else {
+                text.value(figure.metric, figure.help, figure.value);
+            }
         }
-        let (here, waiting, closing) = (gauges.here.now, gauges.waiting.now, gauges.closing.now);
-        let active = here.saturating_sub(waiting + closing);
-        text.values(
-            "connections",
-            "Connections that are here now, by what they do: active is being asked and answered.",
-            "state",
-            [
-                ("active", active as u64),
-                ("waiting", waiting as u64),
-                ("closing", closing as u64),
-            ],
-        );
+        text.gauges(&self.gauges);
+        let by_listener = |nth| {
+            let figures = self
+                .listeners
+                .iter()
+                .map(move |(at, l)| (at, l.figures().nth(nth)));
+            figures.filter_map(|(at, figure)| Some((at, figure?)))
+        };
+        for (at, figure) in by_listener(0).chain(by_listener(1)) {
+            text.labelled(figure.metric, figure.help, "listener", at, figure.value);
+        }
+        text.histogram(&self.stats.answer_time);
+        text.text
     }
 
     /// Writes the file for Prometheus, so that a reader finds the old one or the new one, whole.
@@ -154,44 +99,65 @@ pub fn cannot_write(path: &Path) -> Option<String> {
 
 /// Prometheus' text format, line by line.
 #[derive(Default)]
-struct Metrics(String);
+struct Metrics {
+    text: String,
+    /// The metric of the last line.
+    last: String,
+}
 
 impl Metrics {
     fn line(&mut self, line: fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "flashpolicyd_{line}");
+        let _ = writeln!(self.text, "flashpolicyd_{line}");
     }
 
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP flashpolicyd_{name} {help}");
-        let _ = writeln!(self.0, "# TYPE flashpolicyd_{name} {kind}");
-    }
-
-    /// By Prometheus' rules, the name of every counter ends like this, and no other.
-    fn kind(name: &str) -> &'static str {
-        if name.ends_with("_total") {
-            "counter"
-        } else {
-            "gauge"
+    /// The lines before the values of a metric; none where its last value has just been written.
+    fn head(&mut self, name: &str, help: &str) {
+        if self.last == name {
+            return;
         }
+        self.last = name.into();
+        let kind = match name {
+            HISTOGRAM => "histogram",
+            // By Prometheus' rules, the name of every counter ends like this, and no other.
+            name if name.ends_with("_total") => "counter",
+            _ => "gauge",
+        };
+        let _ = writeln!(self.text, "# HELP flashpolicyd_{name} {help}");
+        let _ = writeln!(self.text, "# TYPE flashpolicyd_{name} {kind}");
     }
 
     fn value(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, Metrics::kind(name), help);
+        self.head(name, help);
         self.line(format_args!("{name} {value}"));
     }
 
-    /// One value for each value of a label.
-    fn values(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (impl fmt::Display, u64)>,
-    ) {
-        self.head(name, Metrics::kind(name), help);
-        for (of, value) in values {
-            self.line(format_args!("{name}{{{label}=\"{of}\"}} {value}"));
+    /// The value for one value of a label.
+    fn labelled(&mut self, name: &str, help: &str, label: &str, of: impl fmt::Display, value: u64) {
+        self.head(name, help);
+        self.line(format_args!("{name}{{{label}=\"{of}\"}} {value}"));
+    }
+
+    fn gauges(&mut self, gauges: &Gauges) {
+        for gauge in gauges.figures() {
+            if gauge.name == "here" {
+                self.value(gauge.metric, gauge.help, gauge.value.now as u64);
+            }
+            let help = gauge.help.trim_end_matches('.');
+            let help = format!("{help}, at the most since the start.");
+            let most = format!("{}_most", gauge.metric);
+            self.value(&most, &help, gauge.value.most as u64);
+        }
+        let (waiting, closing) = (gauges.waiting.now, gauges.closing.now);
+        let active = gauges.here.now.saturating_sub(waiting + closing);
+        let help =
+            "Connections that are here now, by what they do: active is being asked and answered.";
+        for (state, now) in [
+            ("active", active),
+            ("waiting", waiting),
+            ("closing", closing),
+        ] {
+            self.labelled("connections", help, "state", state, now as u64);
         }
     }
 
@@ -200,12 +166,9 @@ impl Metrics {
             let since = time.duration_since(SystemTime::UNIX_EPOCH);
             since.map_or(0, |since| since.as_secs())
         };
-        self.values(
-            "build_info",
-            "The version of the program; always 1.",
-            "version",
-            [(env!("CARGO_PKG_VERSION"), 1)],
-        );
+        let version = env!("CARGO_PKG_VERSION");
+        let help = "The version of the program; always 1.";
+        self.labelled("build_info", help, "version", version, 1);
         self.value(
             "start_time_seconds",
             "When the server began, in seconds since 1970.",
@@ -224,8 +187,8 @@ impl Metrics {
     }
 
     fn histogram(&mut self, histogram: &Histogram) {
-        let name = "answer_seconds";
-        self.head(name, "histogram", "Time from accept to the policy sent.");
+        let name = HISTOGRAM;
+        self.head(name, "Time from accept to the policy sent.");
         let bounds = BUCKETS.map(|bound| (bound as f64 / 1e6).to_string());
         let bounds = bounds.into_iter().chain(["+Inf".into()]);
         let mut seen = 0;
