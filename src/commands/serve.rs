@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use super::first_run;
 use super::input::{load, unfit_for_user};
 use super::output::{complain, complain_of};
-use super::starter::Starter;
+use super::starter::{self, Starter};
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::ControlSocket;
 use crate::exit::Exit;
@@ -22,6 +22,7 @@ use crate::privileges;
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, Sharing, StartError};
 use crate::signals::{self, Control};
+use crate::stats;
 use crate::status::{self, Running};
 use crate::supervisor;
 use crate::systemd;
@@ -82,7 +83,8 @@ fn start(configured: &Configured, takeover: bool, detached: bool) -> Result<Exit
     let nothing_configured = all
         .iter()
         .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
-    let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
+    let introduces = nothing_configured && !detached && io::stdout().is_terminal();
+    let starter = starter.or_else(|| Starter::of_foreground(config));
     let logging = start_logging(config, becomes, starter.as_ref(), rotates, introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
@@ -182,7 +184,7 @@ impl Start<'_> {
         let Loaded { config, file } = self.loaded;
         let failed = |message: String| Failure::new(Exit::Failed, message);
         let sharing = self.log_beginning();
-        let detached = self.starter.is_some();
+        let detached = self.starter.as_ref().is_some_and(Starter::is_detached);
         let server = Server::start(config, self.inherited, sharing, self.reloader.serving())
             .map_err(|error| Failure::new(exit_of(&error, detached), error))?;
         // From here to the opening nothing is left that usually fails: a predecessor loses its pid
@@ -193,7 +195,9 @@ impl Start<'_> {
             control_socket,
         } = own_files.map_err(failed)?;
         privileges::give_away(self.becomes).map_err(failed)?;
-        for warning in unfit_for_user(config, file.as_deref()) {
+        let stats_file = config.startup.stats_file.as_deref();
+        let unfit = unfit_for_user(config, file.as_deref()).into_iter();
+        for warning in unfit.chain(stats_file.and_then(stats::cannot_write)) {
             log::warn!("{warning}.");
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
@@ -309,17 +313,12 @@ fn start_logging(
     rotates: bool,
     introduces: bool,
 ) -> Result<Logging, Failure> {
-    let console = match config.startup.log_console {
-        LogConsole::Auto => io::stdout().is_terminal(),
-        LogConsole::Yes => true,
-        LogConsole::No => false,
-    };
     Logging::start(logging::Settings {
         file: config.startup.log_file.as_deref(),
         rotation: super::input::rotation_of(config),
         rotates,
         owner: privileges::owner_of_files(becomes),
-        console,
+        console: starter::console(config),
         holds_console: introduces && config.startup.log_console == LogConsole::Auto,
         level: config.live.log_level,
         echo: starter.map(Starter::echo),
