@@ -23,6 +23,14 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping], "that it stops");
 }
 
+/// The main thread goes round. The unit's `WatchdogSec=` has to be several times as long as the
+/// pauses between the calls.
+pub fn alive() {
+    if sd_notify::watchdog_enabled().is_some() {
+        tell(&[NotifyState::Watchdog], "that it is alive");
+    }
+}
+
 fn tell(states: &[NotifyState], what: &str) {
     if let Err(error) = sd_notify::notify(states) {
         log::warn!(
