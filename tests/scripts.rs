@@ -399,17 +399,26 @@ fn the_openrc_script_has_the_server_do_it() {
         // What openrc-run would do, in order.
         let calls = place.at("calls");
         let text = format!(
-            "ebegin() {{ :; }}\neend() {{ echo \"= $1\"; return \"$1\"; }}\n\
-             cfgfile='{}'\n. '{}'\ncommand='{}'\n\
-             start; status; reload; checkconfig; stop; status; echo \"= $?\"\n",
+            "ebegin() {{ :; }}\neend() {{ return \"$1\"; }}\n\
+             cfgfile='{}'\n. '{}'\ncommand='{}' own_pidfile='{}'\n\
+             try() {{ \"$@\"; echo \"= $?\"; }}\n\
+             server start; try start_pre; try start_post; try status; try reload; try checkconfig\n\
+             echo 'wrokers = 4' >>\"$cfgfile\"\n\
+             try checkconfig; RC_CMD=restart; try stop_pre; RC_CMD=stop; try stop_pre\n\
+             server stop; try status\n",
             place.at("flashpolicy.conf").display(),
             script("flashpolicyd.openrc").display(),
             support::binary_path(),
+            pid.display(),
         );
         fs::write(&calls, text).unwrap();
         let said = place.call_as(&calls, &[]);
         let outcomes: Vec<_> = said.text.lines().filter(|l| l.starts_with('=')).collect();
-        assert_eq!(outcomes, ["= 0", "= 0", "= 0", "= 3"], "{said:?}");
+        let expected = [
+            "= 0", "= 0", "= 0", "= 0", "= 0", "= 1", "= 1", "= 0", "= 3",
+        ];
+        assert_eq!(outcomes, expected, "{said:?}");
+        assert!(said.errors.contains("unknown key 'wrokers'"), "{said:?}");
         let words = [
             "started (",
             "is running (",
