@@ -66,6 +66,12 @@ esac
 [ $# -eq 1 ] || { usage >&2 && exit 2; }
 action=$1
 
+# Debian's functions hand the action to systemd, where that runs.
+if [ "${0#/etc/}" != "$0" ] && [ -r /lib/lsb/init-functions ]; then
+    # shellcheck source=/dev/null
+    . /lib/lsb/init-functions
+fi
+
 # The environment wins over the file: what is typed for one call is meant for that call.
 for name in BIN CONFIG PIDFILE DIR ARGS; do
     eval "given_$name=\${FLASHPOLICYD_$name-}"

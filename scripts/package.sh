@@ -1,11 +1,12 @@
 #!/bin/sh
 # Builds what is installed elsewhere, all of it from one static binary, offline from the lock file:
-#   target/package/flashpolicyd-VERSION-ARCHITECTURE.tar.gz   a folder to copy to any Linux host
+#   target/package/flashpolicyd-VERSION-PROCESSOR.tar.gz      a folder to copy to any Linux host
 #   target/package/flashpolicyd_VERSION-1_ARCHITECTURE.deb    a Debian package
 #   target/package/image/                                     the folder that scripts/Dockerfile needs
 #
-# usage: scripts/package.sh [--tarball-only]
-# It needs cargo-deb ('cargo install cargo-deb'); with --tarball-only it does not.
+# usage: scripts/package.sh [--tarball-only] [--target TRIPLE]
+# The Debian package needs dpkg-deb, which every Debian has; with --tarball-only it is left out. For
+# --target, see scripts/build-static.sh --help.
 set -eu
 
 complain() {
@@ -16,33 +17,55 @@ complain() {
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-target}
-deb=yes
-case $* in
-    '') ;;
-    --tarball-only) deb=no ;;
-    -h | --help)
-        sed -n '2,8s/^# \{0,1\}//p' scripts/package.sh
-        exit
-        ;;
-    *) complain "usage: scripts/package.sh [--tarball-only]" ;;
-esac
-if [ "$deb" = yes ] && ! "$cargo" deb --version >/dev/null 2>&1; then
-    complain "there is no cargo-deb; 'cargo install cargo-deb' installs it," \
-        "and with --tarball-only it is not needed"
+deb=yes triple=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --tarball-only) deb=no ;;
+        --target)
+            [ $# -gt 1 ] || complain "--target needs a TRIPLE, such as aarch64-unknown-linux-gnu"
+            triple=$2 && shift
+            ;;
+        --target=?*) triple=${1#*=} ;;
+        -h | --help)
+            sed -n '2,9s/^# \{0,1\}//p' scripts/package.sh
+            exit
+            ;;
+        *) complain "not understood: '$1'; usage: scripts/package.sh [--tarball-only] [--target TRIPLE]" ;;
+    esac
+    shift
+done
+if [ "$deb" = yes ] && ! command -v dpkg-deb >/dev/null; then
+    complain "there is no dpkg-deb, which makes the Debian package (Debian's package dpkg has it);" \
+        "with --tarball-only it is not needed"
 fi
+processor=${triple:+${triple%%-*}}
+processor=${processor:-$(uname -m)}
+# Debian's names for Rust's triples.
+case ${triple:-$processor-} in
+    x86_64-*) architecture=amd64 ;;
+    aarch64-*) architecture=arm64 ;;
+    armv7*hf) architecture=armhf ;;
+    i?86-*) architecture=i386 ;;
+    riscv64*) architecture=riscv64 ;;
+    *-*-*) [ "$deb" = no ] || complain "Debian's name for $triple is unknown; use --tarball-only" ;;
+    *) [ "$deb" = no ] || architecture=$(dpkg --print-architecture) ;;
+esac
 
 # The only step that may use the network, and only where something is not there yet.
 "$cargo" fetch --locked --quiet 2>/dev/null ||
     printf 'package.sh: no crates were fetched; trying with those that are here\n' >&2
-scripts/build-static.sh --offline
+scripts/build-static.sh --offline ${triple:+--target "$triple"}
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 [ -n "$version" ] || complain "Cargo.toml names no version"
-folder=flashpolicyd-$version-$(uname -m)
-# Not under another CARGO_TARGET_DIR: Cargo.toml names the files of the Debian package.
-out=target/package
+folder=flashpolicyd-$version-$processor
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+out=$target/package
 rm -rf "$out"
-mkdir -p "$out/$folder/scripts" "$out/files" "$out/image"
+mkdir -p "$out/$folder/scripts" "$out/image"
+# Nobody's name in the packages, and the time of the last change instead of now.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
 
 # ---- the tarball: as in the sources, with the binary beside the configuration --------------------
 
@@ -50,17 +73,14 @@ cp "$target/static/flashpolicyd" flashpolicy.conf LICENSE "$out/$folder/"
 # The pictures and the chapter for developers need the sources.
 sed -e '/^!\[/d' -e 's/\[\([^]]*\)\](tests[^)]*)/"\1" in the sources/g' -e '/^## How to develop/,$d' \
     README.md >"$out/$folder/README.md"
-for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
-    flashpolicyd.logrotate flashpolicyd.8 flashpolicy.conf.5 check_flashpolicy.cfg Dockerfile; do
-    cp "scripts/$file" "$out/$folder/scripts/"
-done
-cp -R scripts/haproxy scripts/completions "$out/$folder/scripts/"
-# Nobody's name in it, and the time of the last change instead of now.
-changed=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+examples='flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc
+    flashpolicyd.logrotate check_flashpolicy.cfg Dockerfile compose.yaml haproxy'
+# shellcheck disable=SC2086 # a list of words
+(cd scripts && cp -R $examples flashpolicyd.8 flashpolicy.conf.5 completions "$out/$folder/scripts/")
 # Only GNU tar can do that. No pipe: the exit code of its first program would be lost.
 if tar --version 2>/dev/null | grep -q 'GNU tar'; then
-    tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w --mtime="@$changed" \
-        -C "$out" -cf "$out/$folder.tar" "$folder"
+    tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w \
+        --mtime="@$SOURCE_DATE_EPOCH" -C "$out" -cf "$out/$folder.tar" "$folder"
 else
     tar -C "$out" -cf "$out/$folder.tar" "$folder"
 fi
@@ -75,36 +95,89 @@ configured() {
 }
 
 set_lines=''
-configured '#log_file = flashpolicy.log' 'log_file = /var/log/flashpolicyd/flashpolicy.log'
-configured '#user = none' 'user = flashpolicyd'
-sed "$set_lines" flashpolicy.conf >"$out/files/flashpolicy.conf"
-sed 's|/var/log/flashpolicy.log|/var/log/flashpolicyd/flashpolicy.log|' \
-    scripts/flashpolicyd.logrotate >"$out/files/flashpolicyd.logrotate"
-gzip -9nc scripts/flashpolicyd.8 >"$out/files/flashpolicyd.8.gz"
-gzip -9nc scripts/flashpolicy.conf.5 >"$out/files/flashpolicy.conf.5.gz"
-# What the README calls scripts/ are examples here.
-mkdir -p "$out/files/examples"
-sed 's|scripts/\([a-zA-Z_]\)|examples/\1|g' "$out/$folder/README.md" >"$out/files/README.md"
-for file in flashpolicyd.sh flashpolicyd.service flashpolicyd.socket flashpolicyd.openrc \
-    check_flashpolicy.cfg Dockerfile haproxy; do
-    cp -R "scripts/$file" "$out/files/examples/"
-done
-mv "$out/files/flashpolicyd.logrotate" "$out/files/examples/"
-# cargo-deb takes the units of every name from one folder.
-cp scripts/flashpolicyd.service scripts/flashpolicyd.socket "$out/files/"
-
-set_lines=''
-configured '#log_file = flashpolicy.log' 'log_file = none'
-configured '#log_console = auto' 'log_console = yes'
+configured '#log_file = flashpolicy.log' 'log_file = /dev/stdout'
+configured '#pid_file = none' 'pid_file = /dev/shm/flashpolicyd.pid'
 sed "$set_lines" flashpolicy.conf >"$out/image/flashpolicy.conf"
 cp "$target/static/flashpolicyd" "$out/image/"
 
 # ---- the Debian package --------------------------------------------------------------------------
 
 if [ "$deb" = yes ]; then
-    cp "$target/static/flashpolicyd" "$out/files/"
-    SOURCE_DATE_EPOCH=$changed "$cargo" deb --no-build --no-strip --offline --locked --quiet \
-        --output "$out/" >/dev/null
+    root=$out/deb
+    share=$root/usr/share
+    doc=$share/doc/flashpolicyd
+    umask 022
+    mkdir -p "$root/DEBIAN" "$root/etc/init.d" "$root/usr/lib/systemd/system" "$root/usr/sbin" \
+        "$share/bash-completion/completions" "$share/fish/vendor_completions.d" \
+        "$share/flashpolicyd" "$share/lintian/overrides" "$share/man/man5" "$share/man/man8" \
+        "$share/zsh/vendor-completions" "$doc/examples"
+
+    install -m 755 "$target/static/flashpolicyd" "$root/usr/sbin/"
+    install -m 755 scripts/flashpolicyd.sh "$root/etc/init.d/flashpolicyd"
+    for unit in flashpolicyd.service flashpolicyd.socket; do
+        # The manual is there.
+        sed '/^Description=/a Documentation=man:flashpolicyd(8)' "scripts/$unit" \
+            >"$root/usr/lib/systemd/system/$unit"
+    done
+    # The first installation copies it to /etc; what is there later is the administrator's alone, so
+    # that no upgrade asks a question.
+    set_lines=''
+    configured '#log_file = flashpolicy.log' 'log_file = /var/log/flashpolicyd/flashpolicy.log'
+    configured '#user = none' 'user = flashpolicyd'
+    sed "$set_lines" flashpolicy.conf >"$share/flashpolicyd/flashpolicy.conf"
+    gzip -9nc scripts/flashpolicyd.8 >"$share/man/man8/flashpolicyd.8.gz"
+    gzip -9nc scripts/flashpolicy.conf.5 >"$share/man/man5/flashpolicy.conf.5.gz"
+    cp scripts/completions/flashpolicyd.bash "$share/bash-completion/completions/flashpolicyd"
+    cp scripts/completions/flashpolicyd.fish "$share/fish/vendor_completions.d/"
+    cp scripts/completions/_flashpolicyd "$share/zsh/vendor-completions/"
+    cp scripts/debian/lintian-overrides "$share/lintian/overrides/flashpolicyd"
+    # What the README calls scripts/ are examples here.
+    sed 's|scripts/\([a-zA-Z_]\)|examples/\1|g' "$out/$folder/README.md" >"$doc/README.md"
+    # shellcheck disable=SC2086 # a list of words
+    (cd scripts && cp -R $examples "$doc/examples/")
+    chmod -R u=rwX,go=rX "$share"
+    chmod -x "$doc/examples/"*.*
+
+    author=$(sed -n 's/^authors = \["\(.*\)"\]$/\1/p' Cargo.toml)
+    mail='authors@flashpolicyd.example'
+    {
+        printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n'
+        printf 'Files: *\nCopyright: 2026 %s\nLicense: Expat\n' "$author"
+        sed -e '1,/^Copyright/d' -e '/^$/s/^/./' -e 's/^/ /' LICENSE | sed 1d
+    } >"$doc/copyright"
+    # A version without an entry of its own gets one.
+    {
+        if ! head -n 1 scripts/debian/changelog | grep -qF "($version-1)"; then
+            printf 'flashpolicyd (%s-1) unstable; urgency=medium\n\n  * Version %s.\n\n -- %s <%s>  %s\n\n' \
+                "$version" "$version" "$author" "$mail" \
+                "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')"
+        fi
+        cat scripts/debian/changelog
+    } | gzip -9n >"$doc/changelog.Debian.gz"
+
+    for script in postinst prerm postrm; do
+        install -m 755 "scripts/debian/$script" "$root/DEBIAN/"
+    done
+    echo /etc/init.d/flashpolicyd >"$root/DEBIAN/conffiles"
+    (cd "$root" && find usr -type f -exec md5sum {} + | LC_ALL=C sort -k 2 >DEBIAN/md5sums)
+    cat >"$root/DEBIAN/control" <<END
+Package: flashpolicyd
+Version: $version-1
+Architecture: $architecture
+Maintainer: $author <$mail>
+Installed-Size: $(du -sk "$root" | cut -f 1)
+Pre-Depends: init-system-helpers (>= 1.54~)
+Depends: passwd
+Section: net
+Priority: optional
+Description: Flash socket policy server
+ Before a SWF may open a TCP socket, Flash Player asks port 843 of that host for
+ a policy. flashpolicyd gives that answer, also under attack, and says why a
+ player is refused.
+END
+    find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    dpkg-deb --root-owner-group --build "$root" "$out/flashpolicyd_$version-1_$architecture.deb" >/dev/null
+    rm -rf "$root"
 fi
-rm -rf "$out/${folder:?}"
+rm -rf "${out:?}/$folder"
 ls -l "$out"/*.tar.gz "$out"/*.deb 2>/dev/null || :

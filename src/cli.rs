@@ -14,14 +14,35 @@ use crate::probe::plan::ignored;
 use crate::text::{did_you_mean, shown};
 
 /// The commands, for "did you mean".
-const COMMANDS: [&str; 11] = [
-    "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain", "probe",
-    "help",
+const COMMANDS: [&str; 12] = [
+    "init", "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain",
+    "probe", "help",
+];
+
+/// What other servers call what a command does here.
+const OTHER_NAMES: [(&str, &str); 10] = [
+    ("daemon", "start"),
+    ("daemonize", "start"),
+    ("background", "start"),
+    ("--daemon", "start"),
+    ("--daemonize", "start"),
+    ("--background", "start"),
+    ("-d", "start"),
+    ("run", "serve"),
+    ("--foreground", "serve"),
+    ("--test", "check"),
 ];
 
 /// What the user asked for.
 #[derive(Debug)]
 pub enum Command {
+    /// Write a first configuration.
+    Init {
+        /// The file.
+        file: Option<PathBuf>,
+        /// The answers to its questions.
+        answers: Answers,
+    },
     /// Serve policies.
     Serve {
         /// The configuration.
@@ -72,6 +93,17 @@ pub enum Command {
     Help(Cow<'static, str>),
     /// Print the version.
     Version,
+}
+
+/// What `init` need not ask, as it was typed.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// Where the SWFs come from.
+    pub from: Option<String>,
+    /// The ports that they connect to.
+    pub to: Option<String>,
+    /// Who opens port 843.
+    pub by: Option<String>,
 }
 
 /// What `explain` is asked, as it was typed.
@@ -158,6 +190,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
                 detached,
             })
         }
+        Some("init") => init(arguments),
         Some("start") => service(arguments, Action::Start),
         Some("stop") => service(arguments, Action::Stop),
         Some("restart") => service(arguments, Action::Restart),
@@ -185,9 +218,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             shown(file)
         )),
         Some(other) => {
-            let cure = did_you_mean(other, &COMMANDS, "'").unwrap_or_else(|| {
-                "expected serve, start, stop, restart, reload, status, check, policy, explain or \
-                 probe"
+            let here = here_called(other).or_else(|| did_you_mean(other, &COMMANDS, "'"));
+            let cure = here.unwrap_or_else(|| {
+                "expected init, serve, start, stop, restart, reload, status, check, policy, explain \
+                 or probe"
                     .into()
             });
             Err(format!("unknown command '{}'; {cure}", shown(other)))
@@ -212,6 +246,20 @@ fn help(mut arguments: Arguments) -> Result<Command, String> {
     }
     let page = command.as_deref().and_then(help::of_command);
     Ok(Command::Help(page.unwrap_or(help::OVERVIEW).into()))
+}
+
+fn init(mut arguments: Arguments) -> Result<Command, String> {
+    let mut single = |option: &'static str| one(option, values(&mut arguments, option.into())?);
+    let (from, to, by) = (single("--from")?, single("--to")?, single("--by")?);
+    let file = one(
+        "--config",
+        values(&mut arguments, ["-c", "--config"].into())?,
+    )?;
+    nothing_left(arguments, &["--from", "--to", "--by"])?;
+    Ok(Command::Init {
+        file: file.map(PathBuf::from),
+        answers: Answers { from, to, by },
+    })
 }
 
 fn check(mut arguments: Arguments) -> Result<Command, String> {
@@ -356,6 +404,12 @@ fn nothing_left(arguments: Arguments, own: &[&'static str]) -> Result<(), String
     }
 }
 
+/// The command for a word of other servers.
+fn here_called(word: &str) -> Option<String> {
+    let (_, command) = OTHER_NAMES.iter().find(|(other, _)| *other == word)?;
+    Some(format!("write: flashpolicyd {command}"))
+}
+
 /// Names what was not understood, and the option that was probably meant.
 fn not_understood<'a>(
     arguments: impl Iterator<Item = &'a OsString>,
@@ -376,6 +430,7 @@ fn not_understood<'a>(
             return format!("'{command}' stands first: flashpolicyd {command} [options]");
         }
         quoted.push(format!("'{}'", shown(&text)));
+        meant = meant.or_else(|| here_called(&text));
         let name = text.split('=').next().unwrap_or_default();
         if name.starts_with("--") {
             meant = meant.or_else(|| did_you_mean(name, &known, ""));
@@ -446,8 +501,16 @@ mod tests {
             ("chek", "unknown command 'chek'; did you mean 'check'?"),
             (
                 "xyz",
-                "unknown command 'xyz'; expected serve, start, stop, restart, reload, status, \
+                "unknown command 'xyz'; expected init, serve, start, stop, restart, reload, status, \
                  check, policy, explain or probe",
+            ),
+            (
+                "daemonize",
+                "unknown command 'daemonize'; write: flashpolicyd start",
+            ),
+            (
+                "serve --daemon",
+                "not understood: '--daemon'; write: flashpolicyd start",
             ),
             (
                 "check --strikt x.xml",

@@ -1,5 +1,6 @@
 //! Finds what is wrong with a configuration whose single lines are right: listeners that no other
-//! host reaches, and a meta-policy that no listener serves on port 843. It opens nothing.
+//! host reaches, a meta-policy that no listener serves on port 843, and a user that other services
+//! have. It opens nothing.
 
 use crate::config::{CODES, Config};
 use crate::diagnostic::{Diagnostic, Place, Severity};
@@ -28,11 +29,12 @@ pub fn found(
     }
 }
 
-/// What the listeners make useless: nothing is opened for it.
+/// What is wrong with the listeners, and with the user of the server.
 pub fn listeners(config: &Config) -> Vec<Diagnostic> {
     loopback_only(config)
         .into_iter()
         .chain(meta_policy_unused(config))
+        .chain(shared_user(config))
         .collect()
 }
 
@@ -83,6 +85,24 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
     ))
 }
 
+/// `nobody` is what services run as that were given no user of their own.
+fn shared_user(config: &Config) -> Option<Diagnostic> {
+    let user = config.startup.user.as_deref()?;
+    if !["nobody", "65534"].contains(&user) {
+        return None;
+    }
+    let place = config.written.place_of("user").cloned();
+    Some(found(
+        "shared-user",
+        place.unwrap_or_else(|| Place::whole("user")),
+        format!(
+            "`user = {user}`: other services run as that user too, and each of them may end this \
+             server and change its files"
+        ),
+        "run `useradd --system flashpolicyd` as root, and write `user = flashpolicyd`",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -109,6 +129,18 @@ mod tests {
             ("", &[]),
         ] {
             assert_eq!(codes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_that_other_services_have_is_a_warning() {
+        for (user, expected) in [
+            ("nobody", &["shared-user"][..]),
+            ("65534", &["shared-user"]),
+            ("flashpolicyd", &[]),
+            ("none", &[]),
+        ] {
+            assert_eq!(codes(&format!("user = {user}")), expected, "{user}");
         }
     }
 

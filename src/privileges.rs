@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgid, setgroups, setuid};
 
-use crate::config::Config;
+use crate::config::{Config, EMPTY};
 use crate::files::{self, Owner};
 
 /// The owner of the files that the server writes, when it becomes this; none where the owner does
@@ -32,7 +32,10 @@ pub fn give_away(becomes: Owner) -> Result<(), String> {
         return Err("root's rights could be taken back: this system is not to be trusted".into());
     }
     if Uid::effective().is_root() {
-        log::warn!("Running as root. Set 'user' (such as 'user = nobody') to change that.");
+        log::warn!(
+            "Running as root. Set 'user' to one that no other service has: after 'useradd --system \
+             flashpolicyd', 'user = flashpolicyd'."
+        );
     }
     Ok(())
 }
@@ -117,6 +120,11 @@ pub fn look_up(config: &Config) -> Result<Owner, String> {
     Ok(becomes)
 }
 
+/// Whether the password file knows a user of this name.
+pub fn is_user(name: &str) -> bool {
+    find("/etc/passwd", [2], |known, _| known == name).is_some()
+}
+
 /// The numbers in these columns of the first line that is wanted.
 fn find<const N: usize>(
     file: &str,
@@ -156,7 +164,7 @@ fn become_it(Owner { uid, gid }: Owner) -> Result<(), &'static str> {
 pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
     let files = file.into_iter().chain(config.policy_files());
     files
-        .filter(|file| files::open(file).is_err())
+        .filter(|file| **file != *Path::new(EMPTY) && files::open(file).is_err())
         .map(|file| {
             format!(
                 "{} cannot be read as the configured user: a reload will fail",

@@ -30,9 +30,11 @@ pub fn run(
     let handle = server.handle().clone();
     let figures = || handle.snapshot(logging.lost_lines());
     let mut hint_at = Some(Instant::now() + FIRST_MINUTE);
+    let watchdog = systemd::watchdog().map(|most| most / 3);
     loop {
-        let message = match hint_at {
-            Some(at) => control.recv_timeout(at.saturating_duration_since(Instant::now())),
+        let until_hint = hint_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let message = match until_hint.into_iter().chain(watchdog).min() {
+            Some(pause) => control.recv_timeout(pause),
             None => control.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match message {
@@ -42,10 +44,13 @@ pub fn run(
                 log::info!("Statistics: {}.", figures());
                 housekeeping.write_statistics();
             }
-            Err(RecvTimeoutError::Timeout) => {
-                hint_at = None;
-                hint_without_clients(figures().stats);
-            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if watchdog.is_some() {
+            systemd::alive();
+        }
+        if hint_at.take_if(|at| Instant::now() >= *at).is_some() {
+            hint_without_clients(figures().stats);
         }
     }
     log::info!("Stopping server...");

@@ -42,6 +42,20 @@ pub fn stopping() {
     tell("STOPPING=1\n", "that it stops");
 }
 
+/// How often the service manager wants to be told that the main thread goes round, at the least;
+/// none where it does not watch this process.
+pub fn watchdog() -> Option<Duration> {
+    let micros = env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    let pid = env::var("WATCHDOG_PID").ok();
+    let is_meant = pid.is_none_or(|pid| pid == std::process::id().to_string());
+    (is_meant && micros > 0).then(|| Duration::from_micros(micros))
+}
+
+/// The main thread goes round.
+pub fn alive() {
+    tell("WATCHDOG=1\n", "that it is alive");
+}
+
 fn tell(message: &str, what: &str) {
     let Some(socket) = env::var_os(SOCKET) else {
         return;

@@ -64,7 +64,7 @@ fn a_mistake_is_shown_with_its_line_and_a_mark() {
 
 /// Configurations with a fault, what is found, and the configuration as the cure says: then the
 /// finding is gone. `{DIR}` is a folder that is there.
-const CURED: [(&str, &str, &str, &str); 19] = [
+const CURED: [(&str, &str, &str, &str); 20] = [
     (
         "listen = 127.0.0.1:843",
         "loopback-only",
@@ -114,6 +114,12 @@ const CURED: [(&str, &str, &str, &str); 19] = [
         "log_file = {DIR}/x.log",
     ),
     ("user = nobody-of-that-name", "user", "", "user = none"),
+    (
+        "user = nobody",
+        "shared-user",
+        "useradd --system flashpolicyd",
+        "user = none",
+    ),
     (
         "allow = a.example 80 secure",
         "secure-grant",

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use support::{Ends, free_port, signal, stderr, wait_for};
+use support::{BUILT_IN, Ends, Setup, free_port, run_in, signal, stderr, wait_for};
 
 #[test]
 fn a_first_start_tells_on_six_lines_what_it_does_and_what_comes_next() {
@@ -74,6 +74,216 @@ fn a_first_start_tells_on_six_lines_what_it_does_and_what_comes_next() {
     });
     signal(server, "TERM");
     wait_for("the end", || text().contains("Totals: ").then_some(()));
+}
+
+#[test]
+fn a_start_without_a_terminal_says_in_one_line_that_it_serves_and_its_warnings() {
+    let mut server = Setup::new().stdout(Stdio::piped()).start();
+    let address = server.address();
+    assert_eq!(server.ask(), BUILT_IN);
+    assert!(server.stop().success());
+    let mut said = String::new();
+    let mut stdout = server.child.stdout.take().unwrap();
+    stdout.read_to_string(&mut said).unwrap();
+    let expected = format!(
+        "flashpolicyd serves (process {}) on {address}; ",
+        server.child.id()
+    );
+    assert!(said.starts_with(&expected), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let mut warned = String::new();
+    let mut stderr = server.child.stderr.take().unwrap();
+    stderr.read_to_string(&mut warned).unwrap();
+    let expected = "flashpolicyd: warning: No policy is configured: the built-in one lets content";
+    assert!(warned.contains(expected), "{warned}");
+}
+
+#[test]
+fn an_output_that_is_the_log_gets_nothing_besides() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in ["log_file = /dev/stdout", "log_console = yes"] {
+        let log = folder.path().join("log");
+        let config = format!("listen = 127.0.0.1:0\n{line}\n");
+        fs::write(folder.path().join("flashpolicy.conf"), config).unwrap();
+        let child = support::binary()
+            .current_dir(folder.path())
+            .stdout(fs::File::create(&log).unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut server = Ends(child);
+        let text = wait_for("the log", || {
+            Some(fs::read_to_string(&log).unwrap()).filter(|text| text.contains("Listening on"))
+        });
+        assert!(!text.contains("flashpolicyd serves"), "{text}");
+        signal(server.0.id(), "TERM");
+        assert!(server.0.wait().unwrap().success());
+        let mut warned = String::new();
+        let mut stderr = server.0.stderr.take().unwrap();
+        stderr.read_to_string(&mut warned).unwrap();
+        assert_eq!(warned, "");
+    }
+}
+
+#[test]
+fn status_finds_a_server_that_has_no_pid_file() {
+    let mut server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    let listen = server.address().to_string();
+    let pid_file = folder.path().join("x.pid");
+    let arguments = [
+        "status",
+        "--listen",
+        &listen,
+        "--pid-file",
+        pid_file.to_str().unwrap(),
+    ];
+    let output = run_in(folder.path(), &arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let begin = format!(
+        "flashpolicyd is running (process {} of user ",
+        server.child.id()
+    );
+    assert!(
+        said.starts_with(&begin) && said.contains("without a pid file"),
+        "{said}"
+    );
+    server.stop();
+    let output = run_in(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(3));
+    // A program of another name is none.
+    let other = TcpListener::bind(server.address()).unwrap();
+    let output = run_in(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(4));
+    drop(other);
+}
+
+#[test]
+fn the_null_device_is_an_empty_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("flashpolicy.conf"),
+        "allow = a.example 1",
+    )
+    .unwrap();
+    let output = run_in(folder.path(), &["policy", "-c", "/dev/null"]);
+    let policy = String::from_utf8_lossy(BUILT_IN).replace('\0', "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), policy);
+    let other = run_in(folder.path(), &["policy", "-c", "/dev/zero"]);
+    assert_eq!(other.status.code(), Some(2));
+}
+
+#[test]
+fn init_writes_what_was_answered_and_the_next_two_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = [
+        "init",
+        "--from",
+        "*.example.com",
+        "--to",
+        "2001, 3001",
+        "--by",
+        "nobody",
+    ];
+    let output = run_in(folder.path(), &answers);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for part in [
+        "Any content from *.example.com may connect to ports 2001 and 3001.",
+        "flashpolicy.conf is written.",
+        "flashpolicyd start\n",
+        "flashpolicyd probe 127.0.0.1 --port 10843 --from www.example.com --to 2001,3001\n",
+        "loadPolicyFile",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let check = run_in(folder.path(), &["check", "--strict"]);
+    assert_eq!(
+        check.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+    // Not over a file that is there, and not over a link.
+    let written = fs::read(folder.path().join("flashpolicy.conf")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+    for (more, words) in [
+        (&[][..], "flashpolicy.conf is there already"),
+        (&["-c", "link"], "link is there already"),
+    ] {
+        let again = run_in(folder.path(), &[&answers[..], more].concat());
+        assert_eq!(again.status.code(), Some(1));
+        assert!(stderr(&again).contains(words), "{}", stderr(&again));
+    }
+    assert_eq!(
+        fs::read(folder.path().join("flashpolicy.conf")).unwrap(),
+        written
+    );
+    assert!(!folder.path().join("nowhere").exists());
+}
+
+#[test]
+fn init_without_a_terminal_says_which_answer_is_missing_or_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        (&["init"][..], "--from is missing"),
+        (&["init", "--from", "*"], "--to is missing"),
+        (&["init", "--from", "*", "--to", "1"], "--by is missing"),
+        (
+            &["init", "--from", "http://a.example"],
+            "--from http://a.example: `http://a.example` has a scheme; write `a.example`",
+        ),
+        (&["init", "--from", "*", "--to", "x"], "--to x: "),
+    ] {
+        let output = run_in(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn init_asks_on_a_terminal_until_the_answers_are_right() {
+    if !support::have("script") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let answers = folder.path().join("answers");
+    fs::write(
+        &answers,
+        "http://a.example\na.example b.example\n70000\n9339\nsystemd\n",
+    )
+    .unwrap();
+    let command = format!("exec {} init", support::binary_path());
+    let output = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(fs::File::open(&answers).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in [
+        "has a scheme",
+        "there is no port",
+        "systemctl restart flashpolicyd",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let text = fs::read_to_string(folder.path().join("flashpolicy.conf")).unwrap();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with(char::is_alphabetic))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "allow = a.example 9339",
+            "allow = b.example 9339",
+            "meta_policy = master-only"
+        ]
+    );
 }
 
 #[test]

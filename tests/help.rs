@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 
 use support::{Setup, run_in, stderr};
 
-const COMMANDS: [&str; 11] = [
-    "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain", "probe",
-    "help",
+const COMMANDS: [&str; 12] = [
+    "init", "serve", "start", "stop", "restart", "reload", "status", "check", "policy", "explain",
+    "probe", "help",
 ];
 
 fn root() -> &'static Path {

@@ -21,14 +21,17 @@ fn packages() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     BUILT
         .get_or_init(|| {
-            let cargo = env!("CARGO");
-            let has_deb = Command::new(cargo).args(["deb", "--version"]).output();
-            if !has_deb.is_ok_and(|output| output.status.success()) {
-                support::skipped("cargo-deb is not installed");
+            if !support::have("dpkg-deb") {
                 return None;
             }
-            succeeds(Command::new(root().join("scripts/package.sh")).env("CARGO", cargo));
-            Some(root().join("target/package"))
+            let target = root().join("target");
+            let package = root().join("scripts/package.sh");
+            succeeds(
+                Command::new(package)
+                    .env("CARGO", env!("CARGO"))
+                    .env("CARGO_TARGET_DIR", &target),
+            );
+            Some(target.join("package"))
         })
         .as_deref()
 }
@@ -134,6 +137,10 @@ echo '# mine' >>/etc/flashpolicy.conf
 dpkg -i /tmp/flashpolicyd.deb
 tail -n 1 /etc/flashpolicy.conf
 ask
+step mistake
+echo 'wrokers = 4' >>/etc/flashpolicy.conf
+dpkg -i /tmp/flashpolicyd.deb </dev/null
+ask
 step remove
 dpkg -r flashpolicyd
 if [ -e /run/flashpolicyd.pid ]; then echo "still there"; fi
@@ -202,6 +209,7 @@ fn the_debian_package_serves_on_a_bare_system_and_its_purge_leaves_nothing() {
     assert!(step("restart").contains(&policy));
     assert!(step("stop").contains("flashpolicyd stopped after"));
     assert!(step("upgrade").contains("# mine\n") && step("upgrade").contains(&policy));
+    assert!(step("mistake").contains("was not restarted") && step("mistake").contains(&policy));
     assert!(step("remove").contains("flashpolicyd stopped after"));
     assert!(!step("remove").contains("still there"));
     assert!(said.ends_with("== end\n"));
@@ -345,6 +353,7 @@ fn the_tarball_holds_one_folder_with_a_server_that_runs() {
         "scripts/flashpolicy.conf.5",
         "scripts/completions/flashpolicyd.bash",
         "scripts/Dockerfile",
+        "scripts/compose.yaml",
         "scripts/check_flashpolicy.cfg",
         "scripts/haproxy/tcp.cfg",
     ] {
@@ -380,13 +389,10 @@ fn the_debian_package_holds_what_its_readme_names() {
     let Some(packages) = packages() else {
         return;
     };
-    if !support::have("dpkg-deb") {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     succeeds(
         Command::new("dpkg-deb")
-            .arg("-x")
+            .arg("--raw-extract")
             .arg(the(packages, ".deb"))
             .arg(folder.path()),
     );
@@ -400,7 +406,9 @@ fn the_debian_package_holds_what_its_readme_names() {
     assert!(named >= 6, "{named}");
     for file in [
         "usr/sbin/flashpolicyd",
-        "etc/flashpolicy.conf",
+        "usr/share/flashpolicyd/flashpolicy.conf",
+        "usr/lib/systemd/system/flashpolicyd.service",
+        "usr/lib/systemd/system/flashpolicyd.socket",
         "etc/init.d/flashpolicyd",
         "usr/share/man/man8/flashpolicyd.8.gz",
         "usr/share/man/man5/flashpolicy.conf.5.gz",
@@ -412,6 +420,11 @@ fn the_debian_package_holds_what_its_readme_names() {
     ] {
         assert!(folder.path().join(file).is_file(), "{file}");
     }
+    succeeds(
+        Command::new("md5sum")
+            .args(["--check", "--strict", "--quiet", "DEBIAN/md5sums"])
+            .current_dir(folder.path()),
+    );
     let copyright = fs::read_to_string(doc.join("copyright")).unwrap();
     assert!(
         copyright.contains("The flashpolicyd authors"),
@@ -424,7 +437,7 @@ fn the_debian_package_holds_what_its_readme_names() {
 }
 
 #[test]
-fn lintian_finds_no_errors_in_the_debian_package() {
+fn lintian_finds_neither_errors_nor_warnings_in_the_debian_package() {
     if !support::have("lintian") {
         return;
     }
@@ -433,14 +446,10 @@ fn lintian_finds_no_errors_in_the_debian_package() {
     };
     let said = succeeds(
         Command::new("lintian")
-            .args(["--allow-root", "--fail-on", "error"])
+            .args(["--allow-root", "--fail-on", "error,warning"])
             .arg(the(packages, ".deb")),
     );
     println!("{said}");
-    assert!(
-        !said.contains("\nE: ") && !said.starts_with("E: "),
-        "{said}"
-    );
 }
 
 #[test]

@@ -399,17 +399,26 @@ fn the_openrc_script_has_the_server_do_it() {
         // What openrc-run would do, in order.
         let calls = place.at("calls");
         let text = format!(
-            "ebegin() {{ :; }}\neend() {{ echo \"= $1\"; return \"$1\"; }}\n\
-             cfgfile='{}'\n. '{}'\ncommand='{}'\n\
-             start; status; reload; checkconfig; stop; status; echo \"= $?\"\n",
+            "ebegin() {{ :; }}\neend() {{ return \"$1\"; }}\n\
+             cfgfile='{}'\n. '{}'\ncommand='{}' own_pidfile='{}'\n\
+             try() {{ \"$@\"; echo \"= $?\"; }}\n\
+             server start; try start_pre; try start_post; try status; try reload; try checkconfig\n\
+             echo 'wrokers = 4' >>\"$cfgfile\"\n\
+             try checkconfig; RC_CMD=restart; try stop_pre; RC_CMD=stop; try stop_pre\n\
+             server stop; try status\n",
             place.at("flashpolicy.conf").display(),
             script("flashpolicyd.openrc").display(),
             support::binary_path(),
+            pid.display(),
         );
         fs::write(&calls, text).unwrap();
         let said = place.call_as(&calls, &[]);
         let outcomes: Vec<_> = said.text.lines().filter(|l| l.starts_with('=')).collect();
-        assert_eq!(outcomes, ["= 0", "= 0", "= 0", "= 3"], "{said:?}");
+        let expected = [
+            "= 0", "= 0", "= 0", "= 0", "= 0", "= 1", "= 1", "= 0", "= 3",
+        ];
+        assert_eq!(outcomes, expected, "{said:?}");
+        assert!(said.errors.contains("unknown key 'wrokers'"), "{said:?}");
         let words = [
             "started (",
             "is running (",
@@ -492,6 +501,88 @@ fn the_tarball_is_whole_or_the_script_that_makes_it_fails() {
     });
 }
 
+#[test]
+fn a_version_without_an_entry_gets_one_in_the_changelog() {
+    if !support::have("dpkg-deb") {
+        return;
+    }
+    under_each_shell(|mut place| {
+        let sources = sources(&place);
+        let manifest = fs::read_to_string(sources.join("Cargo.toml")).unwrap();
+        let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+        let manifest = manifest.replacen(version, "version = \"77.0.0\"", 1);
+        fs::write(sources.join("Cargo.toml"), manifest).unwrap();
+        place.set("CARGO", "true");
+        let mut path = std::env::var_os("PATH").unwrap();
+        std::mem::swap(&mut path, &mut place.path);
+        let said = place.call_as(
+            &sources.join("scripts/package.sh"),
+            &["--target=aarch64-x-linux"],
+        );
+        said.assert(0, "flashpolicyd_77.0.0-1_arm64.deb");
+        let deb = sources.join("target/package/flashpolicyd_77.0.0-1_arm64.deb");
+        let list = Command::new("sh")
+            .args([
+                "-c",
+                "dpkg-deb -x \"$0\" x && zcat x/usr/share/doc/*/changelog.Debian.gz",
+            ])
+            .arg(deb)
+            .current_dir(place.root.path())
+            .output()
+            .unwrap();
+        let changes = String::from_utf8_lossy(&list.stdout);
+        assert!(changes.starts_with("flashpolicyd (77.0.0-1) "), "{changes}");
+        let old = concat!("\nflashpolicyd (", env!("CARGO_PKG_VERSION"), "-1) ");
+        assert!(changes.contains(old), "{changes}");
+    });
+}
+
+#[test]
+fn a_binary_for_another_processor_is_that_one_or_there_is_an_error() {
+    under_each_shell(|mut place| {
+        let build = place.at("sources/scripts/build-static.sh");
+        sources(&place);
+        fs::copy(script("build-static.sh"), &build).unwrap();
+        // It builds what it is asked for, as far as the name goes.
+        let cargo = place.at("cargo");
+        let text = "#!/bin/sh\nwhile [ $# -gt 0 ]; do\n\
+                    case $1 in --target) triple=$2 ;; --target-dir) folder=$2 ;; esac\nshift\ndone\n\
+                    mkdir -p \"$folder/$triple/release\"\n\
+                    echo \"for $triple\" >\"$folder/$triple/release/flashpolicyd\"\n";
+        fs::write(&cargo, text).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        place.set("CARGO", cargo);
+        place.set("RUSTC", program("rustc"));
+        for home in ["RUSTUP_HOME", "CARGO_HOME"] {
+            if let Some(value) = std::env::var_os(home) {
+                place.set(home, value);
+            }
+        }
+        let mut path = std::env::var_os("PATH").unwrap();
+        std::mem::swap(&mut path, &mut place.path);
+        let own_home = std::env::var_os("HOME").unwrap_or_default();
+        place.set("HOME", own_home);
+        let binary = place.at("sources/target/static/flashpolicyd");
+        for arguments in [
+            &["--target", "other-unknown-linux-gnu"][..],
+            &["--offline", "--target=other-unknown-linux-gnu"],
+        ] {
+            place
+                .call_as(&build, arguments)
+                .assert_error(1, "there is no linker for other-unknown-linux-gnu");
+            assert!(!binary.exists());
+        }
+        place.set("CARGO_TARGET_OTHER_UNKNOWN_LINUX_GNU_LINKER", "cc");
+        let said = place.call_as(
+            &build,
+            &["--offline", "--target", "other-unknown-linux-gnu"],
+        );
+        said.assert(0, ": static, for other-unknown-linux-gnu, ");
+        let built = fs::read_to_string(&binary).unwrap();
+        assert_eq!(built, "for other-unknown-linux-gnu\n");
+    });
+}
+
 /// The static binary, built in a folder of its own: cheap unless the sources have changed.
 fn build_static() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static-test");
@@ -505,8 +596,13 @@ fn build_static() -> PathBuf {
     assert_eq!(said.code, 0, "{}", said.errors);
     let binary = target.join("static/flashpolicyd");
     let bytes = fs::metadata(&binary).unwrap().len();
-    let expected = format!("{}: static, {bytes} bytes\n", binary.display());
-    assert_eq!(said.text, expected);
+    let begin = format!("{}: static, for ", binary.display());
+    assert!(said.text.starts_with(&begin), "{}", said.text);
+    assert!(
+        said.text.ends_with(&format!(", {bytes} bytes\n")),
+        "{}",
+        said.text
+    );
     binary
 }
 

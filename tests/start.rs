@@ -141,8 +141,8 @@ fn a_port_in_use_is_said_with_its_address_and_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let errors = stderr(&output);
     assert!(
-        errors.starts_with(&format!(
-            "flashpolicyd: cannot listen on {address}: Address already in use"
+        errors.contains(&format!(
+            "\nflashpolicyd: cannot listen on {address}: Address already in use"
         )),
         "{errors}"
     );

@@ -3,7 +3,7 @@
 
 _flashpolicyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='serve start stop restart reload status check policy explain probe help'
+    local commands='init serve start stop restart reload status check policy explain probe help'
     local common='--config --listen --policy --workers --timeout --log-file --log-level --pid-file --help'
     local command='' own='' at
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -25,10 +25,15 @@ _flashpolicyd() {
             mapfile -t COMPREPLY < <(compgen -W 'flash lightspark unity' -- "$word")
             return
             ;;
+        --by)
+            mapfile -t COMPREPLY < <(compgen -W 'root systemd nobody' -- "$word")
+            return
+            ;;
         --listen | --workers | --timeout | --from | --to | --load | --port | --ignore) return ;;
     esac
     case $command in
         '') own="$commands --version" ;;
+        init) own='--from --to --by' common='--config --help' ;;
         status | policy) own=--json ;;
         check) own='--strict --ignore --json' ;;
         explain) own='--from --to --player --json' ;;
@@ -38,7 +43,7 @@ _flashpolicyd() {
             ;;
         help)
             common=''
-            own="$commands codes config json silent-player man man-conf"
+            own="$commands codes config json operate silent-player man man-conf"
             own+=" $(flashpolicyd help codes 2>/dev/null | sed -n 's/^\([a-z][a-z-]*\)  *\(error\|warning\) .*/\1/p')"
             ;;
     esac

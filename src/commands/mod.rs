@@ -4,6 +4,7 @@
 mod check;
 mod explain;
 mod first_run;
+mod init;
 mod input;
 mod output;
 mod policy;
@@ -29,6 +30,9 @@ pub use output::usage;
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
     let exit = match command {
+        Command::Init { file, answers } => {
+            init::run(file.as_deref(), &answers).unwrap_or_else(|exit| exit)
+        }
         Command::Serve {
             configured,
             detached,

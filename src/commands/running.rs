@@ -3,6 +3,7 @@
 //! the file. It changes nothing.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +27,14 @@ pub(super) const ROOTS_PID_FILE: &str = "/run/flashpolicyd.pid";
 /// The pid file of the server that systemd's unit starts.
 const UNITS_PID_FILE: &str = "/run/flashpolicyd/flashpolicyd.pid";
 
+/// The pid file of the server in the container image; the folder is open to every user.
+const IMAGES_PID_FILE: &str = "/dev/shm/flashpolicyd.pid";
+
 /// The pid file of another user's server, in the user's home folder.
 const USERS_PID_FILE: &str = ".flashpolicyd.pid";
+
+/// The name of a server's process.
+const PROGRAM: &str = "flashpolicyd";
 
 /// No more of a configuration with mistakes is looked at.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -124,13 +131,18 @@ impl ServerPlace {
         })
     }
 
-    /// A server that is not here, but where other servers are by default: another user's, or that
-    /// of systemd's unit.
+    /// A server that is not here, but where other servers are by default: another user's, that of
+    /// systemd's unit, or that of the container image.
     pub(super) fn find_elsewhere(&self) -> Option<RunningServer> {
-        let others = [ROOTS_PID_FILE, UNITS_PID_FILE].map(Path::new);
+        let is_own = |file: &Path| {
+            let metadata = file.symlink_metadata();
+            metadata.is_ok_and(|file| file.uid() == Uid::effective().as_raw())
+        };
+        let others = [ROOTS_PID_FILE, UNITS_PID_FILE, IMAGES_PID_FILE].map(Path::new);
         others
             .into_iter()
             .filter(|other| *other != self.pid_file)
+            .filter(|other| *other != Path::new(IMAGES_PID_FILE) || is_own(other))
             .find_map(|other| look(other).unwrap_or_default())
     }
 
@@ -160,12 +172,28 @@ impl ServerPlace {
         Err(Exit::Denied)
     }
 
+    /// The process that serves on the configured addresses without a pid file.
+    pub(super) fn process_without_pid_file(&self) -> Option<u32> {
+        let listen: Vec<_> = self
+            .config
+            .startup
+            .listen
+            .iter()
+            .map(|l| l.address)
+            .collect();
+        listening::process(PROGRAM, &listen)
+    }
+
     /// What listens on the configured addresses though no server has the pid file, and how to end a
     /// server in the foreground; empty where nothing listens.
     pub(super) fn without_pid_file(&self) -> String {
-        match self.taken().as_str() {
-            "" => String::new(),
-            taken => format!(
+        match (self.process_without_pid_file(), self.taken().as_str()) {
+            (_, "") => String::new(),
+            (Some(pid), _) => format!(
+                "; process {pid} serves without a pid file: 'kill -HUP {pid}' has it reload, \
+                 'kill -TERM {pid}' stop"
+            ),
+            (None, taken) => format!(
                 "; what listens on {taken} has no pid file here: a server in the foreground stops \
                  on Ctrl-C and reloads on 'kill -HUP PID'"
             ),

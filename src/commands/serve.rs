@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use super::first_run;
 use super::input::{load, unfit_for_user};
 use super::output::{complain, complain_of};
-use super::starter::Starter;
+use super::starter::{self, Starter};
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::control_socket::{ControlSocket, InPlace};
 use crate::exit::Exit;
@@ -22,6 +22,7 @@ use crate::privileges;
 use crate::reload::{self, Reloader};
 use crate::server::{self, Ended, Inherited, Server, StartError};
 use crate::signals::{self, Control};
+use crate::stats;
 use crate::status::Running;
 use crate::supervisor;
 use crate::systemd;
@@ -76,7 +77,8 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
     let nothing_configured = all
         .iter()
         .all(|policy| policy.origin == PolicyOrigin::BuiltIn);
-    let introduces = nothing_configured && starter.is_none() && io::stdout().is_terminal();
+    let introduces = nothing_configured && !detached && io::stdout().is_terminal();
+    let starter = starter.or_else(|| Starter::of_foreground(config));
     let logging = start_logging(config, becomes, starter.as_ref(), introduces);
     let logging = logging.map_err(|failure| fail(&failure))?;
     log_panics();
@@ -151,13 +153,15 @@ impl Start<'_> {
         let Loaded { config, file } = self.loaded;
         let failed = |message: String| Failure::new(Exit::Failed, message);
         self.log_beginning();
-        let detached = self.starter.is_some();
+        let detached = self.starter.as_ref().is_some_and(Starter::is_detached);
         let start_failed = |error: StartError| Failure::new(exit_of(&error, detached), error);
         let server = Server::start(config, self.inherited, self.reloader.serving());
         let server = server.map_err(start_failed)?;
         let own_files = OwnFiles::make(config, self.becomes).map_err(failed)?;
         privileges::give_away(self.becomes).map_err(failed)?;
-        for warning in unfit_for_user(config, file.as_deref()) {
+        let stats_file = config.startup.stats_file.as_deref();
+        let unfit = unfit_for_user(config, file.as_deref()).into_iter();
+        for warning in unfit.chain(stats_file.and_then(stats::cannot_write)) {
             log::warn!("{warning}.");
         }
         let running = Running::begin(config, &server.addresses(), file.as_deref());
@@ -249,16 +253,11 @@ fn start_logging(
     starter: Option<&Starter>,
     introduces: bool,
 ) -> Result<Logging, Failure> {
-    let console = match config.startup.log_console {
-        LogConsole::Auto => io::stdout().is_terminal(),
-        LogConsole::Yes => true,
-        LogConsole::No => false,
-    };
     Logging::start(logging::Settings {
         file: config.startup.log_file.as_deref(),
         rotation: super::input::rotation_of(config),
         owner: privileges::owner_of_files(becomes),
-        console,
+        console: starter::console(config),
         holds_console: introduces && config.startup.log_console == LogConsole::Auto,
         level: config.live.log_level,
         echo: starter.map(Starter::echo),

@@ -1,13 +1,12 @@
 //! `flashpolicyd start` starts a server in the background, and ends once that server serves or has
 //! failed. It does not serve itself.
 
-use std::path::Path;
-
 use super::output::{complain, print};
 use super::running::ServerPlace;
 use super::spawn;
 use crate::config::Configured;
 use crate::exit::Exit;
+use crate::logging;
 
 /// Starts the server of this configuration, if it does not run.
 pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
@@ -23,9 +22,8 @@ pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
 
 /// A server in the background has no output where its log could go.
 pub(super) fn check_log(place: &ServerPlace) -> Result<(), Exit> {
-    let streams = [Path::new("/dev/stdout"), Path::new("/dev/stderr")];
     let stream = place.config.startup.log_file.as_deref();
-    let Some(stream) = stream.filter(|file| streams.contains(file)) else {
+    let Some(stream) = stream.filter(|file| logging::is_stream(file)) else {
         return Ok(());
     };
     complain(&format!(

@@ -1,15 +1,18 @@
-//! The server's side of a start in the background: it leaves the session of the starting process,
-//! and sends that process its warnings and the message that it serves. The pipe is standard error,
-//! so errors arrive without further steps. It starts nothing; `spawn.rs` is the starting side.
+//! What whoever starts a server is shown until it serves: its warnings, and the message that it
+//! serves. In the background it leaves the session of the starting process; the pipe to that is
+//! standard error, so errors arrive without further steps. In the foreground it is for an output that
+//! shows no log. It starts nothing; `spawn.rs` is the starting side.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::unistd::{dup2_stderr, setsid};
 
-use crate::logging::Echo;
+use super::output::print;
+use crate::config::{Config, LogConsole};
+use crate::logging::{self, Echo};
 use crate::status::Status;
 
 /// The hidden option of `serve` that says that a starter waits.
@@ -18,9 +21,11 @@ pub(super) const OPTION: &str = "--detached";
 /// The beginning of the last line for the starter.
 pub(super) const READY: &str = "flashpolicyd-ready ";
 
-/// The process that started this server and waits until it is ready.
+/// The process that started this server.
 pub(super) struct Starter {
+    /// Until the server is ready.
     waits: Arc<AtomicBool>,
+    detached: bool,
     /// Opened before the rights to it could be given away.
     nowhere: Option<File>,
 }
@@ -32,8 +37,26 @@ impl Starter {
         let _ = setsid();
         Starter {
             waits: Arc::new(AtomicBool::new(true)),
+            detached: true,
             nowhere: OpenOptions::new().write(true).open("/dev/null").ok(),
         }
+    }
+
+    /// One that sees the output of a server in the foreground, such as systemd; none where the
+    /// output is the log.
+    pub(super) fn of_foreground(config: &Config) -> Option<Starter> {
+        let log = config.startup.log_file.as_deref();
+        let is_log = console(config) || log.is_some_and(logging::is_stream);
+        (!is_log).then(|| Starter {
+            waits: Arc::new(AtomicBool::new(true)),
+            detached: false,
+            nowhere: None,
+        })
+    }
+
+    /// Whether the server is in the background.
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached
     }
 
     /// Where the log's warnings go besides, until the starter has left.
@@ -49,11 +72,27 @@ impl Starter {
     /// The ports are bound and clients are accepted: the starter may leave.
     pub(super) fn ready(&self, status: &Status) {
         self.waits.store(false, Relaxed);
+        if !self.detached {
+            let (pid, addresses, files) = (status.pid, status.addresses(), status.files());
+            print(format!(
+                "flashpolicyd serves (process {pid}) on {addresses}; {files}\n"
+            ));
+            return;
+        }
         let status = serde_json::to_string(status).unwrap_or_default();
         // In one write: nothing of another thread comes between.
         let _ = io::stderr().write_all(format!("{READY}{status}\n").as_bytes());
         if let Some(nowhere) = &self.nowhere {
             let _ = dup2_stderr(nowhere);
         }
+    }
+}
+
+/// Whether log lines go to standard output.
+pub(super) fn console(config: &Config) -> bool {
+    match config.startup.log_console {
+        LogConsole::Auto => io::stdout().is_terminal(),
+        LogConsole::Yes => true,
+        LogConsole::No => false,
     }
 }

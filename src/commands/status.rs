@@ -117,6 +117,17 @@ fn look(place: &ServerPlace) -> Answer {
                     format!("flashpolicyd is not running (nobody holds {pid_file}){note}");
                 return Answer::of(Exit::Stopped, sentence);
             }
+            if let Some(pid) = place.process_without_pid_file() {
+                let user = processes::process_info(pid).map_or_else(String::new, |process| {
+                    format!(" of user {}", processes::user_name(process.uid))
+                });
+                let sentence = format!(
+                    "flashpolicyd is running (process {pid}{user}) on {taken}, without a pid file, \
+                     so that it cannot be asked; 'kill -HUP {pid}' has it reload, 'kill -USR1 {pid}' \
+                     writes its figures into its log{note}"
+                );
+                return Answer::of(Exit::Fine, sentence);
+            }
             let sentence = format!(
                 "no flashpolicyd holds {pid_file}, but something listens on {taken}: another \
                  program, or a server with another pid file or none{note}"

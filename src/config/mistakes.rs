@@ -9,7 +9,7 @@ use crate::text::{did_you_mean, quote, shown};
 
 /// The findings about a configuration as a whole: the stable name, the severity, and one
 /// line on what it means, in Markdown.
-pub const CODES: [(&str, Severity, &str); 7] = [
+pub const CODES: [(&str, Severity, &str); 8] = [
     (
         "log-file",
         Severity::Error,
@@ -39,6 +39,11 @@ pub const CODES: [(&str, Severity, &str); 7] = [
         "stats-file",
         Severity::Warning,
         "The file for the statistics cannot be written.",
+    ),
+    (
+        "shared-user",
+        Severity::Warning,
+        "`user` is one that other services have, too.",
     ),
     (
         "out-of-reach",

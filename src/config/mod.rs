@@ -17,7 +17,7 @@ use crate::policy::{DomainPattern, Grant, MASTER_PORT, PortSet};
 
 pub use draft::{Override, parse};
 pub use keys::{Live, Startup, is_key};
-pub use load::{Configured, Loaded, SEARCH_PATH, looks_like_one};
+pub use load::{Configured, EMPTY, Loaded, SEARCH_PATH, looks_like_one};
 pub use mistakes::{CODES, known_codes};
 
 /// The default of `listen`: port 843 of all addresses of the host, IPv6 and IPv4. `0.0.0.0` takes

@@ -12,7 +12,8 @@ use crate::text::{did_you_mean, shown};
 pub const OVERVIEW: &str = include_str!("overview.txt");
 
 /// The pages of the commands, in the order of [`OVERVIEW`].
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 12] = [
+    ("init", include_str!("init.txt")),
     ("serve", include_str!("serve.txt")),
     ("start", include_str!("start.txt")),
     ("stop", include_str!("stop.txt")),
@@ -27,9 +28,10 @@ const COMMANDS: [(&str, &str); 11] = [
 ];
 
 /// The other pages that are texts; `codes` is made from the code.
-const TEXTS: [(&str, &str); 5] = [
+const TEXTS: [(&str, &str); 6] = [
     ("config", include_str!("../../flashpolicy.conf")),
     ("json", include_str!("json.txt")),
+    ("operate", include_str!("operate.txt")),
     ("silent-player", include_str!("silent-player.txt")),
     ("man", include_str!("../../scripts/flashpolicyd.8")),
     ("man-conf", include_str!("../../scripts/flashpolicy.conf.5")),
@@ -71,7 +73,7 @@ fn unknown(topic: &str) -> String {
     let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
     let all: Vec<_> = texts.chain([CODES]).chain(codes::names()).collect();
     let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
-        "expected a command, a code ('flashpolicyd help codes' lists them), config, json, \
+        "expected a command, a code ('flashpolicyd help codes' lists them), config, json, operate, \
          silent-player, man or man-conf"
             .into()
     });
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_page_fits_a_terminal() {
-        let texts = COMMANDS.iter().chain(&TEXTS[1..3]);
+        let texts = COMMANDS.iter().chain(&TEXTS[1..4]);
         let to_be_pasted = |line: &str| line.starts_with("  $c=") || line.contains("python3 -c");
         for (topic, text) in texts.chain([&("overview", OVERVIEW)]) {
             for line in text.lines().filter(|line| !to_be_pasted(line)) {

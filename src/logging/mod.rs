@@ -56,12 +56,17 @@ pub struct Settings<'a> {
 /// Gets the text of a warning. It must not block without a limit.
 pub type Echo = Box<dyn Fn(&fmt::Arguments<'_>) + Send + Sync>;
 
+/// Whether a log at this path goes to standard output or standard error, which are open.
+pub fn is_stream(path: &Path) -> bool {
+    Stream::named(path).is_some()
+}
+
 /// Whether a log file at this path could be appended to, without making one.
 ///
 /// # Errors
 /// A sentence for why not.
 pub fn can_append(path: &Path) -> Result<(), String> {
-    if Stream::named(path).is_some() {
+    if is_stream(path) {
         return Ok(());
     }
     FilePlace::of(path)

@@ -59,10 +59,12 @@ impl fmt::Display for BindError {
             (io::ErrorKind::PermissionDenied, _) if port < 1024 => write!(
                 f,
                 "\nPorts below 1024 need a right. One of these gives it:\n\
-                 - start as root;\n\
+                 - start as root, with CAP_NET_BIND_SERVICE (a sandbox may take it from root, too);\n\
                  - give the binary the right: setcap cap_net_bind_service=+ep flashpolicyd\n\
                  - lower the limit: sysctl net.ipv4.ip_unprivileged_port_start={port}\n\
                  - let systemd open the port (a .socket unit);\n\
+                 - in a container: 'podman run --sysctl net.ipv4.ip_unprivileged_port_start=0', or\n  \
+                 '--user 0', which the host's network (--network host) needs in any case;\n\
                  - take a port above 1023, such as 10843, and have the SWF call\n  \
                  Security.loadPolicyFile(\"xmlsocket://HOST:10843\"); such a policy can only\n  \
                  grant ports above 1023."
