@@ -478,7 +478,7 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
         (
             "policy::decide",
             "use crate::config::Config;",
-            "policy::decide imports config, ",
+            "policy::decide imports config::keys, ",
         ),
         (
             "policy::decide",
