@@ -11,6 +11,7 @@ use std::path::Path;
 const ORDER: &[(&str, &str)] = &[
     ("main", "the program: arguments, a command, an exit code"),
     ("commands", "a file for each command"),
+    ("startup", "the steps of a server's start, in their order"),
     (
         "supervisor",
         "the main thread of a server: control messages and the stop",
