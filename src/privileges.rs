@@ -9,6 +9,7 @@ use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgid, setgroups, setu
 
 use crate::config::{Config, EMPTY};
 use crate::files::{self, Owner};
+use crate::logging::{self, Rotation};
 
 /// The owner of the files that the server writes, when it becomes this; none where the owner does
 /// not change.
@@ -172,6 +173,15 @@ pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log. `file` is the configuration.
+pub fn unfit(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.startup.log_file.as_deref();
+    let mut warnings = unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, Rotation::of(config))));
+    warnings
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::Path;
 const ORDER: &[(&str, &str)] = &[
     ("main", "the program: arguments, a command, an exit code"),
     ("commands", "a file for each command"),
+    ("startup", "the steps of a server's start, in their order"),
     (
         "supervisor",
         "the main thread of a server: control messages and the stop",
@@ -479,7 +480,7 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
         (
             "policy::decide",
             "use crate::config::Config;",
-            "policy::decide imports config, ",
+            "policy::decide imports config::keys, ",
         ),
         (
             "policy::decide",

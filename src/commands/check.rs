@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::input::unfit_for_user;
 use super::output::print;
 use crate::config::{self, Config, Configured};
 use crate::diagnostic::{self, Diagnostic, Place};
@@ -153,7 +152,7 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
                 .stats_file
                 .as_deref()
                 .and_then(stats::cannot_write);
-            (unfit_for_user(config, file), stats_file)
+            (privileges::unfit(config, file), stats_file)
         };
         privileges::as_future_user(becomes, unfit)
     });

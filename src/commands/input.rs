@@ -1,14 +1,10 @@
 //! Reads the configuration and its policies for several commands. Where they cannot be served, it
 //! prints what is wrong, and the caller gets the exit code. It changes no file.
 
-use std::path::Path;
-
 use super::output::{complain, complain_of};
 use crate::config::{Config, Configured, Loaded};
 use crate::exit::Exit;
-use crate::logging::{self, Rotation};
 use crate::policies::{self, ConfiguredPolicy};
-use crate::privileges;
 
 /// The configuration; where it is wrong, its mistakes have been said.
 pub(super) fn load(configured: &Configured) -> Result<Loaded, Exit> {
@@ -39,21 +35,4 @@ pub(super) fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Ex
     }
     unfit.into_iter().for_each(complain_of);
     Err(Exit::Usage)
-}
-
-/// When the log of this configuration is rotated.
-pub(super) fn rotation_of(config: &Config) -> Rotation {
-    Rotation {
-        max_size: config.startup.log_max_size,
-        keep: config.startup.log_keep,
-    }
-}
-
-/// What a server with the rights of this process cannot do later: read its files again, rotate its
-/// log. `file` is the configuration.
-pub(super) fn unfit_for_user(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let log = config.startup.log_file.as_deref();
-    let mut warnings = privileges::unreadable(config, file);
-    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, rotation_of(config))));
-    warnings
 }

@@ -4,15 +4,16 @@
 //! shows no log. It starts nothing; `spawn.rs` is the starting side.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::unistd::{dup2_stderr, setsid};
 
 use super::output::print;
-use crate::config::{Config, LogConsole};
+use crate::config::Config;
 use crate::logging::{self, Echo};
+use crate::startup::logs_to_console;
 use crate::status::Status;
 
 /// The hidden option of `serve` that says that a starter waits.
@@ -46,17 +47,12 @@ impl Starter {
     /// output is the log.
     pub(super) fn of_foreground(config: &Config) -> Option<Starter> {
         let log = config.startup.log_file.as_deref();
-        let is_log = console(config) || log.is_some_and(logging::is_stream);
+        let is_log = logs_to_console(config) || log.is_some_and(logging::is_stream);
         (!is_log).then(|| Starter {
             waits: Arc::new(AtomicBool::new(true)),
             detached: false,
             nowhere: None,
         })
-    }
-
-    /// Whether the server is in the background.
-    pub(super) fn is_detached(&self) -> bool {
-        self.detached
     }
 
     /// Where the log's warnings go besides, until the starter has left.
@@ -85,14 +81,5 @@ impl Starter {
         if let Some(nowhere) = &self.nowhere {
             let _ = dup2_stderr(nowhere);
         }
-    }
-}
-
-/// Whether log lines go to standard output.
-pub(super) fn console(config: &Config) -> bool {
-    match config.startup.log_console {
-        LogConsole::Auto => io::stdout().is_terminal(),
-        LogConsole::Yes => true,
-        LogConsole::No => false,
     }
 }

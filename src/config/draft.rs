@@ -5,9 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::keys::{KEYS, Key, REMOVED_KEYS};
+use super::keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, KEYS, Key, REMOVED_KEYS};
 use super::mistakes::instead_of;
-use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN};
 use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
 use crate::policy::Fault;
 use crate::text::{printable, quote, shown};

@@ -2,6 +2,7 @@
 //! applies it, its type, its default, its parser, and what it takes. It knows nothing of lines and
 //! opens no file.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,11 +10,62 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::mistakes::known_codes;
-use super::values::{bytes, listen, log_console, log_level, seconds, time_with_unit, whole_number};
-use super::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Listen, LogConsole};
+use super::values::{
+    Listen, LogConsole, bytes, listen, log_console, log_level, seconds, time_with_unit,
+    whole_number,
+};
 use crate::allow;
+use crate::diagnostic::Place;
 use crate::ignore::Ignored;
-use crate::policy::{Fault, Grant, MAX_POLICY_BYTES, MetaPolicy};
+use crate::policy::{
+    DomainPattern, Fault, Grant, MASTER_PORT, MAX_POLICY_BYTES, MetaPolicy, PortSet,
+};
+
+/// The default of `listen`: port 843 of all addresses of the host, IPv6 and IPv4. `0.0.0.0` takes
+/// its place on a host without IPv6.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), MASTER_PORT);
+/// The default of `allow`: content from anywhere, to every port. Adobe's sample servers and the
+/// original server sent the same.
+pub const DEFAULT_ALLOW: Grant = Grant {
+    domain: DomainPattern::ANY,
+    ports: PortSet::ALL,
+    secure: false,
+};
+/// Everything that can be set, with the built-in defaults where nothing was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// The settings that take effect only with a restart.
+    pub startup: Startup,
+    /// The settings that take effect with a reload.
+    pub live: Live,
+    /// Where the lines stand.
+    pub written: Written,
+}
+
+/// Where the value of each key stands, in the order of the lines; inherited sockets have no place.
+/// It makes no difference between two configurations: they are equal when their values are.
+#[derive(Clone, Debug, Default)]
+pub struct Written(pub(super) Vec<(&'static str, Place)>);
+
+impl Written {
+    /// Where the values of a key stand.
+    pub fn places_of(&self, key: &str) -> impl Iterator<Item = &Place> {
+        let of_key = self.0.iter().filter(move |(known, _)| *known == key);
+        of_key.map(|(_, place)| place)
+    }
+
+    /// Where the first value of a key stands.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.places_of(key).next()
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Written) -> bool {
+        true
+    }
+}
 
 /// A key, as the lines of a configuration need it.
 pub(super) struct Key {

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::Config;
 use super::draft::{Override, draft};
-use super::keys::is_key;
+use super::keys::{Config, is_key};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::files::{self, Caller};
 use crate::text::reason;

@@ -1,5 +1,6 @@
 //! The configuration: every key, every mistake, and the shipped file.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -10,7 +11,7 @@ use super::keys::KEYS;
 use super::*;
 use crate::diagnostic::number;
 use crate::ignore::Ignored;
-use crate::policy::MetaPolicy;
+use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet};
 
 fn parsed(text: &str) -> Result<Config, Vec<String>> {
     parse(text, Path::new("/etc/x.conf"), &[])

@@ -8,9 +8,48 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::{Listen, LogConsole};
 use crate::policy::{Fault, MASTER_PORT};
 use crate::text::shown;
+
+/// Whether log lines also go to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogConsole {
+    /// When standard output is a terminal.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// One address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Whether a load balancer stands before it: every connection begins with a PROXY header.
+    pub proxy: bool,
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        let proxy = false;
+        Listen { address, proxy }
+    }
+}
+
+impl Listen {
+    /// The port on which players find its policy; none where the system will choose it, since
+    /// nobody can rely on such a port. Behind a load balancer it is the balancer's port, which is
+    /// taken to be 843.
+    pub fn players_port(&self) -> Option<u16> {
+        match self.address.port() {
+            _ if self.proxy => Some(MASTER_PORT),
+            0 => None,
+            port => Some(port),
+        }
+    }
+}
 
 /// A value that is wrong, and to which what the key takes is the cure.
 fn wrong(cause: impl Into<String>) -> Fault {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::disk::{Disk, Name, RealDisk, lock, unlock};
 use super::writer::{Destination, News, count_lines, start_of_line};
+use crate::config::Config;
 use crate::files::Owner;
 use crate::text::reason;
 
@@ -18,6 +19,16 @@ pub struct Rotation {
     pub max_size: Option<u64>,
     /// How many old files are kept, as `FILE.1` (the newest) and so on; 0: a full file is emptied.
     pub keep: usize,
+}
+
+impl Rotation {
+    /// That of a configuration.
+    pub fn of(config: &Config) -> Rotation {
+        Rotation {
+            max_size: config.startup.log_max_size,
+            keep: config.startup.log_keep,
+        }
+    }
 }
 
 /// How much is read at once to count lines.
