@@ -27,9 +27,9 @@ fn section(title: &str) -> &'static str {
 }
 
 #[test]
-fn it_has_at_most_300_lines_and_18_kilobytes() {
-    assert!(README.lines().count() <= 300, "{}", README.lines().count());
-    assert!(README.len() <= 18_000, "{}", README.len());
+fn it_has_at_most_250_lines_and_16_kilobytes() {
+    assert!(README.lines().count() <= 250, "{}", README.lines().count());
+    assert!(README.len() <= 16_000, "{}", README.len());
 }
 
 #[test]
@@ -100,28 +100,19 @@ fn it_shows_what_policy_and_explain_really_print() {
 }
 
 #[test]
-fn its_table_has_every_key_with_its_default() {
-    let table = section("Configuration");
-    let mut shown = Vec::new();
-    for row in table.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<_> = row.split(" | ").collect();
-        let quoted = |cell: &str| -> Vec<String> {
-            cell.split('`').skip(1).step_by(2).map(Into::into).collect()
-        };
-        let (keys, defaults) = (quoted(cells[0]), quoted(cells[1]));
-        assert_eq!(keys.len(), defaults.len(), "{row}");
-        shown.extend(keys.into_iter().zip(defaults));
-    }
+fn it_names_every_key_of_the_configuration() {
+    let named = section("Configuration");
     let conf = include_str!("../flashpolicy.conf");
     let keys = conf
         .lines()
         .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
-        .filter(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-        .map(|(key, default)| (key.to_string(), default.to_string()));
-    shown.sort();
-    let mut keys: Vec<_> = keys.collect();
-    keys.sort();
-    assert_eq!(shown, keys);
+        .filter(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    let mut seen = 0;
+    for (key, _) in keys {
+        assert!(named.contains(&format!("`{key}`")), "{key}");
+        seen += 1;
+    }
+    assert!(seen >= 19, "{seen}");
 }
 
 /// The commands by which a newcomer asks the server for the first time.
