@@ -225,7 +225,7 @@ impl Unprivileged {
         let Loaded { config, file } = &read.loaded;
         let addresses = server.addresses();
         let running = Running::begin(config, &addresses, file.as_deref());
-        let status = running.introduction();
+        let status = running.without_figures();
         let policies = read.reloader.described().to_vec();
         let housekeeping =
             Housekeeping::start(read.reloader, running, server.handle(), logging.clone());

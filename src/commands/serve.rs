@@ -68,7 +68,7 @@ fn serve(logged: Logged, starter: Option<&Starter>) -> Result<Ended, Failure> {
     let bound = logged.bind()?;
     let unprivileged = bound.give_up_rights()?;
     unprivileged.serve(|status, policies| {
-        logging.introduce(&first_run::introduction(status, policies));
+        logging.greet(&first_run::greeting(status, policies));
         if let Some(starter) = starter {
             starter.ready(status);
         }

@@ -19,7 +19,7 @@ use humantime::format_rfc3339_micros;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::files::{FilePlace, Owner};
+use crate::files::{GuardedPath, Owner};
 use crate::text::reason;
 use console::{Console, Stream};
 use file::LogFile;
@@ -45,7 +45,7 @@ pub struct Settings<'a> {
     pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
     pub console: bool,
-    /// Whether standard output gets nothing until [`Logging::introduce`].
+    /// Whether standard output gets nothing until [`Logging::greet`].
     pub holds_console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
@@ -64,7 +64,7 @@ pub fn can_append(path: &Path) -> Result<(), String> {
     if Stream::named(path).is_some() {
         return Ok(());
     }
-    FilePlace::of(path)
+    GuardedPath::of(path)
         .and_then(|place| place.could_write(true))
         .map_err(|error| cannot_append(path, &error))
 }
@@ -75,7 +75,7 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     if rotation.max_size.is_none() || rotation.keep == 0 || Stream::named(path).is_some() {
         return None;
     }
-    let place = FilePlace::of(path).ok()?;
+    let place = GuardedPath::of(path).ok()?;
     if place.is_device() || place.could_rename() {
         return None;
     }
@@ -154,9 +154,9 @@ impl Logging {
 
     /// Shows this text on standard output, and from now on every line. It does nothing where
     /// standard output was not held back.
-    pub fn introduce(&self, text: &str) {
+    pub fn greet(&self, text: &str) {
         if let Some(console) = &self.console {
-            console.introduce(text);
+            console.greet(text);
         }
     }
 
@@ -165,10 +165,10 @@ impl Logging {
         self.queues.iter().map(|queue| queue.lost_lines()).sum()
     }
 
-    /// Has the log file looked at soon: where it was moved away or deleted, a new one is made.
+    /// Has the log file checked soon: where it was moved away or deleted, a new one is made.
     pub fn check_moved(&self) {
         for queue in self.queues.iter() {
-            queue.look();
+            queue.check_moved();
         }
     }
 
