@@ -103,14 +103,16 @@ pub struct Read {
 }
 
 impl Read {
-    /// Whether nothing was configured that says which content may connect.
-    pub fn is_unconfigured(&self) -> bool {
+    /// Whether nothing was configured that says which content may connect, or where log lines go
+    /// besides the file.
+    pub fn is_first_run(&self) -> bool {
         let mut policies = self.policies.iter();
-        policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn)
+        self.loaded.config.startup.log_console == LogConsole::Auto
+            && policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn)
     }
 
     /// Opens the log, as the user's that the server will be, and logs what is served and how.
-    /// `echo` gets each warning, too; with `greets`, a terminal gets no line before the greeting.
+    /// `echo` gets each warning, too; with `greets`, a terminal gets no line before [`Logging::greet`].
     ///
     /// # Errors
     /// When the user does not exist, or the log cannot be opened.
@@ -123,11 +125,10 @@ impl Read {
             rotation: Rotation::of(config),
             owner: privileges::owner_of_files(run_as),
             console: match config.startup.log_console {
-                LogConsole::Auto => io::stdout().is_terminal(),
+                LogConsole::Auto => io::stdout().is_terminal() && !greets,
                 LogConsole::Yes => true,
                 LogConsole::No => false,
             },
-            holds_console: greets && config.startup.log_console == LogConsole::Auto,
             level: config.live.log_level,
             echo,
         });

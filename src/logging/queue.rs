@@ -1,7 +1,7 @@
 //! The bounded buffer between the threads that log and the thread that writes. Adding a line never
 //! waits: a line that does not fit is dropped and counted. It knows nothing of files.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,6 @@ pub(super) struct Queue {
     buffer: Mutex<Buffer>,
     changed: Condvar,
     lost: AtomicU64,
-    held: AtomicBool,
 }
 
 #[derive(Default)]
@@ -73,29 +72,8 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes no line until [`Queue::greet`].
-    pub(super) fn hold(&self) {
-        self.held.store(true, Relaxed);
-    }
-
-    /// Whether it takes no line yet.
-    pub(super) fn is_held(&self) -> bool {
-        self.held.load(Relaxed)
-    }
-
-    /// Takes this text, and every line from now on, where it was held.
-    pub(super) fn greet(&self, text: &str) {
-        if self.held.swap(false, Relaxed) {
-            self.push(text.as_bytes());
-            self.hurry();
-        }
-    }
-
     /// Takes a whole line, or counts it as lost.
     pub(super) fn push(&self, line: &[u8]) {
-        if self.is_held() {
-            return;
-        }
         let mut buffer = self.lock();
         if buffer.closed || buffer.lines.len() + line.len() > BUFFER_BYTES {
             drop(buffer);
