@@ -74,21 +74,15 @@ pub(super) struct Key {
     pub(super) is_repeatable: bool,
     /// The values that it takes.
     pub(super) takes: &'static str,
-    set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
+    /// Puts a value into the configuration; the folder is what relative paths are relative to. Of an
+    /// error without a cure, what the key takes is the cure.
+    pub(super) set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
 }
 
 impl Key {
     /// The key of this name.
     pub(super) fn named(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
-    }
-
-    /// Puts a value into the configuration; the folder is what relative paths are relative to.
-    ///
-    /// # Errors
-    /// What is wrong with the value; where there is no cure, what the key takes is one.
-    pub(super) fn set(&self, config: &mut Config, value: &str, folder: &Path) -> Result<(), Fault> {
-        (self.set)(config, value, folder)
     }
 }
 
