@@ -16,15 +16,16 @@
 //!    still arrive are read and dropped.
 //!
 //! # Threads
-//! The main thread is the [`supervisor`]. There are one thread for signals ([`signals`]), one for all
-//! work with files ([`upkeep`]), one for the control socket ([`control_socket`]), and one for each
+//! The main thread starts the server ([`startup`]) and is then the [`supervisor`]. There are one thread for signals ([`signals`]), one for all
+//! work with files ([`housekeeping`]), one for the control socket ([`control_socket`]), and one for each
 //! destination of the log ([`logging`]), so that no worker waits for a disk.
 //!
 //! # Who imports whom
 //! A module imports only modules of later lines. `tests/architecture.rs` has the order of all modules
 //! and fails where a `use` breaks it.
 //! 1. `main`, [`commands`]: a command for each file
-//! 2. [`supervisor`], [`upkeep`], [`reload`], [`takeover`], [`control_socket`]: a running server besides serving
+//! 2. [`startup`], [`supervisor`], [`housekeeping`], [`reload`], [`control_socket`]: a running server
+//!    besides serving
 //! 3. [`cli`], [`help`], [`probe`]: the command line, its reference, and the player's side
 //! 4. [`inspect`], [`status`], [`server`], [`policies`]: the configuration checked, shown and served
 //! 5. [`privileges`], [`pid_file`], [`logging`], [`signals`], [`systemd`], [`stats`]
