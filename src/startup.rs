@@ -237,8 +237,8 @@ impl Unprivileged {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
-        ready(&status, &policies);
         systemd::ready();
+        ready(&status, &policies);
         let pid_file = config.startup.pid_file.as_deref();
         let is_replaced = || pid_file.is_some_and(|f| matches!(pid_file::holder(f), Ok(Some(_))));
         Ok(supervisor::run(
