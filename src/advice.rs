@@ -229,7 +229,7 @@ pub fn grants(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Grant> {
 /// The line of the configuration that grants this.
 pub fn line(grant: &Grant) -> String {
     let secure = if grant.secure { " secure" } else { "" };
-    let ports = grant.ports.as_written_by_hand();
+    let ports = grant.ports.coalesced();
     format!("allow = {} {ports}{secure}", grant.domain)
 }
 

@@ -17,7 +17,7 @@ pub fn parse(value: &str) -> Result<Grant, Fault> {
     strict(value).map_err(|mut fault| {
         let guessed = Some(value).filter(|value| value.len() <= MAX_GUESSED);
         let lines: Vec<_> = guessed
-            .map_or_else(Vec::new, meant)
+            .map_or_else(Vec::new, suggested_lines)
             .iter()
             .map(|l| format!("`allow = {l}`"))
             .collect();
@@ -75,7 +75,7 @@ fn strict(value: &str) -> Result<Grant, Fault> {
         ));
     }
     let domain = DomainPattern::parse(domain)?;
-    if let Some(oddity) = domain.oddity() {
+    if let Some(oddity) = domain.reason_it_never_matches() {
         return Err(oddity);
     }
     Ok(Grant {
@@ -100,7 +100,7 @@ pub fn parts(value: &str) -> [&str; 3] {
 
 /// The lines that were probably meant: domains, ports and `secure` in any order, with URLs, quotes
 /// and separators that do not belong there. None where a part of it is neither.
-fn meant(value: &str) -> Vec<String> {
+fn suggested_lines(value: &str) -> Vec<String> {
     let value = value
         .replace(
             ['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'],
@@ -129,7 +129,9 @@ fn meant(value: &str) -> Vec<String> {
             // A number that is no port is no domain either.
             let is_number = host.bytes().all(|b| b.is_ascii_digit() || b == b'-');
             let domain = DomainPattern::parse(host).ok();
-            let Some(domain) = domain.filter(|d| d.oddity().is_none() && !is_number) else {
+            let Some(domain) =
+                domain.filter(|d| d.reason_it_never_matches().is_none() && !is_number)
+            else {
                 return Vec::new();
             };
             if word.to_ascii_lowercase().starts_with("https://") {
@@ -273,7 +275,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_that_is_proposed_is_right(value in "[a-z0-9*.,:;/ -]{0,24}|\\PC{0,24}") {
-            for line in meant(&value) {
+            for line in suggested_lines(&value) {
                 prop_assert!(strict(&line).is_ok(), "{value:?}: {line:?}");
             }
         }

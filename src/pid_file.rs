@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::files::{FilePlace, Owner, give_away, whole_file};
+use crate::files::{GuardedPath, Owner, give_away, whole_file};
 use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 50;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    place: FilePlace,
+    place: GuardedPath,
     /// Holds the lock until the end of the process.
     locked: File,
     /// There was no such file before.
@@ -45,7 +45,7 @@ impl PidFile {
     pub fn write(path: &Path) -> Result<PidFile, String> {
         let failed = |error: io::Error| cannot_write(path, &error);
         for _ in 0..ATTEMPTS {
-            let place = FilePlace::of(path).map_err(failed)?;
+            let place = GuardedPath::of(path).map_err(failed)?;
             let (locked, created) = place.open_or_create(OFlag::O_RDWR, false).map_err(failed)?;
             if !lock(&locked).map_err(failed)? {
                 let holder = match holder_of(&locked).map_err(failed)? {
@@ -126,7 +126,7 @@ fn fill(mut file: &File) -> io::Result<()> {
 /// # Errors
 /// A sentence for why not.
 pub fn can_write(path: &Path) -> Result<(), String> {
-    FilePlace::of(path)
+    GuardedPath::of(path)
         .and_then(|place| place.could_write(false))
         .map_err(|error| cannot_write(path, &error))
 }
@@ -147,7 +147,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> String {
 /// # Errors
 /// When the file cannot be read, or is none.
 pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-    let opened = FilePlace::of(path).and_then(|place| place.open("", OFlag::O_RDONLY, false));
+    let opened = GuardedPath::of(path).and_then(|place| place.open("", OFlag::O_RDONLY, false));
     match opened {
         Ok(file) => holder_of(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -11,26 +11,26 @@ use crate::config::{Config, EMPTY};
 use crate::files::{self, Owner};
 use crate::logging::{self, Rotation};
 
-/// The owner of the files that the server writes, when it becomes this; none where the owner does
+/// The owner of the files that the server writes, when it runs as this user; none where the owner does
 /// not change.
-pub fn owner_of_files(becomes: Owner) -> Option<Owner> {
-    let changes = becomes.uid.is_some() || becomes.gid.is_some();
-    (changes && Uid::effective().is_root()).then_some(becomes)
+pub fn owner_of_files(run_as: Owner) -> Option<Owner> {
+    let changes = run_as.uid.is_some() || run_as.gid.is_some();
+    (changes && Uid::effective().is_root()).then_some(run_as)
 }
 
 /// Becomes what the configuration says, for good.
 ///
 /// # Errors
 /// The step that failed, and the cure.
-pub fn give_away(becomes: Owner) -> Result<(), String> {
-    become_it(becomes).map_err(|error| {
+pub fn give_away(run_as: Owner) -> Result<(), String> {
+    become_it(run_as).map_err(|error| {
         format!(
             "cannot become the configured user and group: {error}; start as root, or remove \
              'user' and 'group'"
         )
     })?;
-    if becomes.uid.is_some_and(|uid| uid != 0) && setuid(Uid::from_raw(0)).is_ok() {
-        return Err("root's rights could be taken back: this system is not to be trusted".into());
+    if run_as.uid.is_some_and(|uid| uid != 0) && setuid(Uid::from_raw(0)).is_ok() {
+        return Err("root's rights were given up, and the system gave them back: a server does not run like that".into());
     }
     if Uid::effective().is_root() {
         log::warn!(
@@ -46,8 +46,8 @@ pub fn give_away(becomes: Owner) -> Result<(), String> {
 ///
 /// # Errors
 /// When the rights could not be changed or taken back.
-pub fn as_future_user<T>(becomes: Owner, act: impl FnOnce() -> T) -> Result<T, String> {
-    let Some(owner) = owner_of_files(becomes) else {
+pub fn as_future_user<T>(run_as: Owner, act: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(owner) = owner_of_files(run_as) else {
         return Ok(act());
     };
     let failed = |error: nix::Error| {
@@ -79,12 +79,12 @@ pub fn as_future_user<T>(becomes: Owner, act: impl FnOnce() -> T) -> Result<T, S
 /// # Errors
 /// The missing user or group.
 pub fn look_up(config: &Config) -> Result<Owner, String> {
-    let mut becomes = Owner::default();
+    let mut run_as = Owner::default();
     if let Some(user) = &config.startup.user {
         let number = user.parse().ok();
         let known = find("/etc/passwd", [2, 3], |name, _| name == user)
             .or_else(|| find("/etc/passwd", [2, 3], |_, [uid, _]| Some(uid) == number));
-        becomes = match (known, number, &config.startup.group) {
+        run_as = match (known, number, &config.startup.group) {
             (Some([uid, gid]), _, _) => Owner {
                 uid: Some(uid),
                 gid: Some(gid),
@@ -116,9 +116,9 @@ pub fn look_up(config: &Config) -> Result<Owner, String> {
                      or a number"
                 )
             })?;
-        becomes.gid = Some(gid);
+        run_as.gid = Some(gid);
     }
-    Ok(becomes)
+    Ok(run_as)
 }
 
 /// Whether the password file knows a user of this name.
@@ -208,15 +208,15 @@ mod tests {
             println!("skipped: every user has the group of its number");
             return;
         };
-        let becomes = looked_up(&uid.to_string(), None).unwrap();
-        assert_eq!((becomes.uid, becomes.gid), (Some(uid), Some(gid)));
+        let run_as = looked_up(&uid.to_string(), None).unwrap();
+        assert_eq!((run_as.uid, run_as.gid), (Some(uid), Some(gid)));
     }
 
     #[test]
     fn a_number_without_a_line_needs_a_group() {
         let error = looked_up("3999999", None).unwrap_err();
         assert!(error.contains("set 'group' too"), "{error}");
-        let becomes = looked_up("3999999", Some("77")).unwrap();
-        assert_eq!((becomes.uid, becomes.gid), (Some(3_999_999), Some(77)));
+        let run_as = looked_up("3999999", Some("77")).unwrap();
+        assert_eq!((run_as.uid, run_as.gid), (Some(3_999_999), Some(77)));
     }
 }

@@ -222,8 +222,9 @@ impl Reloader {
         })?;
         if is_built_in(&config) && !is_built_in(&self.config) {
             return Err(vec![format!(
-                "Reload failed; the last good policies go on: {} does not say any more whose \
-                 content may connect, as if it was half written. Only a restart takes that over.",
+                "Reload failed; the last good policies go on: {} has no `allow` or `policy_file` \
+                 line any more (truncated?). A reload does not fall back to the allow-all policy; a \
+                 restart does.",
                 name.as_deref().unwrap_or("the configuration")
             )]);
         }

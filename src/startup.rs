@@ -113,14 +113,16 @@ pub struct Read {
 }
 
 impl Read {
-    /// Whether nothing was configured that says which content may connect.
-    pub fn is_unconfigured(&self) -> bool {
+    /// Whether nothing was configured that says which content may connect, or where log lines go
+    /// besides the file.
+    pub fn is_first_run(&self) -> bool {
         let mut policies = self.policies.iter();
-        policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn)
+        self.loaded.config.startup.log_console == LogConsole::Auto
+            && policies.all(|policy| policy.origin == PolicyOrigin::BuiltIn)
     }
 
     /// Opens the log, as the user's that the server will be, and logs what is served and how.
-    /// `echo` gets each warning, too; with `greets`, a terminal gets no line before the greeting.
+    /// `echo` gets each warning, too; with `greets`, a terminal gets no line before [`Logging::greet`].
     ///
     /// # Errors
     /// When the user does not exist, or the log cannot be opened.
@@ -132,8 +134,7 @@ impl Read {
             file: log_file,
             rotation: Rotation::of(config),
             owner: privileges::owner_of_files(run_as),
-            console: logs_to_console(config),
-            holds_console: greets && config.startup.log_console == LogConsole::Auto,
+            console: logs_to_console(config) && !greets,
             level: config.live.log_level,
             echo,
         });
@@ -233,7 +234,7 @@ impl Unprivileged {
         let Loaded { config, file } = &read.loaded;
         let addresses = server.addresses();
         let running = Running::begin(config, &addresses, file.as_deref());
-        let status = running.introduction();
+        let status = running.without_figures();
         let policies = read.reloader.described().to_vec();
         let housekeeping =
             Housekeeping::start(read.reloader, running, server.handle(), logging.clone());
@@ -244,8 +245,8 @@ impl Unprivileged {
             log::info!("Listening on {address}");
         }
         log::logger().flush();
-        ready(&status, &policies);
         systemd::ready();
+        ready(&status, &policies);
         let pid_file = config.startup.pid_file.as_deref();
         let is_replaced = || pid_file.is_some_and(|f| matches!(pid_file::holder(f), Ok(Some(_))));
         Ok(supervisor::run(

@@ -109,7 +109,7 @@ impl Reload {
 pub struct Running {
     begun: Instant,
     started: SystemTime,
-    introduction: Status,
+    static_part: Status,
 }
 
 impl Running {
@@ -127,7 +127,7 @@ impl Running {
         Running {
             begun: Instant::now(),
             started,
-            introduction: Status {
+            static_part: Status {
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 user: processes::user_name(Uid::effective().as_raw()),
@@ -146,8 +146,8 @@ impl Running {
     }
 
     /// The part of the status that never changes, without figures, for the starting process.
-    pub fn introduction(&self) -> Status {
-        self.introduction.clone()
+    pub fn without_figures(&self) -> Status {
+        self.static_part.clone()
     }
 
     /// The server as it is now.
@@ -163,7 +163,7 @@ impl Running {
             figures: snapshot.figures(),
             figures_in_words: snapshot.to_string(),
             last_reload: last_reload.cloned(),
-            ..self.introduction()
+            ..self.without_figures()
         }
     }
 }

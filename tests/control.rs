@@ -263,7 +263,9 @@ fn start_shows_the_warnings_of_the_start() {
     let said = service.call("start");
     said.assert_error(0, "flashpolicyd: warning: ")
         .assert_error(0, "warning[ip-domain]");
-    assert!(service.log().contains("warning[ip-domain]"));
+    wait_for("the warning in the log", || {
+        service.log().contains("warning[ip-domain]").then_some(())
+    });
 }
 
 #[test]

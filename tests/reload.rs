@@ -178,7 +178,7 @@ fn a_configuration_that_is_empty_half_written_or_gone_does_not_open_the_host_to_
         let failures = || {
             server
                 .log()
-                .matches("does not say any more whose content")
+                .matches("has no `allow` or `policy_file` line any more")
                 .count()
         };
         wait_for("the complaint", || (failures() > 0).then_some(()));

@@ -144,7 +144,7 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     if let Some(Err(error)) = config.startup.pid_file.as_deref().map(pid_file::can_write) {
         findings.push(found("pid-file", about("pid_file"), error, ""));
     }
-    let later = privileges::look_up(config).and_then(|becomes| {
+    let later = privileges::look_up(config).and_then(|run_as| {
         // A server that runs tells by itself that it cannot write its statistics.
         let unfit = || {
             let stats_file = config
@@ -154,7 +154,7 @@ fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
                 .and_then(stats::cannot_write);
             (privileges::unfit(config, file), stats_file)
         };
-        privileges::as_future_user(becomes, unfit)
+        privileges::as_future_user(run_as, unfit)
     });
     // What nobody can read has a finding already.
     let now = privileges::unreadable(config, file);

@@ -9,7 +9,7 @@ use crate::terminal;
 
 /// At most six lines: where the server listens, what it serves in words, where the log is, and what
 /// to do next.
-pub(super) fn introduction(status: &Status, served: &[ServedPolicy]) -> String {
+pub(super) fn greeting(status: &Status, served: &[ServedPolicy]) -> String {
     let words = served.iter().flat_map(|policy| &policy.words);
     let words: Vec<_> = words.map(String::as_str).collect();
     let log = match &status.log {
@@ -94,7 +94,7 @@ mod tests {
                 words: vec!["Any content.".into()],
                 ..ServedPolicy::default()
             };
-            let text = introduction(&status, &[served]);
+            let text = greeting(&status, &[served]);
             assert_eq!(text.lines().count(), 6, "{text}");
             for part in [address, command, "Any content.", "/x.log", "help config"] {
                 assert!(text.contains(part), "{part} in {text}");

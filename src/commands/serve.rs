@@ -34,11 +34,11 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
         unfit.iter().for_each(complain_of);
         Exit::Usage
     })?;
-    let greets = read.is_unconfigured() && !detached && io::stdout().is_terminal();
+    let greets = read.is_first_run() && !detached && io::stdout().is_terminal();
     let echo = starter.as_ref().map(Starter::echo);
     let logged = read.open_log(echo, greets).map_err(fail)?;
     let logging = logged.logging.clone();
-    let exit = match serve(logged, starter.as_ref()) {
+    let exit = match serve(logged, starter.as_ref(), greets) {
         Ok(Ended::Complete) => Exit::Fine,
         Ok(Ended::AtOnce) => {
             log::warn!("Stopped at once by a second signal.");
@@ -49,7 +49,7 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
                 log::error!("{line}");
             }
             // A terminal has just been shown it.
-            if !(logging.on_console() && io::stdout().is_terminal()) {
+            if !(logging.on_console && io::stdout().is_terminal()) {
                 complain(&failure.message);
             }
             match failure.exit {
@@ -64,12 +64,14 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
 }
 
 /// From the ports to the last client.
-fn serve(logged: Logged, starter: Option<&Starter>) -> Result<Ended, Failure> {
+fn serve(logged: Logged, starter: Option<&Starter>, greets: bool) -> Result<Ended, Failure> {
     let logging = logged.logging.clone();
     let bound = logged.bind()?;
     let unprivileged = bound.give_up_rights()?;
     unprivileged.serve(|status, policies| {
-        logging.introduce(&first_run::introduction(status, policies));
+        if greets {
+            logging.greet(&first_run::greeting(status, policies));
+        }
         if let Some(starter) = starter {
             starter.ready(status);
         }

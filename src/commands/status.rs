@@ -25,8 +25,8 @@ const ANSWER_TIME: Duration = Duration::from_millis(1300);
 /// Where the second column of a status begins.
 const INDENT: usize = 17;
 
-/// How often it is looked where the server ends while it is asked, and the pause between.
-const LOOKS: usize = 3;
+/// How often the server is asked where it ends meanwhile, and the pause between.
+const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The result.
@@ -63,7 +63,7 @@ struct ServerStatus<'a> {
 /// Tells how the server of this configuration is.
 pub(super) fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
     let place = ServerPlace::despite_mistakes(configured)?;
-    let answer = look_again(&place);
+    let answer = query_again(&place);
     let (sentence, status) = (&answer.sentence, &answer.status);
     let shown = if json {
         let object = ServerStatus {
@@ -88,20 +88,20 @@ pub(super) fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
     }
 }
 
-/// Looks anew where the server ended or was taken over while it was asked.
-fn look_again(place: &ServerPlace) -> Answer {
-    let mut answer = look(place);
-    for _ in 1..LOOKS {
+/// Asks anew where the server ended or was restarted while it was asked.
+fn query_again(place: &ServerPlace) -> Answer {
+    let mut answer = query(place);
+    for _ in 1..TRIES {
         if !answer.broke_off {
             break;
         }
         thread::sleep(PAUSE);
-        answer = look(place);
+        answer = query(place);
     }
     answer
 }
 
-fn look(place: &ServerPlace) -> Answer {
+fn query(place: &ServerPlace) -> Answer {
     match place.look() {
         Ok(Some(server)) => ask(server),
         Err(why) => Answer::of(Exit::Denied, why),
@@ -162,12 +162,12 @@ fn ask(server: RunningServer) -> Answer {
         Ok(Reply::Refused(why)) => unclear(&printable(&why)),
         Ok(Reply::Reload(_)) => unclear("it answered something else than was asked"),
         Err(error) => {
-            let excuse = pid.map_or_else(String::new, processes::why_unresponsive);
+            let unresponsive = pid.map_or_else(String::new, processes::why_unresponsive);
             let time = ANSWER_TIME.as_secs_f64();
             let late = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
             let answer = unclear(&match late {
-                true => format!("it does not answer within {time} s{excuse}"),
-                false => format!("{}{excuse}", reason(&error)),
+                true => format!("it does not answer within {time} s{unresponsive}"),
+                false => format!("{}{unresponsive}", reason(&error)),
             });
             Answer {
                 broke_off: !late,

@@ -142,7 +142,7 @@ impl Draft {
         let outcome = if value.is_empty() {
             Err(Fault::new("the value is missing", ""))
         } else {
-            key.set(&mut self.config, value, folder)
+            (key.set)(&mut self.config, value, folder)
         };
         // Listeners and their places are read side by side: a line without a listener has none.
         if outcome.is_ok() || (name != "listen" && self.mistakes.len() < MOST_OF_A_KIND) {
@@ -165,7 +165,7 @@ impl Draft {
     fn without_comment(&self, key: &Key, value: &str, folder: &Path) -> Option<String> {
         let (bare, _) = value.split_once(" #")?;
         let bare = bare.trim();
-        key.set(&mut Draft::new().config, bare, folder).ok()?;
+        (key.set)(&mut Draft::new().config, bare, folder).ok()?;
         let line = quote(&format!("{} = {bare}", key.name));
         Some(format!("write {line}; a comment needs a line of its own"))
     }

@@ -40,15 +40,15 @@ pub struct Config {
     /// The settings that take effect with a reload.
     pub live: Live,
     /// Where the lines stand.
-    pub written: Written,
+    pub written: KeyPositions,
 }
 
 /// Where the value of each key stands, in the order of the lines; inherited sockets have no place.
 /// It makes no difference between two configurations: they are equal when their values are.
 #[derive(Clone, Debug, Default)]
-pub struct Written(pub(super) Vec<(&'static str, Place)>);
+pub struct KeyPositions(pub(super) Vec<(&'static str, Place)>);
 
-impl Written {
+impl KeyPositions {
     /// Where the values of a key stand.
     pub fn places_of(&self, key: &str) -> impl Iterator<Item = &Place> {
         let of_key = self.0.iter().filter(move |(known, _)| *known == key);
@@ -61,8 +61,8 @@ impl Written {
     }
 }
 
-impl PartialEq for Written {
-    fn eq(&self, _: &Written) -> bool {
+impl PartialEq for KeyPositions {
+    fn eq(&self, _: &KeyPositions) -> bool {
         true
     }
 }
@@ -74,21 +74,15 @@ pub(super) struct Key {
     pub(super) is_repeatable: bool,
     /// The values that it takes.
     pub(super) takes: &'static str,
-    set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
+    /// Puts a value into the configuration; the folder is what relative paths are relative to. Of an
+    /// error without a cure, what the key takes is the cure.
+    pub(super) set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
 }
 
 impl Key {
     /// The key of this name.
     pub(super) fn named(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
-    }
-
-    /// Puts a value into the configuration; the folder is what relative paths are relative to.
-    ///
-    /// # Errors
-    /// What is wrong with the value; where there is no cure, what the key takes is one.
-    pub(super) fn set(&self, config: &mut Config, value: &str, folder: &Path) -> Result<(), Fault> {
-        (self.set)(config, value, folder)
     }
 }
 
@@ -248,7 +242,7 @@ keys! {
             once |value, _| unless("default", value, MetaPolicy::from_str),
             "all, master-only, none, or default for no site-control element";
 
-        /// How often policy files are looked at, 0.1 to 3,600 s; zero: never. A changed file is
+        /// The time between checks of the policy files, 0.1 to 3,600 s; zero: never. A changed file is
         /// served a few seconds after it was saved.
         policy_watch: Duration = Duration::from_secs(2),
             once |value, _| unless("0", value, seconds).map(Option::unwrap_or_default),

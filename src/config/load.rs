@@ -81,7 +81,7 @@ fn read(path: &Path, found: bool) -> Result<String, Vec<Diagnostic>> {
     let (file, metadata) = files::open(path).map_err(cannot_read)?;
     if found && path.is_relative() && Uid::effective().is_root() {
         let folder = Path::new(".").metadata().map_err(cannot_read)?;
-        if let Some(why) = planted(&metadata, &folder) {
+        if let Some(why) = reason_untrusted(&metadata, &folder) {
             return Err(mistake(format!(
                 "root does not take the configuration of the current folder where another user \
                  may have put it there: {why}; to take it all the same: --config ./{}",
@@ -127,7 +127,7 @@ pub fn looks_like_one(bytes: &[u8]) -> bool {
 
 /// Which other user than root and the caller of `sudo` may have written this file, or put it into
 /// this folder; none: no other user.
-fn planted(file: &Metadata, folder: &Metadata) -> Option<String> {
+fn reason_untrusted(file: &Metadata, folder: &Metadata) -> Option<String> {
     let caller = Caller::of_sudo();
     let of = |what: &str, metadata| {
         files::others_may_write(metadata, caller).map(|why| format!("the {what}: {why}"))

@@ -12,7 +12,7 @@ mod values;
 use std::path::Path;
 
 pub use draft::{Override, parse};
-pub use keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, Live, Startup, Written, is_key};
+pub use keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, KeyPositions, Live, Startup, is_key};
 pub use load::{Configured, EMPTY, Loaded, SEARCH_PATH, looks_like_one};
 pub use mistakes::{CODES, known_codes};
 pub use values::{Listen, LogConsole};

@@ -100,7 +100,7 @@ fn every_key_sets_its_value() {
     let expected = Config {
         startup,
         live,
-        written: Written::default(),
+        written: KeyPositions::default(),
     };
     assert_eq!(parsed(text), Ok(expected.clone()));
     let windows = format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"));

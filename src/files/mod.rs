@@ -10,6 +10,6 @@ mod read;
 mod trust;
 
 pub use lock::whole_file;
-pub use place::{FilePlace, Owner, give_away};
+pub use place::{GuardedPath, Owner, give_away};
 pub use read::{open, read};
 pub use trust::{Caller, others_may_write};

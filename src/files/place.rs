@@ -37,7 +37,7 @@ pub struct Owner {
 /// An open folder and a name in it. Files beside it are named by what follows the name, such as
 /// `.new`; the file itself is `""`.
 #[derive(Debug)]
-pub struct FilePlace {
+pub struct GuardedPath {
     folder: OwnedFd,
     name: OsString,
     /// Only root and this process's user may change the entry of this name.
@@ -46,19 +46,19 @@ pub struct FilePlace {
     rights: Mode,
 }
 
-impl FilePlace {
+impl GuardedPath {
     /// Walks to the folder of `path`.
     ///
     /// # Errors
     /// When a part of the way is missing or may not be entered, or is a symbolic link that another
     /// user may have made.
-    pub fn of(path: &Path) -> io::Result<FilePlace> {
+    pub fn of(path: &Path) -> io::Result<GuardedPath> {
         let name = path
             .file_name()
             .ok_or_else(|| io::Error::other("it is a folder, and no regular file"))?;
         let walk = Walk::along(path.parent().unwrap_or(Path::new("")))?;
         let private = walk.private && private_folder(&fstat(&walk.at)?);
-        Ok(FilePlace {
+        Ok(GuardedPath {
             folder: walk.at,
             name: name.to_owned(),
             private,
@@ -67,8 +67,8 @@ impl FilePlace {
     }
 
     /// The same place for files that only their owner and the group may read.
-    pub fn for_the_group(self) -> FilePlace {
-        FilePlace {
+    pub fn for_the_group(self) -> GuardedPath {
+        GuardedPath {
             rights: FOR_THE_GROUP,
             ..self
         }
@@ -136,7 +136,7 @@ impl FilePlace {
     /// Opens the file, or makes it; the flag says that it was made.
     ///
     /// # Errors
-    /// As [`FilePlace::open`].
+    /// As [`GuardedPath::open`].
     pub fn open_or_create(&self, flags: OFlag, device: bool) -> io::Result<(File, bool)> {
         let made = match self.open("", flags, device) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.create("", flags),
@@ -281,7 +281,7 @@ impl FilePlace {
 pub fn give_away(
     file: &File,
     made_here: bool,
-    place: &FilePlace,
+    place: &GuardedPath,
     owner: Owner,
 ) -> io::Result<bool> {
     let metadata = file.metadata()?;
@@ -412,7 +412,7 @@ mod tests {
     }
 
     fn opened(path: &Path) -> io::Result<(File, bool)> {
-        FilePlace::of(path)?.open_or_create(OFlag::O_WRONLY, false)
+        GuardedPath::of(path)?.open_or_create(OFlag::O_WRONLY, false)
     }
 
     #[test]
@@ -466,7 +466,7 @@ mod tests {
             gid: Some(65534),
         };
         let given = |path: &Path| {
-            let place = FilePlace::of(path).unwrap();
+            let place = GuardedPath::of(path).unwrap();
             let (file, made) = place.open_or_create(OFlag::O_WRONLY, false).unwrap();
             give_away(&file, made, &place, nobody).unwrap()
         };
@@ -490,10 +490,10 @@ mod tests {
 
     #[test]
     fn a_relative_place_is_in_the_current_folder() {
-        let place = FilePlace::of(Path::new("Cargo.toml")).unwrap();
+        let place = GuardedPath::of(Path::new("Cargo.toml")).unwrap();
         assert!(place.stat("").is_ok());
-        assert!(FilePlace::of(Path::new("..")).is_err());
-        assert!(FilePlace::of(Path::new("")).is_err());
+        assert!(GuardedPath::of(Path::new("..")).is_err());
+        assert!(GuardedPath::of(Path::new("")).is_err());
     }
 
     #[test]
@@ -502,7 +502,7 @@ mod tests {
         for name in ["x.a", "x.b"] {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let place = FilePlace::of(&folder.path().join("x")).unwrap();
+        let place = GuardedPath::of(&folder.path().join("x")).unwrap();
         let renamed = |to: &str| place.rename_new(".a", to);
         assert_eq!(
             renamed(".b").unwrap_err().kind(),

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::files::{FilePlace, Owner, give_away, whole_file};
+use crate::files::{GuardedPath, Owner, give_away, whole_file};
 
 /// How long another server that writes the same file is waited for. One that holds the lock for
 /// longer is stopped, and this one does not wait for it.
@@ -95,8 +95,8 @@ impl RealDisk {
     }
 
     /// Of a log, which holds the addresses of clients.
-    fn place(&self) -> io::Result<FilePlace> {
-        Ok(FilePlace::of(&self.path)?.for_the_group())
+    fn place(&self) -> io::Result<GuardedPath> {
+        Ok(GuardedPath::of(&self.path)?.for_the_group())
     }
 
     fn path_of(&self, name: Name) -> PathBuf {
@@ -106,7 +106,7 @@ impl RealDisk {
     }
 
     /// Gives the file to the user that the server will be; false where it is nobody's to give.
-    fn give(&self, file: &File, made_here: bool, place: &FilePlace) -> io::Result<bool> {
+    fn give(&self, file: &File, made_here: bool, place: &GuardedPath) -> io::Result<bool> {
         match self.owner {
             Some(owner) => give_away(file, made_here, place, owner),
             None => Ok(true),
@@ -131,7 +131,7 @@ impl RealDisk {
     /// While another server rotates, nothing has the log's name for a moment; a file that was made
     /// then would be in the way of the next log, which is there before the name goes. So one is made
     /// only after neither was there twice in a row.
-    fn open_or_make(&self, place: &FilePlace, flags: OFlag) -> io::Result<(File, bool)> {
+    fn open_or_make(&self, place: &GuardedPath, flags: OFlag) -> io::Result<(File, bool)> {
         let until = Instant::now() + LOCK_PATIENCE;
         let mut missing = 0;
         loop {
@@ -178,7 +178,7 @@ impl Disk for RealDisk {
     }
 
     fn remove_next(&self) {
-        if let Ok(place) = FilePlace::of(&self.path) {
+        if let Ok(place) = GuardedPath::of(&self.path) {
             place.remove(&Name::Next.suffix());
         }
     }
@@ -193,11 +193,11 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: Name, to: Name) -> io::Result<()> {
-        FilePlace::of(&self.path)?.rename(&from.suffix(), &to.suffix())
+        GuardedPath::of(&self.path)?.rename(&from.suffix(), &to.suffix())
     }
 
     fn rename_to_log(&self, from: Name) -> io::Result<()> {
-        FilePlace::of(&self.path)?.rename_new(&from.suffix(), "")
+        GuardedPath::of(&self.path)?.rename_new(&from.suffix(), "")
     }
 
     fn state(&self, file: &File) -> io::Result<FileState> {

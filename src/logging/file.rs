@@ -330,7 +330,7 @@ impl<D: Disk> Destination for LogFile<D> {
         self.name.clone()
     }
 
-    fn look(&mut self) {
+    fn check_moved(&mut self) {
         // A failure is for the next write to find, and to say.
         let _ = self.follow();
     }

@@ -12,14 +12,14 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use humantime::format_rfc3339_micros;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::files::{FilePlace, Owner};
+use crate::files::{GuardedPath, Owner};
 use crate::text::reason;
 use console::{Console, Stream};
 use file::LogFile;
@@ -45,8 +45,6 @@ pub struct Settings<'a> {
     pub owner: Option<Owner>,
     /// Whether lines also go to standard output.
     pub console: bool,
-    /// Whether standard output gets nothing until [`Logging::introduce`].
-    pub holds_console: bool,
     /// The least important level that is logged.
     pub level: LevelFilter,
     /// Another receiver of each warning, without time and level.
@@ -69,7 +67,7 @@ pub fn can_append(path: &Path) -> Result<(), String> {
     if is_stream(path) {
         return Ok(());
     }
-    FilePlace::of(path)
+    GuardedPath::of(path)
         .and_then(|place| place.could_write(true))
         .map_err(|error| cannot_append(path, &error))
 }
@@ -80,7 +78,7 @@ pub fn cannot_rotate(path: &Path, rotation: Rotation) -> Option<String> {
     if rotation.max_size.is_none() || rotation.keep == 0 || Stream::named(path).is_some() {
         return None;
     }
-    let place = FilePlace::of(path).ok()?;
+    let place = GuardedPath::of(path).ok()?;
     if place.is_device() || place.could_rename() {
         return None;
     }
@@ -115,9 +113,23 @@ pub fn cannot_append(path: &Path, error: &io::Error) -> String {
 /// The running log. The process has one.
 #[derive(Clone)]
 pub struct Logging {
-    queues: Arc<[Arc<Queue>]>,
-    /// That of standard output.
-    console: Option<Arc<Queue>>,
+    queues: Arc<Queues>,
+    /// Whether lines also go to standard output from the start on.
+    pub on_console: bool,
+}
+
+/// A queue for each destination.
+#[derive(Default)]
+struct Queues {
+    first: Vec<Arc<Queue>>,
+    /// That of standard output, after [`Logging::greet`].
+    greeted: OnceLock<Arc<Queue>>,
+}
+
+impl Queues {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.first.iter().chain(self.greeted.get())
+    }
 }
 
 impl Logging {
@@ -127,41 +139,35 @@ impl Logging {
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
     pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
-        let mut queues = Vec::new();
+        let mut first = Vec::new();
         let named = settings.file.and_then(Stream::named);
         if let (Some(path), None) = (settings.file, named) {
             let file = LogFile::open(path, settings.rotation, settings.owner)?;
-            queues.push(Writer::start(Box::new(file))?);
+            first.push(Writer::start(Box::new(file))?);
         }
         let output = (settings.console && named != Some(Stream::Output)).then_some(Stream::Output);
-        let mut console = None;
         for stream in named.into_iter().chain(output) {
-            let queue = Writer::start(Box::new(Console::open(stream)?))?;
-            if stream == Stream::Output {
-                if settings.holds_console {
-                    queue.hold();
-                }
-                console = Some(Arc::clone(&queue));
-            }
-            queues.push(queue);
+            first.push(Writer::start(Box::new(Console::open(stream)?))?);
         }
-        let queues: Arc<[Arc<Queue>]> = queues.into();
+        let greeted = OnceLock::new();
+        let queues = Arc::new(Queues { first, greeted });
         let logger = Logger::new(Arc::clone(&queues), settings.echo);
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
-        Ok(Logging { queues, console })
+        let on_console = settings.console || named == Some(Stream::Output);
+        Ok(Logging { queues, on_console })
     }
 
-    /// Whether lines also go to standard output by now.
-    pub fn on_console(&self) -> bool {
-        self.console.as_ref().is_some_and(|queue| !queue.is_held())
-    }
-
-    /// Shows this text on standard output, and from now on every line. It does nothing where
-    /// standard output was not held back.
-    pub fn introduce(&self, text: &str) {
-        if let Some(console) = &self.console {
-            console.introduce(text);
+    /// Shows this text on standard output, and from now on every line; nothing where it gets them
+    /// already, or has no thread for it.
+    pub fn greet(&self, text: &str) {
+        if self.on_console {
+            return;
+        }
+        if let Ok(queue) = Console::open(Stream::Output).and_then(|c| Writer::start(Box::new(c))) {
+            queue.push(text.as_bytes());
+            queue.hurry();
+            let _ = self.queues.greeted.set(queue);
         }
     }
 
@@ -170,10 +176,10 @@ impl Logging {
         self.queues.iter().map(|queue| queue.lost_lines()).sum()
     }
 
-    /// Has the log file looked at soon: where it was moved away or deleted, a new one is made.
+    /// Has the log file checked soon: where it was moved away or deleted, a new one is made.
     pub fn check_moved(&self) {
         for queue in self.queues.iter() {
-            queue.look();
+            queue.check_moved();
         }
     }
 
@@ -210,11 +216,11 @@ thread_local! {
 struct Logger {
     formatter: WriteLogger<LineSink>,
     echo: Option<Echo>,
-    queues: Arc<[Arc<Queue>]>,
+    queues: Arc<Queues>,
 }
 
 impl Logger {
-    fn new(queues: Arc<[Arc<Queue>]>, echo: Option<Echo>) -> Logger {
+    fn new(queues: Arc<Queues>, echo: Option<Echo>) -> Logger {
         let config = ConfigBuilder::new()
             // simplelog's time costs a third of a line, and its level an allocation: they are added
             // around its part, in the same form.
@@ -280,7 +286,7 @@ impl Log for Logger {
 /// queue.
 struct LineSink {
     line: Vec<u8>,
-    queues: Arc<[Arc<Queue>]>,
+    queues: Arc<Queues>,
 }
 
 impl Write for LineSink {
@@ -339,7 +345,11 @@ mod tests {
     #[test]
     fn a_panic_while_a_line_is_formatted_stops_no_thread_that_logs() {
         let queue = Arc::new(Queue::default());
-        let logger = Arc::new(Logger::new([Arc::clone(&queue)].into(), None));
+        let queues = Queues {
+            first: vec![Arc::clone(&queue)],
+            ..Queues::default()
+        };
+        let logger = Arc::new(Logger::new(Arc::new(queues), None));
         let (done, is_done) = mpsc::channel();
         let threads = (0..2).map(|number| {
             let (logger, done) = (Arc::clone(&logger), done.clone());

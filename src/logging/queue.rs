@@ -1,7 +1,7 @@
 //! The bounded buffer between the threads that log and the thread that writes. Adding a line never
 //! waits: a line that does not fit is dropped and counted. It knows nothing of files.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,13 @@ pub(super) struct Queue {
     buffer: Mutex<Buffer>,
     changed: Condvar,
     lost: AtomicU64,
-    held: AtomicBool,
 }
 
 #[derive(Default)]
 struct Buffer {
     lines: Vec<u8>,
     hurry: bool,
-    look: bool,
+    check_moved: bool,
     closing: bool,
     closed: bool,
     /// The writer has a batch that it has not dealt with yet.
@@ -44,8 +43,8 @@ impl Buffer {
 pub(super) enum WriterTask {
     /// Write the batch.
     Write,
-    /// Look at the destination: nothing is to be written.
-    Look,
+    /// Check whether the destination was moved away: nothing is to be written.
+    CheckMoved,
     /// End: nothing will come any more.
     End,
 }
@@ -68,34 +67,13 @@ impl Queue {
             .0
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Buffer)) {
+    fn change(&self, change: impl FnOnce(&mut Buffer)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    /// Takes no line until [`Queue::introduce`].
-    pub(super) fn hold(&self) {
-        self.held.store(true, Relaxed);
-    }
-
-    /// Whether it takes no line yet.
-    pub(super) fn is_held(&self) -> bool {
-        self.held.load(Relaxed)
-    }
-
-    /// Takes this text, and every line from now on, where it was held.
-    pub(super) fn introduce(&self, text: &str) {
-        if self.held.swap(false, Relaxed) {
-            self.push(text.as_bytes());
-            self.hurry();
-        }
-    }
-
     /// Takes a whole line, or counts it as lost.
     pub(super) fn push(&self, line: &[u8]) {
-        if self.is_held() {
-            return;
-        }
         let mut buffer = self.lock();
         if buffer.closed || buffer.lines.len() + line.len() > BUFFER_BYTES {
             drop(buffer);
@@ -115,23 +93,23 @@ impl Queue {
 
     /// Has what is buffered written now.
     pub(super) fn hurry(&self) {
-        self.tell(|buffer| buffer.hurry = true);
+        self.change(|buffer| buffer.hurry = true);
     }
 
-    /// Has the destination looked at, also when there is nothing to write.
-    pub(super) fn look(&self) {
-        self.tell(|buffer| buffer.look = true);
+    /// Has the destination checked, also when there is nothing to write.
+    pub(super) fn check_moved(&self) {
+        self.change(|buffer| buffer.check_moved = true);
     }
 
     /// Has what is buffered written now, as far as the destination still takes it, and ends the
     /// writer.
     pub(super) fn close(&self) {
-        self.tell(|buffer| buffer.closing = true);
+        self.change(|buffer| buffer.closing = true);
     }
 
     /// The writer has ended; lines that come now are lost.
     pub(super) fn closed(&self) {
-        self.tell(|buffer| buffer.closed = true);
+        self.change(|buffer| buffer.closed = true);
     }
 
     /// Waits for the end of the writer, but not past `deadline`.
@@ -170,13 +148,13 @@ impl Queue {
             let is_idle = buffer.is_idle();
             // It was about the lines before.
             buffer.hurry &= !is_idle;
-            is_idle && !buffer.look
+            is_idle && !buffer.check_moved
         };
         let waited = self.changed.wait_while(buffer, nothing_to_do);
         let mut buffer = waited.unwrap_or_else(PoisonError::into_inner);
         if buffer.is_idle() {
-            buffer.look = false;
-            return WriterTask::Look;
+            buffer.check_moved = false;
+            return WriterTask::CheckMoved;
         }
         let mut buffer = self.wait_while(buffer, LATENCY, |buffer| {
             !buffer.hurry && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2
@@ -249,11 +227,11 @@ mod tests {
     }
 
     #[test]
-    fn a_look_comes_without_lines_and_the_end_after_the_last_ones() {
+    fn a_check_comes_without_lines_and_the_end_after_the_last_ones() {
         let queue = Queue::default();
         let mut batch = Vec::new();
-        queue.look();
-        assert_eq!(queue.next_task(&mut batch), WriterTask::Look);
+        queue.check_moved();
+        assert_eq!(queue.next_task(&mut batch), WriterTask::CheckMoved);
         queue.push(b"last\n");
         queue.close();
         assert_eq!(queue.next_task(&mut batch), WriterTask::Write);

@@ -20,8 +20,8 @@ const KEPT_BYTES: usize = 64 * 1024;
 pub(super) trait Destination: Send {
     /// The name in messages.
     fn name(&self) -> String;
-    /// Looks at the place while there is nothing to write.
-    fn look(&mut self) {}
+    /// Checks whether it was moved away, while there is nothing to write.
+    fn check_moved(&mut self) {}
     /// Writes some of `batch`, which holds whole lines, from the byte `next` on, and sets `next` to
     /// where the next write goes on. That is before the last one where a line that was cut short is
     /// to be written again as a whole, into another file.
@@ -77,8 +77,8 @@ impl Writer {
         loop {
             match self.queue.next_task(&mut batch) {
                 WriterTask::End => break,
-                WriterTask::Look => {
-                    self.destination.look();
+                WriterTask::CheckMoved => {
+                    self.destination.check_moved();
                     self.pass_on_news();
                     continue;
                 }

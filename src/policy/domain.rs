@@ -99,7 +99,7 @@ impl DomainPattern {
     /// Why no host can have this name, though nothing forbids to write it: quotes, commas, a dot too
     /// many. International names are not judged: how they are compared is not documented (rule book
     /// 3.6).
-    pub fn oddity(&self) -> Option<Fault> {
+    pub fn reason_it_never_matches(&self) -> Option<Fault> {
         let name = match &self.name {
             Pattern::Host(name) | Pattern::Subdomains(name) => name,
             Pattern::Ip(ip) if ip.is_unspecified() => {

@@ -69,7 +69,11 @@ fn what_cannot_match_is_refused_with_a_cure() {
 
 #[test]
 fn what_no_host_is_called_is_told_from_names() {
-    let odd = |text: &str| DomainPattern::parse(text).unwrap().oddity();
+    let odd = |text: &str| {
+        DomainPattern::parse(text)
+            .unwrap()
+            .reason_it_never_matches()
+    };
     for text in [
         "\"a.example\"",
         "'a.example'",

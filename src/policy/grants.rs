@@ -41,7 +41,7 @@ impl Judge<'_> {
         let domain = DomainPattern::parse(value)
             .map_err(|fault| self.fault(Code::DomainInvalid, range.clone(), fault))
             .ok()?;
-        let oddity = domain.oddity();
+        let oddity = domain.reason_it_never_matches();
         let is_address = domain.is_address_like() && oddity.is_none();
         if let Some(fault) = oddity {
             self.fault(Code::DomainUnmatchable, range.clone(), fault);

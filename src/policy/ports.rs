@@ -114,7 +114,7 @@ impl PortSet {
 
     /// The same set as somebody would write it in the configuration: three neighbours or more are a
     /// range.
-    pub fn as_written_by_hand(&self) -> PortSet {
+    pub fn coalesced(&self) -> PortSet {
         let Some(ranges) = self.ranges() else {
             return PortSet::ALL;
         };

@@ -78,7 +78,7 @@ fn neighbours_are_written_as_a_range() {
         ("*", "*"),
     ] {
         let set = PortSet::parse(set).unwrap();
-        assert_eq!(set.as_written_by_hand().to_string(), written);
+        assert_eq!(set.coalesced().to_string(), written);
     }
 }
 

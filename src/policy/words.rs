@@ -51,7 +51,7 @@ pub fn grant_in_words(grant: &Grant) -> String {
 
 /// `any port`, `port 80`, `ports 2001 and 3000 to 3010`: neighbours in a list are told as a range.
 pub fn ports_in_words(ports: &PortSet) -> String {
-    let written = ports.as_written_by_hand();
+    let written = ports.coalesced();
     let Some(ranges) = written.ranges() else {
         return "any port".into();
     };

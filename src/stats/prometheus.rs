@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use nix::fcntl::OFlag;
 
 use super::{BUCKETS, ENDED, Gauges, Histogram, Snapshot};
-use crate::files::FilePlace;
+use crate::files::GuardedPath;
 use crate::text::reason;
 
 const HISTOGRAM: &str = "answer_seconds";
@@ -59,7 +59,7 @@ impl Snapshot<'_> {
     /// What the system says; also when something else than a regular file is in its place, or in
     /// that of the new one beside it.
     pub fn write_file(&self, path: &Path, process: Process) -> io::Result<()> {
-        let place = FilePlace::of(path)?;
+        let place = GuardedPath::of(path)?;
         place.require_replaceable("")?;
         // node_exporter takes files that end in .prom; this one does not.
         let new = ".new";
@@ -83,7 +83,7 @@ impl Snapshot<'_> {
 
 /// Whether this user could replace a statistics file at this path; where not, a sentence for why.
 pub fn cannot_write(path: &Path) -> Option<String> {
-    let place = FilePlace::of(path).and_then(|place| {
+    let place = GuardedPath::of(path).and_then(|place| {
         place.require_replaceable("")?;
         place.could_rename().then_some(()).ok_or_else(|| {
             io::Error::other("its folder does not allow it to be replaced; give it to that user")
