@@ -2,13 +2,13 @@
 //! and the check whether the log file was moved. A file system that hangs delays these, and never a
 //! stop or a client.
 
-use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control_socket::{self, AskedRequest, MOST_CLIENTS, Reply, Request};
+use crate::control_socket::{self, AskedRequest, Reply, Request};
 use crate::logging::Logging;
 use crate::reload::Reloader;
 use crate::server::{AttackReport, Handle};
@@ -34,6 +34,8 @@ pub struct Housekeeping(Arc<Shared>);
 struct Shared {
     wanted: Mutex<Wanted>,
     changed: Condvar,
+    /// The ports are closed: the file with the statistics may be the next server's.
+    ports_closed: AtomicBool,
 }
 
 /// What the thread is asked for: each thing once, however often it is asked for while a file system
@@ -44,7 +46,7 @@ struct Wanted {
     statistics: bool,
     /// Is told when the statistics are written.
     finish: Option<Sender<()>>,
-    asked: VecDeque<AskedRequest>,
+    asked: Vec<AskedRequest>,
 }
 
 impl Wanted {
@@ -97,11 +99,9 @@ impl Housekeeping {
     pub fn ask(&self, request: Request) -> Reply {
         control_socket::pass_on(request, |asked| {
             self.want(|wanted| {
-                // No more can wait for an answer: the clients of older ones have given up.
-                if wanted.asked.len() >= MOST_CLIENTS {
-                    wanted.asked.pop_front();
-                }
-                wanted.asked.push_back(asked);
+                // The control socket bounds how many wait at a time.
+                wanted.asked.retain(AskedRequest::is_awaited);
+                wanted.asked.push(asked);
             });
         })
     }
@@ -109,6 +109,11 @@ impl Housekeeping {
     /// Asks for the file with the statistics, and does not wait for it.
     pub fn write_statistics(&self) {
         self.want(|wanted| wanted.statistics = true);
+    }
+
+    /// The file with the statistics is written by [`Housekeeping::finish`] alone from now on.
+    pub fn ports_closed(&self) {
+        self.0.ports_closed.store(true, Relaxed);
     }
 
     /// Writes the file with the statistics for the last time. It is waited for, but not for ever.
@@ -199,7 +204,8 @@ impl HousekeepingThread {
             self.line_written = Instant::now();
             log::info!("Statistics: {}.", self.snapshot());
         }
-        if self.file_written.elapsed() >= STATS_FILE_EVERY {
+        let is_own = !self.shared.ports_closed.load(Relaxed);
+        if is_own && self.file_written.elapsed() >= STATS_FILE_EVERY {
             self.write_file();
         }
         if let Some(policies) = self.reloader.poll_files() {

@@ -101,7 +101,7 @@ impl SleepingThread {
 
     /// Ends the system call in which it sleeps, if it does.
     pub fn wake(&self) {
-        // It fails for a thread that has ended, which needs no waking.
+        // Where it fails, the call ends by its time-out.
         let _ = pthread_kill(self.0, WAKE);
     }
 }

@@ -255,7 +255,10 @@ impl Unprivileged {
             &housekeeping,
             &logging,
             // Another server may have the pid file as soon as it can have the ports.
-            || drop(own_files),
+            || {
+                housekeeping.ports_closed();
+                drop(own_files);
+            },
             is_replaced,
         ))
     }

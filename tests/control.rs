@@ -556,6 +556,23 @@ fn restart_replaces_a_server_that_became_another_user() {
 }
 
 #[test]
+fn restart_does_not_stop_the_server_where_the_new_one_would_lack_descriptors() {
+    let service = Service::new();
+    let pid = service.start();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40 && exec \"$0\" restart -c x.conf"])
+        .arg(&service.binary)
+        .current_dir(service.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let said = finished(command.spawn().unwrap());
+    said.assert_error(1, "the limit of open files is 40")
+        .assert_error(1, "is left as it is");
+    assert_eq!(service.servers(), [pid]);
+}
+
+#[test]
 fn restart_does_not_stop_the_server_where_the_program_is_missing() {
     let service = Service::new();
     let pid = service.start();

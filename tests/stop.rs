@@ -153,12 +153,12 @@ fn stops_under_full_load(setup: &dyn Fn() -> Setup) {
 
 #[test]
 fn it_ends_also_where_no_descriptor_can_be_had_for_clients_in_the_queue() {
-    let mut server = Setup::new().line("timeout = 1").start();
-    server.signal("STOP");
-    let limit = format!("--nofile={0}:{0}", 5);
     if !support::have("prlimit") {
         return;
     }
+    let mut server = Setup::new().line("timeout = 1").start();
+    server.signal("STOP");
+    let limit = "--nofile=5:5".to_string();
     let lowered = std::process::Command::new("prlimit")
         .args(["--pid", &server.child.id().to_string(), &limit])
         .status();
@@ -168,6 +168,31 @@ fn it_ends_also_where_no_descriptor_can_be_had_for_clients_in_the_queue() {
     server.signal("CONT");
     assert_eq!(server.ended().code(), Some(0));
     server.logged("could not be accepted within");
+}
+
+/// The kernel takes a descriptor before it checks its queue: without one, `accept` fails also where
+/// nobody is there.
+#[test]
+fn without_a_descriptor_waiting_clients_keep_their_deadline_where_nobody_is_in_the_queue() {
+    if !support::have("prlimit") {
+        return;
+    }
+    let mut server = Server::start();
+    let mut late = server.connect();
+    server.logged("Connection accepted.");
+    let lowered = std::process::Command::new("prlimit")
+        .args(["--pid", &server.child.id().to_string(), "--nofile=5:5"])
+        .status();
+    assert!(lowered.unwrap().success());
+    let before = Instant::now();
+    server.signal("TERM");
+    server.logged("Stopping server...");
+    late.send(REQUEST);
+    assert_eq!(late.rest(), BUILT_IN);
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(before.elapsed() < Duration::from_millis(2500));
+    assert!(!server.log().contains("could not be accepted"));
+    assert!(!server.log().contains("Evicted"));
 }
 
 /// One request; false when the connection was refused. A client that is connected must be

@@ -60,6 +60,10 @@ fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
     if let Some(log) = &place.config.startup.log_file {
         logging::can_append(log).map_err(unfit)?;
     }
+    server::check_descriptors(&place.config).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Failed
+    })?;
     spawn::check_program()?;
     Ok(place)
 }
@@ -108,7 +112,11 @@ fn replace(
     let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
     signal(&process, old)?;
     // Its ports are free from then on; its last clients have their deadline.
-    if !releases(&process, &place.pid_file, GRACE) {
+    if !releases(
+        &process,
+        &place.pid_file,
+        place.config.startup.timeout + GRACE,
+    ) {
         complain(&format!(
             "process {} was told to stop, and keeps its pid file {}{}; nothing was started",
             process.pid,

@@ -44,7 +44,14 @@ pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
 
 fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
     let begun = Instant::now();
-    let process = process_of(server)?;
+    let process = match process_of(server) {
+        // It ended while it was found.
+        Err(Exit::Failed) => {
+            clean_up(place);
+            return Ok(print("flashpolicyd stopped by itself\n"));
+        }
+        process => process?,
+    };
     let pid = process.pid;
     signal(&process, server)?;
     let mut how = "";

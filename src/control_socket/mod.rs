@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::{Reload, Status};
 
 pub use client::{ControlConnection, Unreachable, connect};
-pub use server::{ControlSocket, InPlace, MOST_CLIENTS};
+pub use server::{ControlSocket, InPlace};
 
 /// The requests of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,16 @@ pub enum Reply {
 pub struct AskedRequest {
     /// The question.
     pub request: Request,
+    until: Instant,
     reply: SyncSender<Reply>,
 }
 
 impl AskedRequest {
+    /// Whether its client still waits.
+    pub fn is_awaited(&self) -> bool {
+        Instant::now() < self.until
+    }
+
     /// Answers it. The asking thread may have given up already.
     pub fn answer(self, reply: Reply) {
         let _ = self.reply.try_send(reply);
@@ -89,7 +95,12 @@ impl Request {
 /// Passes a request to another thread by `send`, and waits for the answer, in bounded time.
 pub fn pass_on(request: Request, send: impl FnOnce(AskedRequest)) -> Reply {
     let (reply, answer) = mpsc::sync_channel(1);
-    send(AskedRequest { request, reply });
+    let until = Instant::now() + request.time();
+    send(AskedRequest {
+        request,
+        until,
+        reply,
+    });
     match answer.recv_timeout(request.time()) {
         Ok(reply) => reply,
         Err(RecvTimeoutError::Disconnected) => Reply::Refused("the server is about to end".into()),

@@ -29,7 +29,7 @@ use crate::text::reason;
 const EXCHANGE: Duration = Duration::from_secs(2);
 
 /// How many clients are answered at the same time; one more is turned away.
-pub const MOST_CLIENTS: usize = 8;
+const MOST_CLIENTS: usize = 8;
 
 /// How many wait for `accept`.
 const BACKLOG: i32 = 16;

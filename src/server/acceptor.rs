@@ -4,12 +4,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, poll};
 use socket2::SockRef;
 
 use super::connection::{Connection, Next};
@@ -20,12 +22,11 @@ use super::poller::Poller;
 use super::table::Phase;
 use crate::text::reason;
 
-/// How long a worker waits before it tries again where the kernel lacks memory, or a descriptor and
-/// no connection can be evicted for it.
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
+/// How long a worker waits before it tries again after an error.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// The same after an error that it does not know.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a worker without a descriptor waits for a client at the most.
+const UNTIL_A_CLIENT: u16 = 1000;
 
 /// One listener, for all of its workers.
 pub(super) struct Acceptor {
@@ -68,7 +69,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts a connection and serves it, or deals with the error. False where nobody is there.
+    /// Accepts a connection and serves it, or deals with the error. False where it accepted none.
     pub(super) fn accept_one(&self) -> bool {
         let accepted = SockRef::from(&self.listener.socket).accept();
         let accepted = accepted.and_then(|(socket, peer)| match peer.as_socket() {
@@ -76,27 +77,53 @@ impl Acceptor {
             None => Err(io::Error::other("the client has no address")),
         });
         match accepted {
-            Ok((stream, peer)) => self.serve(stream, peer),
-            Err(error) => match AcceptErrorKind::of(&error) {
-                AcceptErrorKind::Nobody => return false,
-                AcceptErrorKind::OneClient => self.log(&error, ""),
-                AcceptErrorKind::Descriptors => {
-                    self.log(&error, shortage(&error));
-                    if !self.poller.evict_one() {
-                        thread::sleep(SHORTAGE_PAUSE);
-                    }
-                }
-                AcceptErrorKind::Memory => {
-                    self.log(&error, shortage(&error));
-                    thread::sleep(SHORTAGE_PAUSE);
-                }
-                AcceptErrorKind::Unknown => {
-                    self.log(&error, "");
-                    thread::sleep(PAUSE);
-                }
-            },
+            Ok((stream, peer)) => {
+                self.endpoint
+                    .context
+                    .catch_panic(|| self.serve(stream, peer));
+                return true;
+            }
+            Err(error) => self.recover(&error),
         }
-        true
+        false
+    }
+
+    /// After an error of `accept`. Source: accept(2), ERRORS.
+    fn recover(&self, error: &io::Error) {
+        let cause = match error.raw_os_error() {
+            // Nobody came for a while, or a signal wakes the worker for the stop.
+            Some(libc::EAGAIN | libc::EINTR) => return,
+            Some(libc::EMFILE) => {
+                " The limit of open files of this process is reached (ulimit -n, systemd's \
+                 LimitNOFILE)."
+            }
+            Some(libc::ENFILE) => " The whole system has no more files (sysctl fs.file-max).",
+            Some(libc::ENOBUFS | libc::ENOMEM) => {
+                " The system has no memory for another connection."
+            }
+            _ => "",
+        };
+        let no_descriptor = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        // The kernel takes the descriptor before it checks its queue: there may be no client.
+        if no_descriptor && !self.has_queued(UNTIL_A_CLIENT) {
+            return;
+        }
+        self.log(error, cause);
+        let why = "Evicted: the open files are used up. Closing.";
+        if !no_descriptor || !self.poller.evict_one(why) {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whether a client stands in the kernel's queue; it is waited for, but not during a stop.
+    pub(super) fn has_queued(&self, millis: u16) -> bool {
+        let time = if self.endpoint.context.is_stopping() {
+            0
+        } else {
+            millis
+        };
+        let mut queue = [PollFd::new(self.listener.socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut queue, time).is_ok_and(|count| count > 0)
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
@@ -105,15 +132,15 @@ impl Acceptor {
         let since_opening = self.opened.elapsed().as_millis() as u64;
         self.last_accepted.store(since_opening, Relaxed);
         let mut connection = Connection::new(stream, peer, &self.endpoint);
-        let mut next = self.poller.proceed(&mut connection);
-        if matches!(&next, Ok(Next::Wait(_, wait)) if wait.phase == Phase::Asking) {
+        let mut next = connection.proceed();
+        if matches!(&next, Next::Wait(wait) if wait.phase == Phase::Asking) {
             // A request usually follows its connection at once: a second try costs less than the
             // poller.
             thread::yield_now();
-            next = self.poller.proceed(&mut connection);
+            next = connection.proceed();
         }
-        if let Ok(Next::Wait(awaited, wait)) = next {
-            self.poller.wait(connection, awaited, wait);
+        if let Next::Wait(wait) = next {
+            self.poller.wait(connection, wait);
         }
     }
 
@@ -125,76 +152,6 @@ impl Acceptor {
                 self.endpoint.address,
                 reason(error)
             );
-        }
-    }
-}
-
-/// The cause of an error of `accept`.
-#[derive(Debug, PartialEq, Eq)]
-enum AcceptErrorKind {
-    /// Nobody came for a while, or a signal wakes the worker for the stop.
-    Nobody,
-    /// This one client: the next one may be fine.
-    OneClient,
-    /// This process or the system has no descriptor for another connection.
-    Descriptors,
-    /// The kernel has no memory at the moment.
-    Memory,
-    Unknown,
-}
-
-impl AcceptErrorKind {
-    /// Source: accept(2), "Error handling" and ERRORS.
-    fn of(error: &io::Error) -> AcceptErrorKind {
-        match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EINTR | libc::ECONNABORTED | libc::ECONNRESET) => {
-                AcceptErrorKind::Nobody
-            }
-            Some(libc::EMFILE | libc::ENFILE) => AcceptErrorKind::Descriptors,
-            Some(libc::ENOBUFS | libc::ENOMEM) => AcceptErrorKind::Memory,
-            Some(
-                libc::ENETDOWN
-                | libc::EPROTO
-                | libc::ENOPROTOOPT
-                | libc::EHOSTDOWN
-                | libc::ENONET
-                | libc::EHOSTUNREACH
-                | libc::EOPNOTSUPP
-                | libc::ENETUNREACH
-                | libc::EPERM
-                | libc::ETIMEDOUT,
-            ) => AcceptErrorKind::OneClient,
-            _ => AcceptErrorKind::Unknown,
-        }
-    }
-}
-
-/// The log's words for a shortage.
-fn shortage(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EMFILE) => {
-            " The limit of open files of this process is reached (ulimit -n, systemd's LimitNOFILE)."
-        }
-        Some(libc::ENFILE) => " The whole system has no more files (sysctl fs.file-max).",
-        _ => " The system has no memory for another connection.",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_lack_of_descriptors_costs_another_connection_its_place() {
-        let kind = |code| AcceptErrorKind::of(&io::Error::from_raw_os_error(code));
-        for code in [libc::EMFILE, libc::ENFILE] {
-            assert_eq!(kind(code), AcceptErrorKind::Descriptors);
-        }
-        for code in [libc::ENOBUFS, libc::ENOMEM] {
-            assert_eq!(kind(code), AcceptErrorKind::Memory);
-        }
-        for code in [libc::EPERM, libc::EPROTO, libc::EHOSTUNREACH] {
-            assert_eq!(kind(code), AcceptErrorKind::OneClient);
         }
     }
 }

@@ -58,16 +58,17 @@ fn due(last: &mut Option<Instant>, take: impl FnOnce() -> Tally) -> Option<Tally
 
 fn evicted(evictions: &Tally, limit: usize) -> String {
     format!(
-        "{limit} connections waited, as many as may: {} whose request had not come were evicted for \
-         others. Most came from {evictions}. This is logged once a minute at the most.",
+        "{} connections whose request had not come were evicted for others: {limit} may wait, and \
+         no more than the open files allow. The largest shares: {evictions}. This is logged once a \
+         minute at the most.",
         evictions.total(),
     )
 }
 
 fn not_logged(left_out: &Tally) -> String {
     format!(
-        "{} more connections came, too fast for lines of their own. Most came from {left_out}. This \
-         is logged once a minute at the most; log_level = debug has all lines.",
+        "{} more connections came, too fast for lines of their own. The largest shares: {left_out}. \
+         This is logged once a minute at the most; log_level = debug has all lines.",
         left_out.total(),
     )
 }

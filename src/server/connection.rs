@@ -69,7 +69,7 @@ pub(super) struct Connection {
     /// The line about its arrival has been written.
     is_logged: bool,
     /// What the poller was told to wait for; none before the first wait.
-    registered: Option<Awaited>,
+    registered: Option<Phase>,
     /// Last, so that the descriptor is closed before the connection counts as closed.
     endpoint: OpenAt,
 }
@@ -109,19 +109,10 @@ struct Linger {
     until: Instant,
 }
 
-/// The event that a connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Awaited {
-    /// Bytes, or the end of the stream.
-    Input,
-    /// Room in the kernel's send buffer.
-    Room,
-}
-
 /// The next step for a connection.
 pub(super) enum Next {
-    /// There is nothing to do until this comes, or the wait's deadline passes.
-    Wait(Awaited, Wait),
+    /// There is nothing to do until its event comes or its deadline passes.
+    Wait(Wait),
     /// It is over: the connection is to be closed.
     Close,
 }
@@ -158,7 +149,7 @@ impl Connection {
     }
 
     /// What the poller was told to wait for; none before the first wait.
-    pub(super) fn registered(&self) -> Option<Awaited> {
+    pub(super) fn registered(&self) -> Option<Phase> {
         self.registered
     }
 
@@ -167,13 +158,13 @@ impl Connection {
     ///
     /// # Errors
     /// The system's error.
-    pub(super) fn register(&mut self, awaited: Awaited) -> io::Result<()> {
+    pub(super) fn register(&mut self, phase: Phase) -> io::Result<()> {
         if self.registered.is_none() {
             let timeout = Some(self.context().timeout);
             self.stream.set_read_timeout(timeout)?;
             self.stream.set_write_timeout(timeout)?;
         }
-        self.registered = Some(awaited);
+        self.registered = Some(phase);
         Ok(())
     }
 
@@ -339,7 +330,7 @@ impl Connection {
         if now >= deadline {
             return self.could_not_send("the client does not read it");
         }
-        self.wait(Awaited::Room, Phase::Answering, deadline)
+        self.wait(Phase::Answering, deadline)
     }
 
     fn could_not_send(&mut self, why: &str) -> Next {
@@ -380,7 +371,7 @@ impl Connection {
             dropped: 0,
             until,
         });
-        self.wait(Awaited::Input, phase, until)
+        self.wait(phase, until)
     }
 
     /// Reads and drops what still comes.
@@ -410,13 +401,13 @@ impl Connection {
             return Next::Close;
         }
         let (phase, until) = (linger.phase, linger.until);
-        self.wait(Awaited::Input, phase, until)
+        self.wait(phase, until)
     }
 
-    /// It gave its place to another connection.
-    pub(super) fn evicted(mut self) {
+    /// It is closed before its deadline, for this reason.
+    pub(super) fn evicted(mut self, why: &str) {
         self.context().stats.evicted.add_one();
-        self.log_end("Evicted: the limit of connections is reached. Closing.");
+        self.log_end(why);
     }
 
     /// There was no place for it.
@@ -433,21 +424,18 @@ impl Connection {
         self.log_end("Closed: the system does not let it be waited for.");
     }
 
-    fn wait(&self, awaited: Awaited, phase: Phase, deadline: Instant) -> Next {
+    fn wait(&self, phase: Phase, deadline: Instant) -> Next {
         let source = self.source();
-        Next::Wait(
-            awaited,
-            Wait {
-                source,
-                phase,
-                deadline,
-            },
-        )
+        Next::Wait(Wait {
+            source,
+            phase,
+            deadline,
+        })
     }
 
     fn wait_to_ask(&self) -> Next {
         let deadline = self.accepted + self.context().timeout;
-        self.wait(Awaited::Input, Phase::Asking, deadline)
+        self.wait(Phase::Asking, deadline)
     }
 
     fn is_late(&self) -> bool {

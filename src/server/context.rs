@@ -1,6 +1,7 @@
 //! What all threads of a server share: counters, the deadline for a request, limits, and whether
 //! the server is stopping. It decides nothing.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ pub(super) struct Context {
     here: AtomicUsize,
     most_here: AtomicUsize,
     stopping: AtomicBool,
-    ended: AtomicBool,
 }
 
 impl Context {
@@ -31,8 +31,17 @@ impl Context {
             here: AtomicUsize::new(0),
             most_here: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
         }
+    }
+
+    /// Does this for a connection. A panic costs the connection and no thread; the panic hook has
+    /// logged it.
+    pub(super) fn catch_panic<T>(&self, serve: impl FnOnce() -> T) -> Option<T> {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(serve));
+        if outcome.is_err() {
+            self.stats.panicked.add_one();
+        }
+        outcome.ok()
     }
 
     /// Counts one more open connection.
@@ -64,13 +73,18 @@ impl Context {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Relaxed);
     }
+}
 
-    /// Whether the last connection of a stop is closed.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Relaxed)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(super) fn end(&self) {
-        self.ended.store(true, Relaxed);
+    #[test]
+    fn a_panic_ends_what_was_done_for_one_connection_and_is_counted() {
+        let context = Context::new(Duration::from_secs(3));
+        assert_eq!(context.catch_panic(|| 7), Some(7));
+        let panics = || -> u32 { panic!("on purpose") };
+        assert_eq!(context.catch_panic(panics), None);
+        assert_eq!(context.stats.panicked.get(), 1);
     }
 }

@@ -87,6 +87,21 @@ pub struct Server {
     workers_each: usize,
 }
 
+/// Whether this process's limit of open files has room for this configuration's clients.
+///
+/// # Errors
+/// Where it has not, which a start would find.
+pub fn check_descriptors(config: &Config) -> Result<(), StartError> {
+    fd_limit(config).map(drop)
+}
+
+fn fd_limit(config: &Config) -> Result<usize, StartError> {
+    let startup = &config.startup;
+    let (listeners, each) = (startup.listen.len(), startup.workers_each());
+    let limit = fd_limit::max_connections(startup.max_connections, listeners, each * listeners);
+    limit.map_err(StartError::Descriptors)
+}
+
 impl Server {
     /// Starts all threads, and binds every listener that is not inherited. `policies` are in the
     /// order of the listeners.
@@ -102,8 +117,7 @@ impl Server {
         let startup = &config.startup;
         let workers_each = startup.workers_each();
         let count = workers_each * startup.listen.len();
-        let limit = fd_limit::max_connections(startup.max_connections, startup.listen.len(), count);
-        let limit = limit.map_err(StartError::Descriptors)?;
+        let limit = fd_limit(config)?;
         let refused = || StartError::Threads(format!("{count} workers"));
         let workers = Workers::start(count).ok_or_else(refused)?;
         let context = Arc::new(Context::new(startup.timeout));

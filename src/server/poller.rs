@@ -4,14 +4,13 @@
 //! connections another one is evicted.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::connection::{Awaited, Connection, Next};
+use super::connection::{Connection, Next};
 use super::context::Context;
 use super::limits::RateLimit;
 use super::table::{Number, Phase, Table, Wait};
@@ -69,9 +68,9 @@ impl Poller {
 
     /// Has a connection wait. At the limit another one is evicted for it; where none can be, or the
     /// system refuses to wait for it, the connection is closed.
-    pub(super) fn wait(&self, mut connection: Connection, awaited: Awaited, wait: Wait) {
+    pub(super) fn wait(&self, mut connection: Connection, wait: Wait) {
         connection.log_waiting();
-        let prepared = connection.register(awaited);
+        let prepared = connection.register(wait.phase);
         // The lock is held from the registration until the table has the connection. Otherwise its
         // event could come before its entry.
         let mut state = self.lock();
@@ -85,7 +84,7 @@ impl Poller {
             },
             false => None,
         };
-        let event = EpollEvent::new(flags(awaited), state.table.next_number());
+        let event = EpollEvent::new(flags(wait.phase), state.table.next_number());
         let registered = prepared.and_then(|()| Ok(self.epoll.add(&connection, event)?));
         let mut refused = None;
         match registered {
@@ -107,7 +106,7 @@ impl Poller {
             connection.cannot_wait();
         }
         if let Some(evicted) = evicted {
-            self.close_evicted(evicted);
+            self.close_evicted(evicted, "Evicted: max_connections wait. Closing.");
         }
     }
 
@@ -123,43 +122,36 @@ impl Poller {
 
     /// Closes a connection that lost its place, unless its request has come meanwhile: then it is
     /// answered first.
-    fn close_evicted(&self, (wait, mut connection): (Wait, Box<Connection>)) {
+    fn close_evicted(&self, (wait, mut connection): (Wait, Box<Connection>), why: &str) {
         // What is only being closed has had its last log line.
         if wait.phase <= Phase::ClosingUnread {
             return;
         }
-        if let Ok(Next::Wait(_, still)) = self.proceed(&mut connection) {
+        if let Next::Wait(still) = connection.proceed() {
             if still.phase >= Phase::Asking {
-                if still.phase == Phase::Asking {
+                if still.phase == Phase::Asking && !self.context.is_stopping() {
                     self.lock().evictions.add(still.source);
                 }
-                connection.evicted();
+                connection.evicted(why);
             }
         }
     }
 
-    /// Evicts one connection, which frees a descriptor; false where none waits.
-    pub(super) fn evict_one(&self) -> bool {
+    /// Evicts one connection for this reason, which frees a descriptor; false where none waits.
+    pub(super) fn evict_one(&self, why: &str) -> bool {
         let evicted = self.lock().table.evict();
         let found = evicted.is_some();
         if let Some(evicted) = evicted {
-            self.close_evicted(evicted);
+            self.close_evicted(evicted, why);
         }
         found
-    }
-
-    /// Serves a connection as far as it goes without waiting. A panic costs this connection and no
-    /// thread; the panic hook has logged it.
-    pub(super) fn proceed(&self, connection: &mut Connection) -> Result<Next, ()> {
-        let outcome = panic::catch_unwind(AssertUnwindSafe(|| connection.proceed()));
-        outcome.map_err(|_| self.context.stats.panicked.add_one())
     }
 
     /// The poller's thread.
     pub(super) fn run(&self) {
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut until = None;
-        while !self.context.has_ended() {
+        loop {
             let came = match self.epoll.wait(&mut events, pause(until)) {
                 Ok(count) => &events[..count],
                 // A signal interrupted it: the deadlines are checked all the same.
@@ -195,28 +187,36 @@ impl Poller {
 
     /// Serves a connection that waits; one that was evicted meanwhile is none.
     fn serve(&self, number: Number) {
-        let Some(mut connection) = self.lock().table.take(number) else {
+        let Some(connection) = self.lock().table.take(number) else {
             return;
         };
-        let mut next = self.proceed(&mut connection);
-        if let Ok(Next::Wait(awaited, _)) = next {
-            if connection.registered() != Some(awaited) {
-                let mut event = EpollEvent::new(flags(awaited), number);
-                let registered = connection.register(awaited);
-                let modified =
-                    registered.and_then(|()| Ok(self.epoll.modify(&connection, &mut event)?));
-                if let Err(error) = modified {
-                    self.log_refusal(&error);
-                    next = Ok(Next::Close);
-                }
+        let waits = self
+            .context
+            .catch_panic(|| self.serve_taken(number, connection));
+        if waits != Some(true) {
+            self.lock().table.remove(number);
+        }
+    }
+
+    /// Whether it waits on.
+    fn serve_taken(&self, number: Number, mut connection: Box<Connection>) -> bool {
+        let Next::Wait(wait) = connection.proceed() else {
+            return false;
+        };
+        // Behind a balancer it may have got its client's name just now.
+        connection.log_waiting();
+        if connection.registered().map(flags) != Some(flags(wait.phase)) {
+            let mut event = EpollEvent::new(flags(wait.phase), number);
+            let registered = connection.register(wait.phase);
+            let modified =
+                registered.and_then(|()| Ok(self.epoll.modify(&connection, &mut event)?));
+            if let Err(error) = modified {
+                self.log_refusal(&error);
+                return false;
             }
         }
-        match next {
-            Ok(Next::Wait(_, wait)) => self.lock().table.put_back(number, connection, wait),
-            Ok(Next::Close) | Err(()) => {
-                self.lock().table.remove(number);
-            }
-        }
+        self.lock().table.put_back(number, connection, wait);
+        true
     }
 
     fn wake(&self) {
@@ -254,18 +254,13 @@ impl Poller {
     pub(super) fn take_evictions(&self) -> Tally {
         std::mem::take(&mut self.lock().evictions)
     }
-
-    /// Ends the poller.
-    pub(super) fn end(&self) {
-        self.context.end();
-        self.wake();
-    }
 }
 
-fn flags(awaited: Awaited) -> EpollFlags {
-    match awaited {
-        Awaited::Input => EpollFlags::EPOLLIN,
-        Awaited::Room => EpollFlags::EPOLLOUT,
+/// One that is answered waits for room in the kernel's send buffer, the others for bytes.
+fn flags(phase: Phase) -> EpollFlags {
+    match phase {
+        Phase::Answering => EpollFlags::EPOLLOUT,
+        _ => EpollFlags::EPOLLIN,
     }
 }
 

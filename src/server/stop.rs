@@ -64,8 +64,10 @@ pub(super) fn stop(
     let kept_away = own
         .iter()
         .map(|acceptor| acceptor.listener.keep_newcomers_away());
-    // What is worse for newcomers; none where the system permits nothing.
-    let kept_away = kept_away.collect::<Result<Vec<_>, _>>().ok();
+    // For every listener, also where one permits nothing. What is worse for newcomers counts; none
+    // where the system permits nothing.
+    let kept_away: Vec<_> = kept_away.map(Result::ok).collect();
+    let kept_away = kept_away.into_iter().collect::<Option<Vec<_>>>();
     let kept_away = kept_away.and_then(|all| all.into_iter().max());
     while !workers.have_ended() {
         workers.wake();
@@ -87,11 +89,9 @@ pub(super) fn stop(
             return Ended::AtOnce;
         }
         if inherited && begun.elapsed() >= INHERITED_STOP_LIMIT {
-            while poller.evict_one() {}
+            while poller.evict_one("The server stops, and had waited for a second. Closing.") {}
         }
     }
-    // The poller last: it serves the connections whose deadline passes during the stop.
-    poller.end();
     Ended::Complete
 }
 
@@ -122,6 +122,7 @@ fn accept_the_rest(
         for acceptor in &open {
             // In bounded steps, so that a second signal is seen.
             anybody |= (0..BATCH).take_while(|_| acceptor.accept_one()).count() > 0;
+            anybody |= acceptor.has_queued(0);
         }
         if !anybody && now >= end {
             return Ended::Complete;

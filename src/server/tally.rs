@@ -47,6 +47,9 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut worst: Vec<_> = self.by_source.iter().collect();
+        if worst.is_empty() {
+            return write!(f, "more than {MOST_COUNTED} sources, and none stands out");
+        }
         worst.sort_by_key(|&(source, count)| (std::cmp::Reverse(count), source));
         for (index, (source, count)) in worst.into_iter().take(NAMED).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -85,5 +88,13 @@ mod tests {
         }
         assert!(tally.by_source.len() <= MOST_COUNTED);
         assert!(tally.to_string().starts_with("128.0.0.0 ("), "{tally}");
+    }
+
+    #[test]
+    fn where_no_source_has_a_large_share_the_sentence_says_so() {
+        let mut tally = Tally::default();
+        (0..257).for_each(|number| tally.add(source(number)));
+        assert_eq!(tally.total(), 257);
+        assert!(tally.to_string().contains("none stands out"), "{tally}");
     }
 }

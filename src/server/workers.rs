@@ -35,8 +35,12 @@ impl Workers {
                 .thread_stack_size(STACK)
                 .build()
         };
-        // threadpool panics where the system refuses a thread.
-        let pool = panic::catch_unwind(AssertUnwindSafe(start)).ok()?;
+        // threadpool panics where the system refuses a thread, which is no fault to log as one.
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| ()));
+        let pool = panic::catch_unwind(AssertUnwindSafe(start));
+        panic::set_hook(hook);
+        let pool = pool.ok()?;
         Some(Workers {
             pool,
             jobs: AtomicUsize::new(0),

@@ -169,7 +169,7 @@ pub fn few_descriptors(options: &Options, report: &mut Report) {
         let log = server.log();
         for cause in [
             format!("The limit of open files is {files}"),
-            "places were taken".into(),
+            "were evicted for others".into(),
         ] {
             if !log.contains(&cause) {
                 report.breaks(&name, &format!("the log does not say '{cause}'"));
