@@ -130,7 +130,7 @@ struct Source {
     words: BTreeSet<String>,
 }
 
-/// The files by their module: `server::places`; the root is `lib`.
+/// The files by their module: `server::table`; the root is `lib`.
 type Sources = BTreeMap<String, Source>;
 
 /// The text in words and signs, without comments, texts and test modules.

@@ -198,7 +198,7 @@ fn an_address_that_floods_the_places_keeps_no_other_address_out() {
     };
     let meetings = at_once.meet(BUILT_IN);
     attack.stop();
-    meetings.assert_all_served("flooded places");
+    meetings.assert_all_served("a flood of connections");
     assert!(server.stop().success());
     assert!(total(&server, "evicted") > 100);
 }

@@ -228,7 +228,7 @@ fn evicted_is_the_client_that_holds_the_most_and_not_the_balancer() {
 }
 
 #[test]
-fn clients_behind_one_balancer_take_turns_and_who_fills_the_places_loses() {
+fn of_the_clients_behind_one_balancer_the_one_that_floods_is_evicted() {
     let server = behind_a_balancer().line("max_connections = 20").start();
     // A client that comes while the server sleeps has been announced when it wakes up.
     server.signal("STOP");

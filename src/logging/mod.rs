@@ -121,14 +121,17 @@ pub struct Logging {
 /// A queue for each destination.
 #[derive(Default)]
 struct Queues {
-    first: Vec<Arc<Queue>>,
+    /// That of the log file, which may be moved away.
+    file: Option<Arc<Queue>>,
+    streams: Vec<Arc<Queue>>,
     /// That of standard output, after [`Logging::greet`].
     greeted: OnceLock<Arc<Queue>>,
 }
 
 impl Queues {
     fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.first.iter().chain(self.greeted.get())
+        let from_the_start = self.file.iter().chain(&self.streams);
+        from_the_start.chain(self.greeted.get())
     }
 }
 
@@ -139,18 +142,18 @@ impl Logging {
     /// When the file cannot be opened for appending, a writer thread cannot be started, or the
     /// process already has a logger.
     pub fn start(settings: Settings<'_>) -> io::Result<Logging> {
-        let mut first = Vec::new();
+        let mut queues = Queues::default();
         let named = settings.file.and_then(Stream::named);
         if let (Some(path), None) = (settings.file, named) {
             let file = LogFile::open(path, settings.rotation, settings.owner)?;
-            first.push(Writer::start(Box::new(file))?);
+            queues.file = Some(Writer::start(Box::new(file))?);
         }
         let output = (settings.console && named != Some(Stream::Output)).then_some(Stream::Output);
         for stream in named.into_iter().chain(output) {
-            first.push(Writer::start(Box::new(Console::open(stream)?))?);
+            let console = Console::open(stream)?;
+            queues.streams.push(Writer::start(Box::new(console))?);
         }
-        let greeted = OnceLock::new();
-        let queues = Arc::new(Queues { first, greeted });
+        let queues = Arc::new(queues);
         let logger = Logger::new(Arc::clone(&queues), settings.echo);
         log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
         log::set_max_level(settings.level);
@@ -178,7 +181,7 @@ impl Logging {
 
     /// Has the log file checked soon: where it was moved away or deleted, a new one is made.
     pub fn check_moved(&self) {
-        for queue in self.queues.iter() {
+        if let Some(queue) = &self.queues.file {
             queue.check_moved();
         }
     }
@@ -346,7 +349,7 @@ mod tests {
     fn a_panic_while_a_line_is_formatted_stops_no_thread_that_logs() {
         let queue = Arc::new(Queue::default());
         let queues = Queues {
-            first: vec![Arc::clone(&queue)],
+            streams: vec![Arc::clone(&queue)],
             ..Queues::default()
         };
         let logger = Arc::new(Logger::new(Arc::new(queues), None));

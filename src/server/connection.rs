@@ -410,7 +410,7 @@ impl Connection {
         self.log_end(why);
     }
 
-    /// There was no place for it.
+    /// As many as may wait do, and none of them can be evicted.
     pub(super) fn refused(mut self) {
         self.context().stats.refused.add_one();
         self.log_end(

@@ -118,13 +118,13 @@ figures! {
         not_a_request "not a request" ENDED;
         /// Clients whose request was not complete within the deadline.
         timed_out "timed out" ENDED;
-        /// Clients that had not completed a request and lost their place to another one.
+        /// Clients that had not completed a request and were evicted for another one.
         evicted "evicted" ENDED;
         /// Clients that left before their request was complete (health checks do).
         gone "gone before the request" ENDED;
         /// Clients that asked and then could not be given the whole policy.
         write_failed "write failed" ENDED;
-        /// Connections closed at once because all places were taken and none could be spared.
+        /// Connections closed at once because max_connections waited and none could be evicted.
         refused "refused" ENDED;
         /// Connections closed because the system did not let them be waited for.
         cannot_wait "could not wait" ENDED;
