@@ -26,9 +26,10 @@ impl RateLimit {
     }
 
     /// For connections with nothing more to come that begin to linger. Players come more slowly than
-    /// 1,600 a second, and lingering costs a quarter of a policy.
+    /// 100 a second, and a connection that lingers costs twice the processor time of one that does
+    /// not.
     pub(super) fn of_lingering() -> RateLimit {
-        RateLimit::new(16, Duration::from_micros(625))
+        RateLimit::new(64, Duration::from_millis(10))
     }
 
     /// Whether one more is permitted.
