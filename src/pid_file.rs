@@ -13,11 +13,17 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::files::{GuardedPath, Owner, give_away, whole_file};
+use crate::files::{GuardedPath, Owner, give_away, one_byte};
 use crate::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
 const MOST_BYTES: u64 = 20;
+
+/// The byte that the server locks.
+const SERVER: libc::off_t = 0;
+
+/// The byte that a command locks which stops the server.
+const COMMAND: libc::off_t = 1;
 
 /// How often the file may be replaced by others while it is being locked.
 const ATTEMPTS: usize = 50;
@@ -155,6 +161,38 @@ pub fn holder(path: &Path) -> io::Result<Option<u32>> {
     }
 }
 
+fn holder_of(file: &File) -> io::Result<Option<u32>> {
+    holder_at(file, SERVER)
+}
+
+/// Of several commands, one stops the server at a time: a second signal would end it at once, and cut
+/// off its clients. It ends with this value.
+#[derive(Debug)]
+pub struct StopLock {
+    _file: File,
+}
+
+/// Takes the lock for a command that stops the server `server`; none where another command has it.
+///
+/// # Errors
+/// When the file cannot be opened or locked.
+pub fn lock_for_stop(path: &Path, server: u32) -> io::Result<Option<StopLock>> {
+    let file = GuardedPath::of(path)?.open("", OFlag::O_RDWR, false)?;
+    // It belongs to the open file: other descriptors of the pid file come and go meanwhile.
+    match fcntl(
+        &file,
+        FcntlArg::F_OFD_SETLK(&one_byte(libc::F_WRLCK, COMMAND)),
+    ) {
+        Ok(_) => Ok(Some(StopLock { _file: file })),
+        // A server of an earlier version locks the whole file.
+        Err(Errno::EACCES | Errno::EAGAIN) => match holder_at(&file, COMMAND)? {
+            Some(holder) if holder == server => Ok(Some(StopLock { _file: file })),
+            _ => Ok(None),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether the path leads to this open file.
 fn leads_to(path: &Path, file: &File) -> bool {
     let (Ok(named), Ok(open)) = (path.symlink_metadata(), file.metadata()) else {
@@ -165,15 +203,16 @@ fn leads_to(path: &Path, file: &File) -> bool {
 
 /// False where another process has it.
 fn lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
+    match fcntl(file, FcntlArg::F_SETLK(&one_byte(libc::F_WRLCK, SERVER))) {
         Ok(_) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-fn holder_of(file: &File) -> io::Result<Option<u32>> {
-    let mut found = whole_file(libc::F_WRLCK);
+/// Who holds this byte.
+fn holder_at(file: &File, at: libc::off_t) -> io::Result<Option<u32>> {
+    let mut found = one_byte(libc::F_WRLCK, at);
     fcntl(file, FcntlArg::F_GETLK(&mut found))?;
     if found.l_type == libc::F_UNLCK as libc::c_short {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! Signals become control messages. No other module handles signals. It opens no file and waits for
 //! no thread, so that a signal always arrives; the supervisor acts on the message.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -19,6 +20,9 @@ use crate::exit::Exit;
 /// signals' own thread ends it. An orderly end takes 5 s at the most, where nothing that is written
 /// to answers: 1 s for the log before the totals, 2 s for the statistics, 2 s for the last lines.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long the signals' thread waits after a failure of its own.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Wakes a thread that sleeps in a system call. Nobody else sends it, and whoever does changes
 /// nothing: by default it is ignored.
@@ -63,12 +67,18 @@ pub fn listen() -> Result<Receiver<Control>, String> {
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for signal in signals.forever() {
-                match signal {
-                    SIGHUP => send(&sender, Control::Reload),
-                    SIGUSR1 => send(&sender, Control::Report),
-                    _ => stops.request(),
+            let mut pass_on = || {
+                for signal in signals.forever() {
+                    match signal {
+                        SIGHUP => send(&sender, Control::Reload),
+                        SIGUSR1 => send(&sender, Control::Report),
+                        _ => stops.request(),
+                    }
                 }
+            };
+            // signal-hook panics where its own pipe fails: a stop has to work after that, too.
+            while panic::catch_unwind(AssertUnwindSafe(&mut pass_on)).is_err() {
+                thread::sleep(PAUSE);
             }
         })
         .map_err(|error| format!("cannot start the signal thread: {error}"))?;

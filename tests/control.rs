@@ -573,6 +573,63 @@ fn restart_does_not_stop_the_server_where_the_new_one_would_lack_descriptors() {
 }
 
 #[test]
+fn restart_leaves_a_suspended_server_as_it_is() {
+    let service = Service::new();
+    let pid = service.start();
+    support::signal(pid, "STOP");
+    let said = service.call("restart");
+    support::signal(pid, "CONT");
+    said.assert_error(1, "it is stopped")
+        .assert_error(1, "is left as it is");
+    assert_eq!(service.ask(), BUILT_IN);
+    assert_eq!(service.servers(), [pid]);
+}
+
+/// A second signal would end the server at once.
+#[test]
+fn of_two_stops_at_once_one_signals_and_the_last_client_keeps_its_deadline() {
+    let service = Service::new();
+    service.start();
+    let mut late = Client::connect(service.address);
+    let asked = format!(
+        "{}: Connection accepted.",
+        late.stream.local_addr().unwrap()
+    );
+    wait_for("the client", || {
+        service.log().contains(&asked).then_some(())
+    });
+    let stop = || service.command(&["stop", "-c", "x.conf"]).spawn().unwrap();
+    let first = stop();
+    wait_for("the stop", || {
+        service.log().contains("Stopping server...").then_some(())
+    });
+    let second = stop();
+    let restart = service.call("restart");
+    assert!(restart.code <= 1, "{restart:?}");
+    late.send(REQUEST);
+    assert_eq!(late.rest(), BUILT_IN);
+    for stopped in [first, second] {
+        finished(stopped).assert(0, "stopped");
+    }
+    assert!(
+        !service.log().contains("Stopped at once"),
+        "{}",
+        service.log()
+    );
+}
+
+/// In a folder that another user may write, anybody can answer there.
+#[test]
+fn what_answers_on_the_control_socket_and_holds_no_pid_file_is_left_alone() {
+    let service = Service::new();
+    // This test itself: a signal would end it.
+    let socket = UnixListener::bind(service.socket()).unwrap();
+    service.call("stop").assert(0, "already stopped");
+    service.call("status").assert(3, "not running");
+    drop(socket);
+}
+
+#[test]
 fn restart_does_not_stop_the_server_where_the_program_is_missing() {
     let service = Service::new();
     let pid = service.start();

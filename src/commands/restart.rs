@@ -64,6 +64,10 @@ fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
         complain(&error.to_string());
         Exit::Failed
     })?;
+    control_socket::can_bind(&place.pid_file).map_err(|why| {
+        complain(&why);
+        Exit::Denied
+    })?;
     spawn::check_program()?;
     Ok(place)
 }
@@ -110,6 +114,24 @@ fn replace(
 ) -> Result<Exit, Exit> {
     check_new_ports(place, old)?;
     let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
+    if old.is_suspended() {
+        complain(&format!(
+            "it does not answer{}",
+            processes::why_unresponsive(process.pid)
+        ));
+        complain(&left_as_it_is(old));
+        return Err(Exit::Failed);
+    }
+    let _lock = match pid_file::lock_for_stop(&place.pid_file, process.pid) {
+        Ok(None) => {
+            complain(&format!(
+                "another command stops process {} already; nothing was done",
+                process.pid
+            ));
+            return Err(Exit::Failed);
+        }
+        locked => locked,
+    };
     signal(&process, old)?;
     // Its ports are free from then on; its last clients have their deadline.
     if !releases(
@@ -128,11 +150,18 @@ fn replace(
     let file = place.file.as_deref();
     let arguments = spawn::arguments(configured, file, &place.pid_file);
     let new = spawn::start(&arguments).inspect_err(|_| {
-        complain(&format!(
-            "process {} has stopped, and no server runs now: mend it, and then \
-             'flashpolicyd start'",
-            process.pid
-        ));
+        let others = pid_file::holder(&place.pid_file).unwrap_or_default();
+        complain(&match others {
+            Some(other) => format!(
+                "process {} has stopped, and process {other} serves",
+                process.pid
+            ),
+            None => format!(
+                "process {} has stopped, and no server runs now: mend it, and then \
+                 'flashpolicyd start'",
+                process.pid
+            ),
+        });
     })?;
     let rest = match process.wait(place.config.startup.timeout + GRACE) {
         true => String::new(),
@@ -163,7 +192,8 @@ fn releases(process: &ProcessHandle, pid_file: &Path, time: Duration) -> bool {
     }
 }
 
-/// A port that the running server does not have may be out of reach: that is found before it stops.
+/// A port may be out of reach for this user, or another program's: that is found before the server
+/// stops.
 fn check_new_ports(place: &ServerPlace, old: &RunningServer) -> Result<(), Exit> {
     let Some(status) = status_of(old) else {
         return Ok(());
@@ -174,10 +204,12 @@ fn check_new_ports(place: &ServerPlace, old: &RunningServer) -> Result<(), Exit>
         .filter_map(|l| l.address.parse::<SocketAddr>().ok());
     let has: Vec<u16> = addresses.map(|address| address.port()).collect();
     for listen in &place.config.startup.listen {
-        if has.contains(&listen.address.port()) {
-            continue;
-        }
         if let Err(error) = server::try_to_bind(listen.address) {
+            // The old server has it, and leaves it.
+            let in_use = error.cause.kind() == io::ErrorKind::AddrInUse;
+            if in_use && has.contains(&listen.address.port()) {
+                continue;
+            }
             complain(&error.to_string());
             complain(&left_as_it_is(old));
             return Err(match error.cause.kind() {

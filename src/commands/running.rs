@@ -292,7 +292,8 @@ pub(super) struct RunningServer {
     pub asks: Result<ControlConnection, String>,
 }
 
-/// The server that holds this pid file or answers beside it, if there is one.
+/// The server that holds this pid file, if there is one. The system names the holder of the lock; what
+/// answers on the control socket may be somebody else's, where another user may write the folder.
 fn look(pid_file: &Path) -> Result<Option<RunningServer>, String> {
     let holder = pid_file::holder(pid_file);
     let socket = control_socket::path_beside(pid_file);
@@ -304,15 +305,18 @@ fn look(pid_file: &Path) -> Result<Option<RunningServer>, String> {
             asks,
         }))
     };
-    let why_not = match connection {
-        Ok(connection) => {
-            let holder = holder.unwrap_or_default().filter(|pid| *pid != 0);
-            return server(connection.pid().or(holder), Ok(connection));
-        }
-        Err(why_not) => why_not,
-    };
     match holder {
-        Ok(Some(pid)) => server(Some(pid), Err(sentence(&socket, &why_not, pid))),
+        Ok(Some(pid)) => {
+            let asks = connection.map_err(|why_not| sentence(&socket, &why_not, pid));
+            let asks = asks.and_then(|connection| match connection.pid() {
+                Some(other) if pid != 0 && other != pid => Err(format!(
+                    "process {other} answers on its control socket {}, and is not it",
+                    socket.display()
+                )),
+                _ => Ok(connection),
+            });
+            server(Some(pid), asks)
+        }
         Ok(None) => Ok(None),
         Err(error) => Err(format!(
             "cannot look at the pid file {}: {}; so whether flashpolicyd runs cannot be told",

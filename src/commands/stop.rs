@@ -13,7 +13,7 @@ use super::running::{RunningServer, ServerPlace};
 use crate::config::Configured;
 use crate::control_socket::{self, Unreachable};
 use crate::exit::Exit;
-use crate::pid_file::PidFile;
+use crate::pid_file::{self, PidFile};
 use crate::processes::{self, ProcessHandle};
 
 /// The time of a stop beyond the deadline of the last clients.
@@ -53,7 +53,11 @@ fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
         process => process?,
     };
     let pid = process.pid;
-    signal(&process, server)?;
+    let locked = pid_file::lock_for_stop(&place.pid_file, pid);
+    // Where another command stops it already, its end is all that is wanted.
+    if !matches!(locked, Ok(None)) {
+        signal(&process, server)?;
+    }
     let mut how = "";
     if !process.wait(place.config.startup.timeout + GRACE) {
         how = ", by a second SIGTERM";

@@ -78,14 +78,13 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
     Ok(ControlConnection { stream, pid })
 }
 
-/// The process that listens. The system remembers its number. A process of that number that belongs
-/// neither to the socket's owner nor to this user is another one by now.
+/// The process that listens. The system remembers its number. A process of that number that does not
+/// belong to the socket's owner is another one by now.
 fn listener(stream: &UnixStream, owner: u32) -> Option<u32> {
     let peer = getsockopt(stream, PeerCredentials).ok()?;
     let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid != 0)?;
     let process = processes::process_info(pid)?;
-    let own = nix::unistd::Uid::effective().as_raw();
-    (process.uid == owner || process.uid == own).then_some(pid)
+    (process.uid == owner).then_some(pid)
 }
 
 impl ControlConnection {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::{Reload, Status};
 
 pub use client::{ControlConnection, Unreachable, connect};
-pub use server::{ControlSocket, InPlace};
+pub use server::{ControlSocket, InPlace, can_bind};
 
 /// The requests of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::unistd::{AccessFlags, Gid, Uid, access, fchownat};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::client::{Unreachable, connect};
@@ -169,6 +169,24 @@ impl ControlSocket {
             _named: now,
         })
     }
+}
+
+/// Whether a server of this user could make its control socket, and remove it at its end.
+///
+/// # Errors
+/// A sentence for why not.
+pub fn can_bind(pid_file: &Path) -> Result<(), String> {
+    let path = path_beside(pid_file);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        format!(
+            "cannot make the control socket {}: its folder may not be written ({}); set another \
+             'pid_file'",
+            path.display(),
+            error.desc()
+        )
+    })
 }
 
 /// Whether what is at the socket's place may go.

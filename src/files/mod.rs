@@ -9,7 +9,7 @@ mod place;
 mod read;
 mod trust;
 
-pub use lock::whole_file;
+pub use lock::{one_byte, whole_file};
 pub use place::{GuardedPath, Owner, give_away};
 pub use read::{open, read};
 pub use trust::{Caller, others_may_write};

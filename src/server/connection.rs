@@ -2,7 +2,6 @@
 //! function for each. Only this file reads from clients and writes to them. It never blocks: where
 //! nothing can be done, it returns what to wait for.
 
-use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -155,17 +154,14 @@ impl Connection {
 
     /// The poller waits for this from now on. Before the first wait the socket gets its time-outs:
     /// nothing that is ever done with it can block for longer.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub(super) fn register(&mut self, phase: Phase) -> io::Result<()> {
+    pub(super) fn register(&mut self, phase: Phase) {
         if self.registered.is_none() {
             let timeout = Some(self.context().timeout);
-            self.stream.set_read_timeout(timeout)?;
-            self.stream.set_write_timeout(timeout)?;
+            // Nothing here blocks: where the system refuses them, nothing is lost.
+            let _ = self.stream.set_read_timeout(timeout);
+            let _ = self.stream.set_write_timeout(timeout);
         }
         self.registered = Some(phase);
-        Ok(())
     }
 
     /// Does what there is to do, without waiting.
@@ -199,7 +195,10 @@ impl Connection {
                 let first = received.split_off(header.len);
                 self.adopt_client(header.client);
                 self.state = State::Asking(Intake::default());
-                self.take_request_bytes(&first)
+                match first.is_empty() {
+                    true => self.read_request(),
+                    false => self.take_request_bytes(&first),
+                }
             }
             (_, HeaderProgress::Never) => {
                 let received = std::mem::take(received);

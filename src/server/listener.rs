@@ -19,7 +19,7 @@ const BACKLOG: i32 = 4096;
 
 /// How long a worker sleeps in `accept` at the most. A stop wakes it by a signal; this is for a host
 /// where that does not work. With a limit, whatever it is, the kernel lets a signal end the call.
-const ACCEPT_LIMIT: Duration = Duration::from_secs(30);
+const ACCEPT_LIMIT: Duration = Duration::from_secs(600);
 
 /// The index of a network interface that does not exist: the system counts them from 1.
 const NO_INTERFACE: Option<NonZeroU32> = NonZeroU32::new(i32::MAX as u32);

@@ -5,8 +5,10 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -16,10 +18,12 @@ use super::limits::RateLimit;
 use super::table::{Number, Phase, Table, Wait};
 use super::tally::Tally;
 use crate::stats::Gauges;
-use crate::text::reason;
 
 /// The events that the poller takes from the kernel at once.
 const EVENTS: usize = 256;
+
+/// How long the poller waits after the system failed to wait for it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The data of the event that wakes the poller. No connection has this number.
 const WAKE: Number = 0;
@@ -70,7 +74,7 @@ impl Poller {
     /// system refuses to wait for it, the connection is closed.
     pub(super) fn wait(&self, mut connection: Connection, wait: Wait) {
         connection.log_waiting();
-        let prepared = connection.register(wait.phase);
+        connection.register(wait.phase);
         // The lock is held from the registration until the table has the connection. Otherwise its
         // event could come before its entry.
         let mut state = self.lock();
@@ -79,13 +83,17 @@ impl Poller {
                 Some(evicted) => Some(evicted),
                 None => {
                     drop(state);
-                    return connection.refused();
+                    // Who is only being closed has had its answer.
+                    if wait.phase >= Phase::Asking {
+                        connection.refused();
+                    }
+                    return;
                 }
             },
             false => None,
         };
         let event = EpollEvent::new(flags(wait.phase), state.table.next_number());
-        let registered = prepared.and_then(|()| Ok(self.epoll.add(&connection, event)?));
+        let registered = self.epoll.add(&connection, event);
         let mut refused = None;
         match registered {
             Ok(()) => state.table.insert(connection, wait),
@@ -102,20 +110,22 @@ impl Poller {
             self.wake();
         }
         if let Some((connection, error)) = refused {
-            self.log_refusal(&error);
-            connection.cannot_wait();
+            self.log_refusal(error);
+            if wait.phase >= Phase::Asking {
+                connection.cannot_wait();
+            }
         }
         if let Some(evicted) = evicted {
             self.close_evicted(evicted, "Evicted: max_connections wait. Closing.");
         }
     }
 
-    fn log_refusal(&self, error: &io::Error) {
+    fn log_refusal(&self, error: Errno) {
         if self.complaints.permits(Instant::now()) {
             log::error!(
                 "Cannot wait for clients: {}. A connection whose request is not here yet is closed. \
                  The system's limit is fs.epoll.max_user_watches.",
-                reason(error)
+                error.desc()
             );
         }
     }
@@ -123,11 +133,13 @@ impl Poller {
     /// Closes a connection that lost its place, unless its request has come meanwhile: then it is
     /// answered first.
     fn close_evicted(&self, (wait, mut connection): (Wait, Box<Connection>), why: &str) {
-        // What is only being closed has had its last log line.
-        if wait.phase <= Phase::ClosingUnread {
-            return;
-        }
-        if let Next::Wait(still) = connection.proceed() {
+        let next = match wait.phase {
+            Phase::ClosingRead => Next::Close,
+            // Also what is only being closed: what is unread would make a reset.
+            _ => connection.proceed(),
+        };
+        // Who is only being closed has had its last log line.
+        if let Next::Wait(still) = next {
             if still.phase >= Phase::Asking {
                 if still.phase == Phase::Asking && !self.context.is_stopping() {
                     self.lock().evictions.add(still.source);
@@ -154,8 +166,13 @@ impl Poller {
         loop {
             let came = match self.epoll.wait(&mut events, pause(until)) {
                 Ok(count) => &events[..count],
-                // A signal interrupted it: the deadlines are checked all the same.
-                Err(_) => &[],
+                // A signal interrupted it, or the system fails: the deadlines are checked all the same.
+                Err(error) => {
+                    if error != Errno::EINTR {
+                        thread::sleep(PAUSE);
+                    }
+                    &[]
+                }
             };
             for event in came {
                 match event.data() {
@@ -207,11 +224,9 @@ impl Poller {
         connection.log_waiting();
         if connection.registered().map(flags) != Some(flags(wait.phase)) {
             let mut event = EpollEvent::new(flags(wait.phase), number);
-            let registered = connection.register(wait.phase);
-            let modified =
-                registered.and_then(|()| Ok(self.epoll.modify(&connection, &mut event)?));
-            if let Err(error) = modified {
-                self.log_refusal(&error);
+            connection.register(wait.phase);
+            if let Err(error) = self.epoll.modify(&connection, &mut event) {
+                self.log_refusal(error);
                 return false;
             }
         }

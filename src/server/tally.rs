@@ -46,7 +46,10 @@ impl Tally {
 /// The sources with the most events, the worst first, and how many each had.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A count may be too small by this; a source that is not counted has no more.
+        let error = self.total / (MOST_COUNTED as u64 + 1);
         let mut worst: Vec<_> = self.by_source.iter().collect();
+        worst.retain(|&(_, count)| *count > error);
         if worst.is_empty() {
             return write!(f, "more than {MOST_COUNTED} sources, and none stands out");
         }
