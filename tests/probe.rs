@@ -136,7 +136,7 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
         (none, "www.example.com", 2001, &["its meta-policy is `none`, which denies everything", "`meta_policy = master-only`", "no other port was asked"]),
         (none, "www.example.org", 2001, &["`meta_policy = master-only`", "`allow = www.example.org 2001`"]),
         (master_only, "www.example.com", 2002, &["no other port was asked: the meta-policy leaves other policies without effect", "`allow = *.example.com 2002`"]),
-        (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: how the player takes what port", "`allow = www.example.com 2001`"]),
+        (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: It is not documented what the player does with such an answer on port", "`allow = www.example.com 2001`"]),
     ];
     for (treat, origin, to, expected) in cases {
         let probe = Probe::port(fault(treat)).timeout(1).connection(origin, to);
@@ -252,8 +252,8 @@ fn a_permitted_port_where_nobody_listens_is_what_the_user_sees() {
     let closed = free_port();
     let told = policy.clone().connection("a.example", closed).run();
     told.exits(2)
-        .says("finds nobody at 127.0.0.1, port")
-        .says("ALLOWED, and the player reports IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for nobody answers there (connection refused)")
+        .says("is refused by 127.0.0.1, port")
+        .says(format!("ALLOWED, and the player reports IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket), because port {closed} refuses (connection refused)"))
         .says("start the application on port");
 
     let game = fault(hold);
@@ -273,7 +273,7 @@ fn a_game_that_ends_the_connection_before_anything_is_said_is_what_the_player_re
             .run()
             .exits(2)
             .says("http://a.example is turned away by 127.0.0.1, port")
-            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, for the port ended the connection after")
+            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, because the port ended the connection after")
             .says(format!("read the log of the application on port {game}"));
         let object = probe.clone().json();
         let verdict = &object["addresses"][0]["verdicts"][0];
@@ -306,8 +306,8 @@ fn the_application_content_of_air_needs_a_port_that_answers_and_no_policy() {
     air(free_port())
         .run()
         .exits(2)
-        .says("AIR finds nobody at 127.0.0.1, port")
-        .says("ALLOWED, and the player reports IOError #2031 at once, for nobody answers there (connection refused)")
+        .says("AIR is refused by 127.0.0.1, port")
+        .says("ALLOWED, and the player reports IOError #2031 at once, because port ")
         .says_nothing_of("2048");
     for (option, value) in [("--load", "a:1"), ("--port", "1"), ("--player", "unity")] {
         let told = air(game).with(option, value).run().exits(3);
@@ -343,7 +343,7 @@ fn inside_tls_whatever_comes_is_bounded_in_time_and_named() {
         ),
         (
             |s| answer(s, ALERT),
-            "TLS, but no handshake comes to its end: the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
+            "TLS, but no handshake completes: the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
         ),
         (
             good,
@@ -368,7 +368,7 @@ fn no_policy_that_came_is_told_to_allow_more() {
     let nothing = Probe::port(free_port()).timeout(1);
     let told = nothing.connection("a.example", free_port()).run().exits(2);
     told.says("start a policy server that listens on every address")
-        .says("where this same probe gets a policy on the server's own host, a firewall rejects")
+        .says("where this same probe gets a policy on the server's own host, a firewall rejects the connection")
         .says_nothing_of("allow it");
 }
 
@@ -392,7 +392,7 @@ fn with_errors_only_warnings_are_neither_shown_nor_counted() {
         .connection("a.example", free_port())
         .run()
         .exits(2)
-        .says("finds nobody");
+        .says("is refused by");
     Probe::port(fault(broken))
         .flag("--errors-only")
         .timeout(1)
@@ -615,9 +615,11 @@ fn each_player_is_told_in_its_own_words() {
     told.says(format!(
         "loadPolicyFile(\"xmlsocket://127.0.0.1:{anywhere}\")"
     ))
-    .says("content from anywhere finds nobody at 127.0.0.1")
+    .says("content from anywhere is refused by 127.0.0.1")
     .says("a SWF from anywhere may connect");
-    let told = probe("unity").says("ALLOWED, and nobody answers there");
+    let told = probe("unity").says(format!(
+        "ALLOWED, and port {nobody} refuses (connection refused)"
+    ));
     told.says(format!(
         "Security.PrefetchSocketPolicy(\"127.0.0.1\", {anywhere})"
     ));

@@ -468,7 +468,7 @@ fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
         (
             port,
             2,
-            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for there is no TLS: ",
+            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), because there is no TLS: ",
         ),
         (
             free_port().to_string(),

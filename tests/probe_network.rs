@@ -125,7 +125,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
             .run()
             .exits(2)
             .says("error[refused]: the port refuses connections: nobody listens there on this address, or a firewall rejects them")
-            .says("where this same probe gets a policy on the server's own host, a firewall rejects: let TCP port 843 through it");
+            .says("where this same probe gets a policy on the server's own host, a firewall rejects the connection: open TCP port 843 in it");
     }
 
     // The destination port behind a firewall.
@@ -134,7 +134,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
     });
     firewall("tcp dport 2001 drop");
     let told = connection.clone().timeout(1).run().exits(2);
-    told.says("SecurityError #2048 after 20 s, for nobody answers there (no answer within 1.0 s)");
+    told.says("SecurityError #2048 after 20 s, because port 2001 does not answer (no answer within 1.0 s)");
     firewall("tcp dport 2001 reject with tcp reset");
     let told = connection.timeout(1).run().exits(2);
     told.says("IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket)")

@@ -35,9 +35,9 @@ fn sandboxes(report: &Report) -> Vec<Change> {
 
 /// Where a policy is fine and a player is refused all the same. Source: rule book 3.7, 4.3, 7.7, 9.
 const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log shows no \
-     request of it, it did not ask, or not this server: Ruffle asks for no policy, nor does a SWF on \
-     the disk that is not published for the network, nor a player whose sockets are off; else it is \
-     another host, or a firewall. `flashpolicyd help silent-player` goes through all of it";
+     request of it: The player did not ask this server. Causes: it is Ruffle, which asks for no policy; \
+     the SWF is on the disk and not published for the network; the player's sockets are off; it asks \
+     another host; a firewall is on the way. `flashpolicyd help silent-player` goes through all of it";
 
 /// Where everything is fine here and the game ends the connection. Source: rule book section 5.
 const CLOSED_LATER: &str = "where that log shows the request and the policy, and Flash Player reports \

@@ -237,7 +237,7 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
     if master.answer.state == AnswerState::Unusable && !takes_master {
         // Source: rule book section 1.12.
         return Some(format!(
-            "how the player takes what port {port} answers is not documented; this holds if it passes over it."
+            "It is not documented what the player does with such an answer on port {port}; the verdict holds if it ignores it."
         ));
     }
     let granting = granting?;
@@ -387,7 +387,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
         );
     }
     let reports = match plan.player {
-        Player::Flash => format!("the player reports {reports}, for "),
+        Player::Flash => format!("the player reports {reports}, because "),
         Player::Lightspark | Player::Unity => String::new(),
     };
     match (outcome, &verdict.reachable) {
@@ -413,8 +413,8 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
             format!("ALLOWED, and {reports}there is {why}: {sentence}{doubt}")
         }
         (_, Some(Err(why))) => {
-            let why = no_answer(why, plan.elsewhere);
-            format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
+            let why = no_answer(verdict.port, why, plan.elsewhere);
+            format!("ALLOWED, and {reports}{why}: {sentence}{doubt}")
         }
         (_, None) => format!("ALLOWED: {sentence}{doubt}"),
     }
@@ -436,11 +436,12 @@ fn condition(plan: &Plan, by: &AllowedBy) -> String {
     }
 }
 
-fn no_answer(why: &NoConnection, limit: Duration) -> String {
-    match why {
-        NoConnection::Refused => "connection refused".into(),
+fn no_answer(port: u16, why: &NoConnection, limit: Duration) -> String {
+    let reason = match why {
+        NoConnection::Refused => return format!("port {port} refuses (connection refused)"),
         NoConnection::Filtered => format!("no answer within {}", time(limit)),
         NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
         NoConnection::NoTls(why) => why.to_string(),
-    }
+    };
+    format!("port {port} does not answer ({reason})")
 }
