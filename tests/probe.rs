@@ -373,6 +373,39 @@ fn no_policy_that_came_is_told_to_allow_more() {
 }
 
 #[test]
+fn a_location_that_refuses_is_named_with_what_to_do_about_its_call() {
+    let location = free_port();
+    let load = format!("127.0.0.1:{location}");
+    let probe = Probe::port(fault(open_to_a_example)).timeout(1);
+    let probe = probe.with("--load", &load);
+    let told = probe.clone().run().exits(2);
+    told.says(format!(
+        "POLICY CRITICAL - {load} (loadPolicyFile): refused: the port refuses"
+    ));
+    let told = probe.connection("a.example", fault(hold)).run().exits(1);
+    let told = told.says(format!("; {load} (loadPolicyFile): refused"));
+    let changes = told.changes().join("\n");
+    assert!(
+        changes.contains(&format!("`listen = [::]:{location}`")),
+        "{changes}"
+    );
+    let call = "; or delete that call of loadPolicyFile in the SWF";
+    assert!(changes.contains(call), "{changes}");
+}
+
+#[test]
+fn a_server_that_waits_for_a_line_end_is_named_in_the_first_line() {
+    let lines = fault(|s| match hear(s)?.last() {
+        Some(b'\n') => s.write_all(&with_nul(POLICY)),
+        _ => hold(s),
+    });
+    let told = Probe::port(lines).timeout(1).flag("--quiet").run().exits(2);
+    told.says(format!(
+        "POLICY CRITICAL - 127.0.0.1:{lines}: silent, strict-request: a policy comes for a request with a line end in place of the NUL"
+    ));
+}
+
+#[test]
 fn with_errors_only_warnings_are_neither_shown_nor_counted() {
     let doubtful = fault(|s| {
         answer(s, grant("domain='*' to-ports='*'"))?;
@@ -462,7 +495,8 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
         .run()
         .exits(2)
         .says("it cannot grant ports below 1024")
-        .says("serve the policy from port 843 too (`listen = [::]:843`)");
+        .says("serve the policy from port 843 too (`listen = [::]:843`)")
+        .says("- or move the game to port 1024 or above");
 
     // A location on another host opens nothing here, and one that fails is named.
     let other = format!("127.0.0.2:{low}");
@@ -598,7 +632,7 @@ fn lightspark_waits_on_a_silent_port_843() {
     probe.clone().run().exits(1).says("ALLOWED: ");
     let told = probe.with("--player", "lightspark").run().exits(2);
     told.says(format!(
-        "ALLOWED, and Lightspark waits without end on port {silent}"
+        "ALLOWED, and Lightspark waits on port {silent}, which it asks and which says nothing within 1.0 s: "
     ));
 }
 
@@ -687,7 +721,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     };
     let told = probe(open_to_a_example, game).run().exits(0).says(advice);
     told.says(format!(
-        "- port {game} takes a policy request and says nothing, "
+        "- port {game} takes a policy request and says nothing within 1.0 s, "
     ));
     let object = probe(open_to_a_example, game).json();
     assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
@@ -695,14 +729,12 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     assert_eq!(object["state"], "OK");
     let lightspark = probe(open_to_a_example, game).with("--player", "lightspark");
     let waits = format!(
-        "ALLOWED, and Lightspark waits without end on port {game}, which it asks and which says nothing"
+        "ALLOWED, and Lightspark waits on port {game}, which it asks and which says nothing within 1.0 s: "
     );
     lightspark.run().exits(2).says(waits);
-    lightspark
-        .flag("--quiet")
-        .run()
-        .exits(2)
-        .says("Lightspark waits without end on 127.0.0.1, port");
+    lightspark.flag("--quiet").run().exits(2).says(format!(
+        "Lightspark waits on 127.0.0.1, port {game}: nothing within 1.0 s"
+    ));
     probe(open_to_a_example, speaks)
         .run()
         .exits(0)
