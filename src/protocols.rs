@@ -7,8 +7,6 @@ const BEGINNINGS: &[(&[u8], Option<&str>, Option<&str>)] = &[
     (b"SSH-", Some("SSH"), Some("an SSH server")),
     (b"RFB 00", Some("VNC"), Some("a VNC server")),
     (b"HTTP/", Some("an HTTP response"), Some("a web server")),
-    (b"OPTIONS rtsp:", Some("RTSP"), None),
-    (b"OPTIONS sip:", Some("SIP"), None),
     (b"GET ", Some("HTTP (GET)"), None),
     (b"POST ", Some("HTTP (POST)"), None),
     (b"HEAD ", Some("HTTP (HEAD)"), None),
@@ -50,6 +48,17 @@ const BEGINNINGS: &[(&[u8], Option<&str>, Option<&str>)] = &[
 /// assert_eq!(client_speaks(b"<policy-file-request/>\0"), None);
 /// ```
 pub fn client_speaks(first: &[u8]) -> Option<&'static str> {
+    let line = first.split(|&byte| byte == b'\n').next().unwrap_or(first);
+    // RTSP and SIP take the form of HTTP, and some of its methods; the target of a long request may
+    // be all that came.
+    for (protocol, version, target) in [
+        ("RTSP", &b" RTSP/1.0"[..], &b"OPTIONS rtsp:"[..]),
+        ("SIP", b" SIP/2.0", b"OPTIONS sip:"),
+    ] {
+        if line.trim_ascii_end().ends_with(version) || first.starts_with(target) {
+            return Some(protocol);
+        }
+    }
     let by_text = BEGINNINGS
         .iter()
         .find_map(|(begins, client, _)| client.filter(|_| first.starts_with(begins)));
@@ -136,7 +145,14 @@ mod tests {
             (b"\x80\x2e\x01\x03\x01", Some("TLS")),
             (b"GET / HTTP/1.1\r\n", Some("HTTP (GET)")),
             (b"OPTIONS / HTTP/1.0", Some("HTTP (OPTIONS)")),
-            (b"OPTIONS rtsp://a RTSP/1.0", Some("RTSP")),
+            (b"OPTIONS rtsp://a", Some("RTSP")),
+            (b"OPTIONS / RTSP/1.0\r\n\r\n", Some("RTSP")),
+            (b"OPTIONS sip:nm SIP/2.0\r\nVia: a", Some("SIP")),
+            (b"REGISTER a SIP/2.0\r\n", Some("SIP")),
+            (
+                b"OPTIONS / HTTP/1.0\r\na: RTSP/1.0\r\n",
+                Some("HTTP (OPTIONS)"),
+            ),
             (b"PRI * HTTP/2.0\r\n", Some("HTTP/2")),
             (
                 b"PROXY TCP4 203.0.113.7",

@@ -147,6 +147,12 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// Foreign bytes as printable ASCII, as they stand between double quotes.
+pub fn escaped(bytes: &[u8]) -> String {
+    // Each single quote has a backslash of its own before it, which nothing needs.
+    bytes.escape_ascii().to_string().replace("\\'", "'")
+}
+
 /// Foreign text for a message: printable, and not longer than 60 characters.
 pub fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED) {
@@ -254,6 +260,12 @@ mod tests {
         assert_eq!(printable("\u{9b}\u{202e}\u{7f}"), "\\u{9b}\\u{202e}\\u{7f}");
         assert_eq!(printable(r#"it's "\ok""#), r#"it's "\ok""#);
         assert_eq!(printable("m\u{fc}nchen"), "m\u{fc}nchen");
+    }
+
+    #[test]
+    fn bytes_are_shown_with_no_more_backslashes_than_they_need() {
+        assert_eq!(escaped(b"it's\n\0\x1b"), "it's\\n\\x00\\x1b");
+        assert_eq!(escaped(br#"a\'b"c\"#), r#"a\\'b\"c\\"#);
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
         (none, "www.example.com", 2001, &["its meta-policy is `none`, which denies everything", "`meta_policy = master-only`", "no other port was asked"]),
         (none, "www.example.org", 2001, &["`meta_policy = master-only`", "`allow = www.example.org 2001`"]),
         (master_only, "www.example.com", 2002, &["no other port was asked: the meta-policy leaves other policies without effect", "`allow = *.example.com 2002`"]),
-        (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: how the player takes what port", "`allow = www.example.com 2001`"]),
+        (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: It is not documented what the player does with such an answer on port", "`allow = www.example.com 2001`"]),
     ];
     for (treat, origin, to, expected) in cases {
         let probe = Probe::port(fault(treat)).timeout(1).connection(origin, to);
@@ -252,8 +252,8 @@ fn a_permitted_port_where_nobody_listens_is_what_the_user_sees() {
     let closed = free_port();
     let told = policy.clone().connection("a.example", closed).run();
     told.exits(2)
-        .says("finds nobody at 127.0.0.1, port")
-        .says("ALLOWED, and the player reports IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for nobody answers there (connection refused)")
+        .says("is refused by 127.0.0.1, port")
+        .says(format!("ALLOWED, and the player reports IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket), because port {closed} refuses (connection refused)"))
         .says("start the application on port");
 
     let game = fault(hold);
@@ -273,7 +273,7 @@ fn a_game_that_ends_the_connection_before_anything_is_said_is_what_the_player_re
             .run()
             .exits(2)
             .says("http://a.example is turned away by 127.0.0.1, port")
-            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, for the port ended the connection after")
+            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, because the port ended the connection after")
             .says(format!("read the log of the application on port {game}"));
         let object = probe.clone().json();
         let verdict = &object["addresses"][0]["verdicts"][0];
@@ -306,8 +306,8 @@ fn the_application_content_of_air_needs_a_port_that_answers_and_no_policy() {
     air(free_port())
         .run()
         .exits(2)
-        .says("AIR finds nobody at 127.0.0.1, port")
-        .says("ALLOWED, and the player reports IOError #2031 at once, for nobody answers there (connection refused)")
+        .says("AIR is refused by 127.0.0.1, port")
+        .says("ALLOWED, and the player reports IOError #2031 at once, because port ")
         .says_nothing_of("2048");
     for (option, value) in [("--load", "a:1"), ("--port", "1"), ("--player", "unity")] {
         let told = air(game).with(option, value).run().exits(3);
@@ -343,7 +343,7 @@ fn inside_tls_whatever_comes_is_bounded_in_time_and_named() {
         ),
         (
             |s| answer(s, ALERT),
-            "TLS, but no handshake comes to its end: the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
+            "TLS, but no handshake completes: the server refuses what TLS 1.2 and 1.3 offer (HandshakeFailure)",
         ),
         (
             good,
@@ -368,8 +368,41 @@ fn no_policy_that_came_is_told_to_allow_more() {
     let nothing = Probe::port(free_port()).timeout(1);
     let told = nothing.connection("a.example", free_port()).run().exits(2);
     told.says("start a policy server that listens on every address")
-        .says("where this same probe gets a policy on the server's own host, a firewall rejects")
+        .says("where this same probe gets a policy on the server's own host, a firewall rejects the connection")
         .says_nothing_of("allow it");
+}
+
+#[test]
+fn a_location_that_refuses_is_named_with_what_to_do_about_its_call() {
+    let location = free_port();
+    let load = format!("127.0.0.1:{location}");
+    let probe = Probe::port(fault(open_to_a_example)).timeout(1);
+    let probe = probe.with("--load", &load);
+    let told = probe.clone().run().exits(2);
+    told.says(format!(
+        "POLICY CRITICAL - {load} (loadPolicyFile): refused: the port refuses"
+    ));
+    let told = probe.connection("a.example", fault(hold)).run().exits(1);
+    let told = told.says(format!("; {load} (loadPolicyFile): refused"));
+    let changes = told.changes().join("\n");
+    assert!(
+        changes.contains(&format!("`listen = [::]:{location}`")),
+        "{changes}"
+    );
+    let call = "; or delete that call of loadPolicyFile in the SWF";
+    assert!(changes.contains(call), "{changes}");
+}
+
+#[test]
+fn a_server_that_waits_for_a_line_end_is_named_in_the_first_line() {
+    let lines = fault(|s| match hear(s)?.last() {
+        Some(b'\n') => s.write_all(&with_nul(POLICY)),
+        _ => hold(s),
+    });
+    let told = Probe::port(lines).timeout(1).flag("--quiet").run().exits(2);
+    told.says(format!(
+        "POLICY CRITICAL - 127.0.0.1:{lines}: silent, strict-request: a policy comes for a request with a line end in place of the NUL"
+    ));
 }
 
 #[test]
@@ -392,7 +425,7 @@ fn with_errors_only_warnings_are_neither_shown_nor_counted() {
         .connection("a.example", free_port())
         .run()
         .exits(2)
-        .says("finds nobody");
+        .says("is refused by");
     Probe::port(fault(broken))
         .flag("--errors-only")
         .timeout(1)
@@ -462,7 +495,8 @@ fn the_destination_port_and_named_locations_are_asked_in_the_players_order() {
         .run()
         .exits(2)
         .says("it cannot grant ports below 1024")
-        .says("serve the policy from port 843 too (`listen = [::]:843`)");
+        .says("serve the policy from port 843 too (`listen = [::]:843`)")
+        .says("- or move the game to port 1024 or above");
 
     // A location on another host opens nothing here, and one that fails is named.
     let other = format!("127.0.0.2:{low}");
@@ -598,7 +632,7 @@ fn lightspark_waits_on_a_silent_port_843() {
     probe.clone().run().exits(1).says("ALLOWED: ");
     let told = probe.with("--player", "lightspark").run().exits(2);
     told.says(format!(
-        "ALLOWED, and Lightspark waits without end on port {silent}"
+        "ALLOWED, and Lightspark waits on port {silent}, which it asks and which says nothing within 1.0 s: "
     ));
 }
 
@@ -615,9 +649,11 @@ fn each_player_is_told_in_its_own_words() {
     told.says(format!(
         "loadPolicyFile(\"xmlsocket://127.0.0.1:{anywhere}\")"
     ))
-    .says("content from anywhere finds nobody at 127.0.0.1")
+    .says("content from anywhere is refused by 127.0.0.1")
     .says("a SWF from anywhere may connect");
-    let told = probe("unity").says("ALLOWED, and nobody answers there");
+    let told = probe("unity").says(format!(
+        "ALLOWED, and port {nobody} refuses (connection refused)"
+    ));
     told.says(format!(
         "Security.PrefetchSocketPolicy(\"127.0.0.1\", {anywhere})"
     ));
@@ -685,7 +721,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     };
     let told = probe(open_to_a_example, game).run().exits(0).says(advice);
     told.says(format!(
-        "- port {game} takes a policy request and says nothing, "
+        "- port {game} takes a policy request and says nothing within 1.0 s, "
     ));
     let object = probe(open_to_a_example, game).json();
     assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
@@ -693,14 +729,12 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     assert_eq!(object["state"], "OK");
     let lightspark = probe(open_to_a_example, game).with("--player", "lightspark");
     let waits = format!(
-        "ALLOWED, and Lightspark waits without end on port {game}, which it asks and which says nothing"
+        "ALLOWED, and Lightspark waits on port {game}, which it asks and which says nothing within 1.0 s: "
     );
     lightspark.run().exits(2).says(waits);
-    lightspark
-        .flag("--quiet")
-        .run()
-        .exits(2)
-        .says("Lightspark waits without end on 127.0.0.1, port");
+    lightspark.flag("--quiet").run().exits(2).says(format!(
+        "Lightspark waits on 127.0.0.1, port {game}: nothing within 1.0 s"
+    ));
     probe(open_to_a_example, speaks)
         .run()
         .exits(0)

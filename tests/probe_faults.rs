@@ -115,7 +115,7 @@ const FAULTS: &[Row] = &[
     Row { name: "a TLS server that waits for the rest of a record", treat: |s| if is_tls(s)? { s.write_all(ALERT) } else { hold(s) },
         cause: "error[tls]: a TLS server listens here: it answers a TLS client hello, and the player's plain text with silence, for 2.0 s", cure: "serve the policy without TLS on port", code: 2 },
     Row { name: "an echo of what begins like TLS", treat: |s| { let request = hear(s)?; if request[0] == 0x16 { s.write_all(&request)?; } hold(s) },
-        cause: "error[silent]: the connection was accepted", cure: "answer as soon as", code: 2 },
+        cause: "error[silent]: the connection was accepted", cure: "- look whether that server hangs, and restart it", code: 2 },
     Row { name: "a TLS server", treat: |s| answer(s, ALERT),
         cause: "error[tls]: a TLS server answered", cure: "serve the policy without TLS", code: 2 },
     Row { name: "crossdomain.xml on the socket", treat: |s| answer(s, grant("domain='*'")),

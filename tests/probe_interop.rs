@@ -393,11 +393,26 @@ fn a_policy_inside_tls_is_asked_for_as_a_secure_socket_does() {
             "{said}"
         );
         let (code, said) = probe_inside_tls("127.0.0.1", &peer, "request", &connection);
-        assert_eq!(code, Some(2), "{said}");
-        assert!(
-            said.contains(" UNCERTAIN: the certificate on port "),
-            "{said}"
+        assert_eq!(code, Some(1), "{said}");
+        let line = format!(
+            "POLICY WARNING - https://www.example.com may connect to 127.0.0.1, port {port}, if the player's computer trusts the certificate"
         );
+        assert!(said.starts_with(&line), "{said}");
+        for told in [
+            " UNCERTAIN: the certificate on port ",
+            "\n- get a certificate for the host name",
+        ] {
+            assert!(said.contains(told), "{said}");
+        }
+        for accepted in [&["--ignore", "certificate"][..], &["--errors-only"]] {
+            let more = [&connection[..], accepted].concat();
+            let (code, said) = probe_inside_tls("127.0.0.1", &peer, "request", &more);
+            assert_eq!(code, Some(0), "{said}");
+            assert!(
+                !said.contains("UNCERTAIN") && !said.contains("if the player's"),
+                "{said}"
+            );
+        }
         // Another host name than it is for.
         let other = "localhost.localdomain";
         let hosts = format!("127.0.0.1 {other}\n");
@@ -468,7 +483,7 @@ fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
         (
             port,
             2,
-            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), for there is no TLS: ",
+            "ALLOWED, and the player reports an IOError (and SecurityError #2048 after 20 s, unless the SWF closes the socket), because there is no TLS: ",
         ),
         (
             free_port().to_string(),
@@ -480,6 +495,11 @@ fn inside_tls_a_port_without_tls_and_a_game_are_told_from_a_policy() {
         let (exit, said) = probe_inside_tls("127.0.0.1", &peer, "ca.pem", &connection);
         assert!(said.contains(verdict), "{said}");
         assert_eq!(exit, Some(code), "{said}");
+        let cure = format!(
+            "- on 127.0.0.1: the game on port {game} speaks no TLS: put it behind TLS (`scripts/haproxy/tls.cfg`), or use Socket/XMLSocket in the SWF"
+        );
+        assert_eq!(said.contains(&cure), verdict.contains("no TLS"), "{said}");
+        assert!(!said.contains("serve the policy inside TLS"), "{said}");
     }
 }
 

@@ -32,7 +32,7 @@ fn each_address_of_a_name_is_asked_on_its_own() {
         .says("127.0.0.1:843 (the master policy): connected in")
         .says("[::1]:843 (the master policy): refused")
         .says("warning[one-address]: there is a policy on 127.0.0.1:843, and none on [::1]:843")
-        .says("listen on every address, IPv6 and IPv4 (`listen = [::]:843`)");
+        .says("What to change:\n- listen on every address, IPv6 and IPv4 (`listen = [::]:843`), or delete the DNS record of the other\n");
 
     serve(TcpListener::bind("[::1]:843").unwrap(), |s| {
         answer(s, with_nul(POLICY))
@@ -75,7 +75,21 @@ fn crossdomain_xml_on_the_web_server_is_found_where_nothing_is_on_843() {
         .exits(2)
         .says("error[refused]")
         .says("warning[crossdomain-http]: http://127.0.0.1:80/crossdomain.xml exists: it is for HTTP and opens no socket")
-        .says("serve a socket policy on port 843 too: `listen = [::]:843`");
+        .says("start a policy server that listens on every address")
+        .says_nothing_of("serve a socket policy on port 843 too");
+    // A policy from another port opens none below 1024: one server on port 843 is the cure of both.
+    serve(TcpListener::bind("127.0.0.1:10843").unwrap(), |s| {
+        answer(s, with_nul(&POLICY.replace("2001", "900")))
+    });
+    let low = Probe::of("127.0.0.1").with("--load", "127.0.0.1:10843");
+    let told = low.connection("www.example.com", 900).run().exits(2);
+    assert_eq!(
+        told.said.matches("`listen = [::]:843`").count(),
+        1,
+        "{}",
+        told.said
+    );
+    told.says("- or move the game to port 1024 or above");
 }
 
 #[test]
@@ -125,7 +139,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
             .run()
             .exits(2)
             .says("error[refused]: the port refuses connections: nobody listens there on this address, or a firewall rejects them")
-            .says("where this same probe gets a policy on the server's own host, a firewall rejects: let TCP port 843 through it");
+            .says("where this same probe gets a policy on the server's own host, a firewall rejects the connection: open TCP port 843 in it");
     }
 
     // The destination port behind a firewall.
@@ -134,7 +148,9 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
     });
     firewall("tcp dport 2001 drop");
     let told = connection.clone().timeout(1).run().exits(2);
-    told.says("SecurityError #2048 after 20 s, for nobody answers there (no answer within 1.0 s)");
+    told.says("SecurityError #2048 after 20 s, because port 2001 does not answer (no answer within 1.0 s)")
+        .says("gets no answer from 127.0.0.1, port 2001")
+        .says("What to change:\n- on 127.0.0.1: let port 2001 through the firewall, on the server's host");
     firewall("tcp dport 2001 reject with tcp reset");
     let told = connection.timeout(1).run().exits(2);
     told.says("IOError #2031 at once (and SecurityError #2048 after 20 s, unless the SWF closes the socket)")

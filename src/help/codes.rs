@@ -58,7 +58,7 @@ pub(super) fn list() -> String {
     for entry in all() {
         if entry.cure.is_some() && !of_the_probe {
             of_the_probe = true;
-            text.push_str("\nWhat 'flashpolicyd probe' meets:\n\n");
+            text.push_str("\nCodes of 'flashpolicyd probe':\n\n");
         }
         let severity = entry.severity.as_str();
         let line = format!("{:<27} {severity:<8} {}", entry.name, entry.meaning);

@@ -75,7 +75,7 @@ pub enum NoConnection {
     Unreachable(String),
     /// This host itself has no way there, such as one without IPv6; the system's words.
     NoRoute(String),
-    /// The port takes connections, and no TLS handshake came to its end.
+    /// The port takes connections, and no TLS handshake completed.
     NoTls(NoTls),
 }
 

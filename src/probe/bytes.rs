@@ -1,6 +1,8 @@
 //! Bytes that a server sent: what they hold, and how they are shown. Whatever they are, what goes
 //! into a message is printable ASCII.
 
+use crate::text::escaped;
+
 /// How much of what is no policy is shown, in bytes.
 const SHOWN: usize = 48;
 
@@ -11,7 +13,7 @@ pub(super) fn contains(bytes: &[u8], piece: &[u8]) -> bool {
 
 /// The beginning of some bytes, escaped: printable ASCII, whatever they are.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
-    let shown = bytes.get(..SHOWN).unwrap_or(bytes).escape_ascii();
+    let shown = escaped(bytes.get(..SHOWN).unwrap_or(bytes));
     let dots = if bytes.len() > SHOWN { "..." } else { "" };
     format!("\"{shown}{dots}\"")
 }

@@ -1,13 +1,14 @@
 //! What to change after a probe, each change once, the most important first. `advice` finds the
 //! changes for a denied connection. It connects to nothing.
 
+use super::ask::NoConnection;
 use super::classes::Class;
 use super::classify::Remark;
 use super::error::Outcome;
 use super::report::{Address, MAX_FINDINGS, Report};
-use super::step::Step;
+use super::step::{Role, Step};
 use super::verdict::PortVerdict;
-use crate::advice;
+use crate::advice::{self, Wish};
 use crate::json::Change;
 use crate::policy::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, Severity};
 use crate::text::each_once;
@@ -22,23 +23,42 @@ pub(super) fn changes(report: &Report) -> Vec<Change> {
         .filter(|address| !address.has_no_route() || !several)
         .collect();
     let of_report = report.remarks.iter().map(of_remark);
+    let one_address = report.remarks.iter();
+    let one_address = one_address.filter(|remark| remark.class == Class::OneAddress);
+    let one_address: Vec<Change> = one_address.map(|remark| of_remark(remark).1).collect();
     let of_addresses = addresses.iter().flat_map(|address| cures(address));
     let (errors, warnings): (Vec<_>, Vec<_>) = of_report
         .chain(of_addresses)
         .partition(|(severity, _)| *severity == Severity::Error);
+    // One server that listens on every address is what the others lack, too.
+    let (first, warnings): (Vec<_>, Vec<_>) = warnings
+        .into_iter()
+        .partition(|(_, cure)| one_address.contains(cure));
+    let errors = first.into_iter().chain(errors);
     let mut changes: Vec<Change> = errors.into_iter().map(|(_, cure)| cure).collect();
-    changes.extend(missing(report, &addresses));
-    changes.extend(warnings.into_iter().map(|(_, cure)| cure));
+    let others = missing(report, &addresses).into_iter();
+    let others = others.chain(warnings.into_iter().map(|(_, cure)| cure));
+    // A server that is to be started is not to be started once more.
+    let listens: Vec<_> = changes.iter().filter_map(|c| c.conf.clone()).collect();
+    changes.extend(others.filter(|c| c.conf.as_ref().is_none_or(|conf| !listens.contains(conf))));
     for (address, verdict) in verdicts(&addresses) {
+        if verdict.distrust.is_some() {
+            changes.push(Change::in_words(Class::Certificate.cure()));
+        }
         let class = match verdict.outcome() {
-            Outcome::Refused | Outcome::Dropped | Outcome::Unreachable => {
-                Class::DestinationUnreachable
-            }
-            Outcome::NoTls => Class::NoTls,
+            Outcome::Refused => Class::DestinationRefused,
+            Outcome::Dropped | Outcome::Unreachable => Class::DestinationFiltered,
+            Outcome::NoTls => Class::DestinationNoTls,
             Outcome::Ended => Class::DestinationEnds,
             Outcome::Denied | Outcome::TooLate | Outcome::Stands => continue,
         };
-        let cure = class.cure_on(verdict.port);
+        let cure = match &verdict.reachable {
+            Some(Err(NoConnection::NoTls(why))) if why.is_tls => format!(
+                "have the server of the game on port {} complete a handshake of TLS 1.2 or 1.3",
+                verdict.port
+            ),
+            _ => class.cure_on(verdict.port),
+        };
         changes.push(Change::in_words(format!("on {}: {cure}", address.ip)));
     }
     each_once(changes)
@@ -68,7 +88,8 @@ fn cures(address: &Address) -> Vec<Cure> {
     });
     let mut cures: Vec<Cure> = inside.collect();
     for step in address.expected().chain(own) {
-        if step.answer.fault() == Some(Class::Refused) && address.works_without_master() {
+        let is_needed = step.role == Role::Load || !address.works_without_master();
+        if step.answer.fault() == Some(Class::Refused) && !is_needed {
             continue;
         }
         // What is wrong with this policy comes before the advice on any that is wrong.
@@ -114,6 +135,13 @@ fn missing(report: &Report, addresses: &[&Address]) -> Vec<Change> {
     let named = report.plan.to.as_ref();
     let sampled = named.filter(|_| report.plan.sampled_of().is_some());
     let mut changes = advice::changes(&wishes, sampled);
+    if wishes
+        .iter()
+        .any(|wish| matches!(wish, Wish::LowPort { .. }))
+    {
+        let move_it = format!("or move the game to port {FIRST_UNPRIVILEGED_PORT} or above");
+        changes.push(Change::in_words(move_it));
+    }
     let high = denied.iter().any(|(address, verdict)| {
         let fault = address
             .master

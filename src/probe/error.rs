@@ -91,7 +91,8 @@ impl Outcome {
         match self {
             Outcome::Denied => Some("may not connect to"),
             Outcome::TooLate => Some("waits too long for"),
-            Outcome::Refused | Outcome::Dropped | Outcome::Unreachable => Some("finds nobody at"),
+            Outcome::Refused => Some("is refused by"),
+            Outcome::Dropped | Outcome::Unreachable => Some("gets no answer from"),
             Outcome::NoTls => Some("finds no TLS at"),
             Outcome::Ended => Some("is turned away by"),
             Outcome::Stands => None,

@@ -1,8 +1,10 @@
 //! The first line of a report, which monitoring systems show. It connects to nothing.
 
+use super::classes::Class;
 use super::classify::AnswerState;
 use super::error::Outcome;
 use super::report::{Address, Report};
+use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use crate::advice::ports_in_words;
 use crate::exit::ProbeExit;
@@ -17,6 +19,7 @@ pub fn first_line(report: &Report) -> String {
         if level == ProbeExit::Critical {
             facts.extend(faults(report, address));
         } else {
+            facts.extend(distrusted(report, address));
             facts.extend(answered(address));
             facts.extend(warnings(address).filter(|_| level == ProbeExit::Warnings));
         }
@@ -73,14 +76,44 @@ fn answered(address: &Address) -> Option<String> {
     ))
 }
 
+/// `https://www.example.com may connect to 127.0.0.1, port 443, if the player's computer trusts the
+/// certificate`.
+fn distrusted(report: &Report, address: &Address) -> Option<String> {
+    let verdicts = address.verdicts.iter();
+    let distrusted = verdicts.filter(|v| v.is_allowed() && v.distrust.is_some());
+    let ports: Vec<_> = distrusted.map(|verdict| verdict.port).collect();
+    let (who, ip) = (content(report)?, address.ip);
+    (!ports.is_empty()).then(|| {
+        let ports = ports_in_words(&ports);
+        format!(
+            "{who} may connect to {ip}, {ports}, if the player's computer trusts the certificate"
+        )
+    })
+}
+
 fn warnings(address: &Address) -> Option<String> {
-    let names = each_once(address.expected().flat_map(|step| {
+    let names = |step: &Step| {
         let of_exchange = step.answer.remarks.iter().map(|r| r.class.as_str());
         let reading = step.answer.reading.iter();
         let of_policy = reading.flat_map(|reading| &reading.findings);
-        of_exchange.chain(of_policy.map(|f| f.code.as_str()))
-    }));
-    (!names.is_empty()).then(|| format!("{}: {}", address.ip, names.join(", ")))
+        let names = each_once(of_exchange.chain(of_policy.map(|f| f.code.as_str())));
+        let place = match step.role {
+            Role::Load => place(step),
+            Role::Master | Role::Destination => address.ip.to_string(),
+        };
+        (!names.is_empty()).then(|| format!("{place}: {}", names.join(", ")))
+    };
+    let warnings: Vec<_> = address.expected().filter_map(names).collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
+}
+
+/// The address of a step, and that the SWF names it.
+fn place(step: &Step) -> String {
+    let address = step.exchange.address;
+    match step.role {
+        Role::Load => format!("{address} (loadPolicyFile)"),
+        Role::Master | Role::Destination => address.to_string(),
+    }
 }
 
 /// The player's error, and the faults of the answers.
@@ -108,23 +141,26 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
     let doubts = each_once(doubts.filter_map(|verdict| verdict.doubt.as_ref()));
     faults.extend(doubts.iter().map(|doubt| format!("uncertain: {doubt}")));
     let waits = address.verdicts.iter().filter(|v| v.is_allowed());
-    let mut waits: Vec<_> = waits.filter_map(|verdict| verdict.waits_on).collect();
-    waits.dedup();
-    if !waits.is_empty() {
-        let ports = ports_in_words(&waits);
+    let waits: Vec<_> = waits.filter_map(|verdict| verdict.waits_on).collect();
+    if let Some(silent) = waits.iter().map(|(_, silent)| *silent).min() {
+        let ports = each_once(waits.iter().map(|(port, _)| *port));
         faults.push(format!(
-            "{player} waits without end on {}, {ports}",
-            address.ip
+            "{player} waits on {}, {}: nothing within {}",
+            address.ip,
+            ports_in_words(&ports),
+            time(silent)
         ));
     }
     for step in address.expected() {
         if let Some(error) = step.answer.error() {
-            faults.push(format!(
-                "{}: {}: {}",
-                step.exchange.address,
-                error.class.as_str(),
-                error.cause
-            ));
+            let mut remarks = step.answer.remarks.iter();
+            let strict = remarks.find(|remark| remark.class == Class::StrictRequest);
+            let strict = strict.map_or("", |remark| &remark.cause);
+            let (place, class) = (place(step), error.class.as_str());
+            faults.push(match strict {
+                "" => format!("{place}: {class}: {}", error.cause),
+                cause => format!("{place}: {class}, strict-request: {cause}"),
+            });
         }
     }
     faults

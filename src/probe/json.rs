@@ -179,7 +179,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
     let shared = json::JsonVerdict {
         port: verdict.port,
         allowed: verdict.is_allowed(),
-        uncertain: verdict.doubt.is_some(),
+        uncertain: verdict.doubt.is_some() || verdict.distrust.is_some(),
         answers: verdict.reachable.as_ref().map(Result::is_ok),
         no_answer: match &verdict.reachable {
             Some(Err(NoConnection::Refused)) => Some("refused"),
@@ -206,7 +206,7 @@ fn one_verdict(report: &Report, address: &Address, verdict: &PortVerdict) -> Jso
         error_after: verdict.outcome().after(verdict.exempt),
         ended: verdict.ended.map(|ended| ended.as_secs_f64()),
         waited: verdict.waited.as_secs_f64(),
-        silent: verdict.silent,
+        silent: verdict.silent.is_some(),
         waits: verdict.waits_on.is_some(),
     }
 }

@@ -48,6 +48,8 @@ impl Address {
         let own = self.verdicts.iter();
         let own = own.filter(|verdict| verdict.role() == Some(Role::Destination));
         let own = own.filter_map(|verdict| Some(verdict.own.as_ref()?.answer.level()));
+        let distrust = self.verdicts.iter().filter(|v| v.distrust.is_some());
+        let failing = failing.chain(distrust.map(|_| ProbeExit::Warnings));
         let others = failing.chain(loads).chain(own);
         let master = self
             .master

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::ask::NoConnection;
+use super::classes::Class;
 use super::classify::Remark;
 use super::plan::Plan;
 use super::step::Step;
@@ -36,7 +37,11 @@ impl Report {
         let remark =
             |remark: &Remark| counts(remark.severity) && !ignored.has(remark.class.as_str());
         let mut count = sift(&mut self.remarks, remark);
+        let trusts = !counts(Severity::Warning) || ignored.has(Class::Certificate.as_str());
         for address in &mut self.addresses {
+            for verdict in address.verdicts.iter_mut().filter(|_| trusts) {
+                count += usize::from(verdict.distrust.take().is_some());
+            }
             let own = address.verdicts.iter_mut().filter_map(|v| v.own.as_mut());
             let steps = address.master.iter_mut().chain(&mut address.loads);
             for step in steps.chain(own) {

@@ -217,12 +217,12 @@ fn examine_port(
         let looks = plan.looks_for_silence || waits_for_silence(plan.player);
         let asks_too = others_count && !asked && by_master;
         watch_port(asking, address, &mut verdict, asks_too && looks);
-        if verdict.silent && waits_for_silence(plan.player) {
-            verdict.waits_on = Some(port);
-        }
+        let waits = waits_for_silence(plan.player);
+        let silent = verdict.silent.filter(|_| waits).map(|time| (port, time));
+        verdict.waits_on = silent.or(verdict.waits_on);
     }
-    verdict.doubt = verdict
-        .doubt
+    verdict.distrust = verdict
+        .distrust
         .or_else(|| distrust(port, verdict.tls.as_ref()));
     verdict.waited += verdict
         .reachable
@@ -257,7 +257,7 @@ fn watch_port(asking: &Asking, address: SocketAddr, verdict: &mut PortVerdict, a
         .during(connecting, limit, || watch(address, limit, mute, listen));
     verdict.reachable = Some(watched.connected);
     verdict.ended = watched.ended;
-    verdict.silent = watched.silent;
+    verdict.silent = listen.filter(|_| watched.silent);
 }
 
 /// One question in the player's order, and what else is there where the answer is no policy.

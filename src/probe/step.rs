@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ask::Exchange;
+use super::classes::Class;
 use super::classify::{Answer, classify};
 use super::player::offer_for;
 use crate::policy::{MASTER_PORT, Offer, Player, Policy};
@@ -58,10 +59,17 @@ impl Step {
             Role::Master => MASTER_PORT,
             Role::Load | Role::Destination => exchange.address.port(),
         };
+        let mut answer = classify(&exchange, served_from);
+        for remark in answer.remarks.iter_mut().filter(|_| role == Role::Load) {
+            let class = remark.class;
+            if matches!(class, Class::Refused | Class::Filtered | Class::Unreachable) {
+                remark.cure += "; or delete that call of loadPolicyFile in the SWF";
+            }
+        }
         Step {
             role,
             served_from,
-            answer: classify(&exchange, served_from),
+            answer,
             exchange,
         }
     }

@@ -30,6 +30,9 @@ pub struct PortVerdict {
     pub by: Option<AllowedBy>,
     /// Why it is not known whether a player decides like this: a sentence.
     pub doubt: Option<String>,
+    /// What keeps the player from it where its computer does not trust a certificate either: a
+    /// sentence.
+    pub distrust: Option<String>,
     /// Why it is denied, in the order in which that arises; printable lines.
     pub reasons: Vec<String>,
     /// The exchange in which the port was asked for a policy of its own, if it was.
@@ -43,11 +46,11 @@ pub struct PortVerdict {
     pub waited: Duration,
     /// What was seen of TLS on the port, where it was connected to inside of it.
     pub tls: Option<Tls>,
-    /// Whether the port took a policy request and said nothing, where port 843 had allowed the
+    /// How long the port took a policy request and said nothing, where port 843 had allowed the
     /// connection already.
-    pub silent: bool,
-    /// The port on which this player waits without end, because nothing comes from it.
-    pub waits_on: Option<u16>,
+    pub silent: Option<Duration>,
+    /// The port on which this player waits without a time-out, and how long nothing came from it.
+    pub waits_on: Option<(u16, Duration)>,
     /// The changes that would allow it.
     pub(super) wishes: Vec<Wish>,
 }
@@ -71,13 +74,14 @@ impl PortVerdict {
             exempt: true,
             by: None,
             doubt: None,
+            distrust: None,
             reasons: Vec::new(),
             own: None,
             reachable: None,
             ended: None,
             waited: Duration::ZERO,
             tls: None,
-            silent: false,
+            silent: None,
             waits_on: None,
             wishes: Vec::new(),
         }
@@ -162,6 +166,12 @@ pub(super) fn judge(
     PortVerdict {
         exempt: false,
         doubt: doubt(plan, master, granting_step),
+        distrust: granting_step.and_then(|granting| {
+            distrust(
+                granting.exchange.address.port(),
+                granting.exchange.tls.as_ref(),
+            )
+        }),
         waited: match plan.player {
             Player::Flash => waited(master, loads, own, granting_step),
             // They know no such limit.
@@ -170,7 +180,7 @@ pub(super) fn judge(
         by: granting.map(|(_, by)| by),
         reasons,
         waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
-            .then_some(plan.port),
+            .then_some((plan.port, master.exchange.time)),
         wishes,
         ..PortVerdict::exempt(port)
     }
@@ -237,7 +247,7 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
     if master.answer.state == AnswerState::Unusable && !takes_master {
         // Source: rule book section 1.12.
         return Some(format!(
-            "how the player takes what port {port} answers is not documented; this holds if it passes over it."
+            "It is not documented what the player does with such an answer on port {port}; the verdict holds if it ignores it."
         ));
     }
     let granting = granting?;
@@ -257,10 +267,7 @@ fn doubt(plan: &Plan, master: &Step, granting: Option<&Step>) -> Option<String> 
             "{player} reads an answer once, and the policy came in pieces."
         ));
     }
-    distrust(
-        granting.exchange.address.port(),
-        granting.exchange.tls.as_ref(),
-    )
+    None
 }
 
 /// What keeps a SecureSocket from a port whose certificate its computer does not trust.
@@ -361,6 +368,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
     let doubt = verdict
         .doubt
         .as_ref()
+        .or(verdict.distrust.as_ref())
         .map_or_else(String::new, |doubt| format!(" UNCERTAIN: {doubt}"));
     let outcome = verdict.outcome();
     // Only Flash Player is known for what it reports, and when.
@@ -380,14 +388,15 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
             return format!("DENIED, {refuses}: {from} may not connect to {to}.{doubt}");
         }
     };
-    if let Some(port) = verdict.waits_on {
+    if let Some((port, silent)) = verdict.waits_on {
         return format!(
-            "ALLOWED, and {} waits without end on port {port}, which it asks and which says nothing: {sentence}",
-            plan.player
+            "ALLOWED, and {} waits on port {port}, which it asks and which says nothing within {}: {sentence}",
+            plan.player,
+            time(silent)
         );
     }
     let reports = match plan.player {
-        Player::Flash => format!("the player reports {reports}, for "),
+        Player::Flash => format!("the player reports {reports}, because "),
         Player::Lightspark | Player::Unity => String::new(),
     };
     match (outcome, &verdict.reachable) {
@@ -413,8 +422,8 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
             format!("ALLOWED, and {reports}there is {why}: {sentence}{doubt}")
         }
         (_, Some(Err(why))) => {
-            let why = no_answer(why, plan.elsewhere);
-            format!("ALLOWED, and {reports}nobody answers there ({why}): {sentence}{doubt}")
+            let why = no_answer(verdict.port, why, plan.elsewhere);
+            format!("ALLOWED, and {reports}{why}: {sentence}{doubt}")
         }
         (_, None) => format!("ALLOWED: {sentence}{doubt}"),
     }
@@ -436,11 +445,12 @@ fn condition(plan: &Plan, by: &AllowedBy) -> String {
     }
 }
 
-fn no_answer(why: &NoConnection, limit: Duration) -> String {
-    match why {
-        NoConnection::Refused => "connection refused".into(),
+fn no_answer(port: u16, why: &NoConnection, limit: Duration) -> String {
+    let reason = match why {
+        NoConnection::Refused => return format!("port {port} refuses (connection refused)"),
         NoConnection::Filtered => format!("no answer within {}", time(limit)),
         NoConnection::Unreachable(reason) | NoConnection::NoRoute(reason) => reason.clone(),
         NoConnection::NoTls(why) => why.to_string(),
-    }
+    };
+    format!("port {port} does not answer ({reason})")
 }

@@ -21,6 +21,7 @@ use super::request::{MAX_REQUEST_BYTES, Progress};
 use super::source::Source;
 use super::table::{Phase, Wait};
 use crate::protocols;
+use crate::text::escaped;
 
 /// How long a connection may linger.
 const LINGER: Duration = Duration::from_secs(3);
@@ -274,8 +275,7 @@ impl Connection {
                 } else if let Some(protocol) = protocols::client_speaks(&received) {
                     format!("Not a policy request, but {protocol}. Closing connection.")
                 } else {
-                    let first = &received[..received.len().min(SHOWN_BYTES)];
-                    let first = first.escape_ascii();
+                    let first = escaped(&received[..received.len().min(SHOWN_BYTES)]);
                     format!("Not a policy request: it began with \"{first}\". Closing connection.")
                 };
                 self.end(&why, &received)
@@ -345,7 +345,7 @@ impl Connection {
         self.log_end(why);
         if !received.is_empty() {
             let peer = self.peer;
-            log::debug!("{peer}: It began with \"{}\".", received.escape_ascii());
+            log::debug!("{peer}: It began with \"{}\".", escaped(received));
         }
         self.linger(UnreadInput::Possible, Instant::now())
     }

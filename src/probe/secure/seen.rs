@@ -15,7 +15,7 @@ pub struct Tls {
     pub fault: Option<String>,
 }
 
-/// Why no handshake came to its end.
+/// Why no handshake completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoTls {
     /// Whether a TLS server is there all the same.
@@ -28,7 +28,7 @@ pub struct NoTls {
 impl fmt::Display for NoTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.is_tls {
-            true => "TLS, but no handshake comes to its end",
+            true => "TLS, but no handshake completes",
             false => "no TLS",
         };
         write!(f, "{what}: {}", self.why)
