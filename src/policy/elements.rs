@@ -22,8 +22,8 @@ const IDENTITY: &str = "allow-access-from-identity";
 const META: &str = "permitted-cross-domain-policies";
 
 /// What follows from an element that Lightspark does not take (rule book 7.1).
-const STOPS: &str = "Lightspark reads no further, and drops what stands before it too, unless that is \
-                     on port 843 and has a `site-control` in it";
+const STOPS: &str = "Lightspark stops reading here. It keeps the earlier part only on port 843 and \
+                     only after a `site-control`";
 
 /// Attributes from here tell where the schema is, and are fine (rule book
 /// 2.2 \[FP9\]).
