@@ -177,7 +177,7 @@ pub fn changes(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Change> {
 pub fn in_the_way(wishes: &[Wish]) -> Vec<Change> {
     each_once(wishes.iter().filter_map(|wish| match wish {
         Wish::Meta(meta) => Some(Change {
-            text: format!("let the master's grants count: `meta_policy = {meta}`"),
+            text: format!("change `meta_policy = none` to `{meta}`: with `none` no grant counts"),
             conf: Some(format!("meta_policy = {meta}")),
         }),
         Wish::LowPort { served_from } => Some(Change::in_words(format!(

@@ -12,7 +12,7 @@ use crate::policy::{
     self, Code, Grant, MASTER_PORT, MAX_POLICY_BYTES, Offer, Player, Policy, Reading, Rendered,
     grant_number,
 };
-use crate::text::{quote, reason};
+use crate::text::{printable, quote, reason};
 
 /// One policy and where it is served.
 pub struct ConfiguredPolicy {
@@ -176,7 +176,7 @@ fn read_one(
         }
     };
     let findings = match bytes {
-        Err(error) => vec![Diagnostic::error(Place::whole(name), error, "")],
+        Err(error) => vec![unreadable(&served.origin, error, config)],
         Ok(bytes) if !bytes.starts_with(b"<") && config::looks_like_one(&bytes) => {
             vec![a_configuration(&name)]
         }
@@ -200,6 +200,29 @@ fn read_one(
 
 /// The name of standard input in messages.
 pub const STANDARD_INPUT: &str = "standard input";
+
+/// A policy that cannot be read, at the line that names its file.
+fn unreadable(origin: &PolicyOrigin, error: String, config: &Config) -> Diagnostic {
+    let name = origin.name();
+    let PolicyOrigin::File(path) = origin else {
+        return Diagnostic::error(Place::whole(name), error, "");
+    };
+    let common = config.live.policy_file.as_ref() == Some(path);
+    let key = if common { "policy_file" } else { "listen" };
+    let names_it = |place: &&Place| {
+        let own = place.text.rsplit_once("policy=");
+        common || own.is_some_and(|(_, file)| path.ends_with(file.trim()))
+    };
+    let place = config.written.places_of(key).find(names_it);
+    match place.filter(|place| place.line.is_some()) {
+        Some(place) => {
+            let key = if common { "policy_file = " } else { "policy=" };
+            let cause = format!("{key}{}: {error}", printable(&name));
+            Diagnostic::error(place.clone(), cause, "")
+        }
+        None => Diagnostic::error(Place::whole(name), error, ""),
+    }
+}
 
 /// A configuration where a policy was expected.
 pub fn a_configuration(name: &str) -> Diagnostic {

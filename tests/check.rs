@@ -230,12 +230,15 @@ fn one_fault_is_one_finding() {
     for (config, expected) in [
         (
             "policy_file = none.xml",
-            "none.xml: error: cannot read the policy",
+            "flashpolicy.conf:1: error: policy_file = none.xml: cannot read the policy",
         ),
-        ("policy_file = /", "/: error: cannot read the policy"),
+        (
+            "policy_file = /",
+            "error: policy_file = /: cannot read the policy",
+        ),
         (
             "listen = [::]:843 policy=none.xml\nallow = * 80",
-            "none.xml: error: cannot read",
+            "flashpolicy.conf:1: error: policy=none.xml: cannot read",
         ),
         ("log_file = /none/x.log", "error[log-file]"),
         ("pid_file = /none/x.pid", "error[pid-file]"),

@@ -114,7 +114,7 @@ fn denied_ends_with_the_line_to_write_and_that_line_cures() {
             "meta_policy = none\nallow = a.example 80\n",
             "a.example",
             "80",
-            "- let the master's grants count: `meta_policy = master-only`\n",
+            "- change `meta_policy = none` to `master-only`: with `none` no grant counts\n",
         ),
         (
             "listen = [::]:10843\nallow = a.example 80\n",
@@ -279,7 +279,7 @@ fn a_swf_on_the_disk_is_in_one_of_three_sandboxes() {
             let (exit, said) = explain(config, &["--from", origin, "--to", port]);
             assert_eq!(exit, Some(code), "{origin}: {said}");
             for expected in [
-                "a SWF from file: may",
+                "a local SWF may",
                 "published for network access (local-with-networking)",
                 "local files only (local-with-filesystem) gets #2010, whatever a policy grants",
                 "trusted on its computer (local-trusted) needs no policy",

@@ -146,7 +146,8 @@ fn status_finds_a_server_that_has_no_pid_file() {
         server.child.id()
     );
     assert!(
-        said.starts_with(&begin) && said.contains("without a pid file"),
+        said.starts_with(&begin)
+            && said.contains("it has no pid file, so `status` cannot show its figures"),
         "{said}"
     );
     server.stop();
@@ -193,7 +194,7 @@ fn init_writes_what_was_answered_and_the_next_two_commands() {
         "Any content from *.example.com may connect to ports 2001 and 3001.",
         "flashpolicy.conf is written.",
         "flashpolicyd start\n",
-        "flashpolicyd probe 127.0.0.1 --port 10843 --from www.example.com --to 2001,3001\n",
+        "flashpolicyd probe 127.0.0.1 --load 127.0.0.1:10843 --from www.example.com --to 2001,3001\n",
         "loadPolicyFile",
     ] {
         assert!(said.contains(part), "{part}: {said}");

@@ -238,7 +238,7 @@ fn check_counts_and_its_exit_code_tells() {
             &[],
             &["check"],
             2,
-            "p.xml: error: cannot read the policy",
+            "flashpolicy.conf:1: error: policy_file = p.xml: cannot read the policy",
         ),
         (
             "x",

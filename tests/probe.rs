@@ -133,8 +133,8 @@ fn verdicts_are_in_the_users_words_and_cures_are_lines_of_the_configuration() {
         (localhost, "https://[::1]", 2001, &["`allow = [::1] 2001`"]),
         (good, "file:", 2001, &["only `*` matches local content", "`allow = * 2001`"]),
         (secure, "a.example", 2001, &["for content loaded over HTTPS only", "load the SWF over HTTPS", "`allow = a.example 2001`"]),
-        (none, "www.example.com", 2001, &["its meta-policy is `none`, which denies everything", "`meta_policy = master-only`", "no other port was asked"]),
-        (none, "www.example.org", 2001, &["`meta_policy = master-only`", "`allow = www.example.org 2001`"]),
+        (none, "www.example.com", 2001, &["its meta-policy is `none`, which denies everything", "change `meta_policy = none` to `master-only`: with `none` no grant counts", "no other port was asked"]),
+        (none, "www.example.org", 2001, &["change `meta_policy = none` to `master-only`", "`allow = www.example.org 2001`"]),
         (master_only, "www.example.com", 2002, &["no other port was asked: the meta-policy leaves other policies without effect", "`allow = *.example.com 2002`"]),
         (broken, "www.example.com", 2001, &["error[malformed]", "UNCERTAIN: It is not documented what the player does with such an answer on port", "`allow = www.example.com 2001`"]),
     ];

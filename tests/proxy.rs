@@ -155,6 +155,34 @@ fn health_checks_are_no_warning_and_leave_no_line() {
     assert_eq!(log.lines().count(), 3, "{log}");
 }
 
+#[test]
+fn connections_of_the_balancer_itself_count_as_no_clients() {
+    let mut server = behind_a_balancer().line("timeout = 1").start();
+    drop(server.connect());
+    let mut check = server.connect();
+    let own = check.stream.local_addr().unwrap();
+    let version_1 = format!("PROXY TCP4 {0} {0} {1} 843\r\n", own.ip(), own.port());
+    check.send(&[version_1.as_bytes(), REQUEST].concat());
+    assert_eq!(check.rest(), BUILT_IN);
+    for header in [LOCAL, LINE, b"PROXY UNKNOWN\r\n"] {
+        let mut gone = server.connect();
+        gone.send(header);
+        gone.half_close();
+        assert_eq!(gone.rest(), b"");
+        let mut asking = server.connect();
+        asking.send(&[header, REQUEST].concat());
+        assert_eq!(asking.rest(), BUILT_IN);
+    }
+    let mut without_header = server.connect();
+    without_header.send(REQUEST);
+    assert_eq!(without_header.rest(), b"");
+    assert_eq!(server.connect().rest(), b"");
+    server.stop();
+    server.logged(
+        "Totals: 6 accepted, 2 served, 1 not a request, 1 timed out, 2 gone before the request; ",
+    );
+}
+
 /// As HAProxy checks with a header of version 1: it names its own address and port as the client's.
 #[test]
 fn a_header_that_names_the_balancer_itself_is_a_health_check() {

@@ -32,7 +32,7 @@ const QUESTIONS: [(&str, &str, &str); 3] = [
     (
         "--from",
         "Where are the SWFs loaded from? A site, such as www.example.com, or *.example.com for it \
-         and all below it; several with blanks between; * for every site, and for a disk.",
+         and all below it; several with blanks between; * for every site, and for SWFs on a disk.",
         "*",
     ),
     (
@@ -234,12 +234,19 @@ fn next(file: &Path, from: &str, to: &str, by: &str) -> String {
             "127.0.0.1",
         ),
         "root" => (format!("{root}{named} start{option}"), "127.0.0.1"),
-        _ => (format!("{named} start{option}"), "127.0.0.1 --port 10843"),
+        _ => (
+            format!("{named} start{option}"),
+            "127.0.0.1 --load 127.0.0.1:10843",
+        ),
+    };
+    let told = |site: &str, ports: &str| {
+        let port = ports.replace('*', "2001");
+        format!(" --from {} --to {port}", site.replace('*', "www"))
     };
     let asked = match (sites(from).next().unwrap_or("*"), without_blanks(to)) {
-        ("*", _) => String::new(),
-        (site, ports) if ports == "*" => format!(" --from {} --to 2001", site.replace('*', "www")),
-        (site, ports) => format!(" --from {} --to {ports}", site.replace('*', "www")),
+        ("*", _) if by != "nobody" => String::new(),
+        ("*", ports) => told("www.example.com", &ports),
+        (site, ports) => told(site, &ports),
     };
     let load = match by {
         "nobody" => {

@@ -54,7 +54,7 @@ pub(super) struct ServerPlace {
     /// The pid file, by the configuration or by default.
     pub pid_file: PathBuf,
     /// Whether the pid file is the default one.
-    by_default: bool,
+    pub by_default: bool,
 }
 
 impl ServerPlace {

@@ -3,6 +3,7 @@
 //! addresses. It changes nothing.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::config::Configured;
 use crate::control_socket::{Reply, Request};
 use crate::exit::Exit;
 use crate::json;
+use crate::policy::{PortSet, ports_in_words};
 use crate::processes;
 use crate::status::Status;
 use crate::terminal;
@@ -113,8 +115,9 @@ fn query(place: &ServerPlace) -> Answer {
             let other = place.find_elsewhere().map(|other| other.is_another());
             let note = other.map_or_else(String::new, |other| format!("; {other}"));
             if taken.is_empty() {
-                let sentence =
-                    format!("flashpolicyd is not running (nobody holds {pid_file}){note}");
+                let listen = place.config.startup.listen.iter();
+                let ports: Vec<_> = listen.map(|l| l.address.port()).collect();
+                let sentence = nowhere(&place.pid_file, place.by_default, &ports) + &note;
                 return Answer::of(Exit::Stopped, sentence);
             }
             if let Some(pid) = place.process_without_pid_file() {
@@ -122,8 +125,8 @@ fn query(place: &ServerPlace) -> Answer {
                     format!(" of user {}", processes::user_name(process.uid))
                 });
                 let sentence = format!(
-                    "flashpolicyd is running (process {pid}{user}) on {taken}, without a pid file, \
-                     so that it cannot be asked; 'kill -HUP {pid}' has it reload, 'kill -USR1 {pid}' \
+                    "flashpolicyd is running (process {pid}{user}) on {taken}; it has no pid \
+                     file, so `status` cannot show its figures: 'kill -HUP {pid}' has it reload, 'kill -USR1 {pid}' \
                      writes its figures into its log{note}"
                 );
                 return Answer::of(Exit::Fine, sentence);
@@ -135,6 +138,19 @@ fn query(place: &ServerPlace) -> Answer {
             Answer::of(Exit::Denied, sentence)
         }
     }
+}
+
+/// That no server was found. A server in the foreground has no pid file at the default place.
+fn nowhere(pid_file: &Path, by_default: bool, ports: &[u16]) -> String {
+    let pid_file = pid_file.display();
+    if !by_default {
+        return format!("flashpolicyd is not running (nobody holds {pid_file})");
+    }
+    format!(
+        "no server is known on {} or by {pid_file}; one that was started with other options: give \
+         them again",
+        ports_in_words(&PortSet::of(ports))
+    )
 }
 
 fn ask(server: RunningServer) -> Answer {
@@ -174,5 +190,24 @@ fn ask(server: RunningServer) -> Answer {
                 ..answer
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_no_server_runs_is_said_only_where_a_pid_file_was_named() {
+        let pid_file = Path::new("/run/x.pid");
+        assert_eq!(
+            nowhere(pid_file, false, &[843]),
+            "flashpolicyd is not running (nobody holds /run/x.pid)"
+        );
+        assert_eq!(
+            nowhere(pid_file, true, &[843]),
+            "no server is known on port 843 or by /run/x.pid; one that was started with other \
+             options: give them again"
+        );
     }
 }

@@ -252,6 +252,11 @@ fn in_files() -> Vec<Row> {
         ),
         row(
             Code::ToPortsInvalid,
+            grant("domain='a' to-ports='0-100000'"),
+            Apply::Write,
+        ),
+        row(
+            Code::ToPortsInvalid,
             grant("domain='a' to-ports='http'"),
             Apply::Write,
         ),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use roxmltree::{Attribute, Document, Node};
 
 use super::{
-    Fault, MASTER_PORT, MetaPolicy, Policy,
+    DomainPattern, Fault, MASTER_PORT, MetaPolicy, Policy,
     findings::{Code, Finding, Found},
     lightspark,
 };
@@ -22,8 +22,8 @@ const IDENTITY: &str = "allow-access-from-identity";
 const META: &str = "permitted-cross-domain-policies";
 
 /// What follows from an element that Lightspark does not take (rule book 7.1).
-const STOPS: &str = "Lightspark reads no further, and drops what stands before it too, unless that is \
-                     on port 843 and has a `site-control` in it";
+const STOPS: &str = "Lightspark stops reading here. It keeps the earlier part only on port 843 and \
+                     only after a `site-control`";
 
 /// Attributes from here tell where the schema is, and are fine (rule book
 /// 2.2 \[FP9\]).
@@ -155,7 +155,7 @@ impl Judge<'_> {
             meta: None,
             grants: Vec::new(),
         };
-        let (mut control_seen, mut allow_seen) = (false, false);
+        let (mut control_seen, mut allow_seen, mut all) = (false, false, Vec::new());
         for node in elements() {
             match known_name(node, root) {
                 CONTROL => {
@@ -170,12 +170,19 @@ impl Judge<'_> {
                     policy.meta = self.site_control(node, allow_seen);
                     control_seen = true;
                 }
-                GRANT => policy.grants.extend(self.grant(node, for_http)),
+                GRANT => {
+                    let grant = self.grant(node, for_http);
+                    let is_all = grant
+                        .as_ref()
+                        .is_some_and(|g| g.domain == DomainPattern::ANY && g.ports.is_everything());
+                    all.extend(is_all.then(|| self.tag(node)));
+                    policy.grants.extend(grant);
+                }
                 name => self.without_effect(node, name),
             }
             allow_seen |= node.tag_name().name().starts_with("allow-");
         }
-        self.whole(root, &policy, first_grant);
+        self.whole(root, &policy, first_grant, all);
         policy
     }
 
@@ -219,8 +226,23 @@ impl Judge<'_> {
     }
 
     /// The findings about the policy as a whole.
-    fn whole(&mut self, root: Node<'_, '_>, policy: &Policy, first_grant: Option<Range<usize>>) {
-        let denies_all = policy.meta == Some(MetaPolicy::None);
+    fn whole(
+        &mut self,
+        root: Node<'_, '_>,
+        policy: &Policy,
+        first_grant: Option<Range<usize>>,
+        of_everything: Vec<Range<usize>>,
+    ) {
+        let counts = self.served_from.is_empty() || self.served_from.contains(&MASTER_PORT);
+        let denies_all = counts && policy.meta == Some(MetaPolicy::None);
+        for grant in of_everything.into_iter().filter(|_| !denies_all) {
+            self.note(
+                Code::AllowsEverything,
+                grant,
+                "any content from anywhere may connect to every port of this host",
+                "name the domains and the ports, unless this is meant",
+            );
+        }
         match first_grant {
             None if !denies_all => self.note(
                 Code::NoGrant,
@@ -382,5 +404,6 @@ fn namespace<'a>(node: Node<'a, '_>) -> Option<&'a str> {
 }
 
 fn instead(name: &str, known: &[&str]) -> String {
-    did_you_mean(name, known, "`").unwrap_or_else(|| "delete it: it has no effect".into())
+    did_you_mean(name, known, "`")
+        .unwrap_or_else(|| "delete it: what Flash Player does with it is not known".into())
 }

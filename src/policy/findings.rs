@@ -152,7 +152,7 @@ codes! {
         SecureInvalid "secure-invalid" "A `secure` is neither `true` nor `false`."
         SiteControlRepeated "site-control-repeated" "There is more than one `site-control`."
         SiteControlMissingValue "site-control-missing-value" "A `site-control` has no `permitted-cross-domain-policies`, or an empty one."
-        SiteControlInvalid "site-control-invalid" "The meta-policy is none that exists."
+        SiteControlInvalid "site-control-invalid" "The meta-policy has an unknown value."
         MetaPolicyNotForSockets "meta-policy-not-for-sockets" "The meta-policy `by-content-type` or `by-ftp-filename` exists for URL policies only."
     }
     Warning {
@@ -175,10 +175,10 @@ codes! {
         Large "large" "The policy with its NUL is over 4,095 bytes; some clients read only once."
         VeryLarge "very-large" "The policy with its NUL is over 10,000 bytes; clients and servers have refused that much."
         PortRange "port-range" "A range of ports: Lightspark counts only its first port, Unity Web Player leaves out its last."
-        GrantAttributes "grant-attributes" "A grant has more than three attributes: Lightspark reads no further."
+        GrantAttributes "grant-attributes" "A grant has more than three attributes: Lightspark stops reading here. It keeps the earlier part only on port 843 and only after a `site-control`."
         ControlAttributes "site-control-attributes" "`site-control` has more than its one attribute: Lightspark reads no further."
         TrailingDot "trailing-dot" "A `domain` ends in a dot: Lightspark compares it literally, and it matches nothing."
-        DomainScheme "domain-scheme" "A `domain` has `http://` or `https://` in front: the grant is for content loaded by that scheme, as far as is known, and for none in Lightspark."
+        DomainScheme "domain-scheme" "A `domain` has a scheme. The grant is then for content loaded by that scheme alone, as far as is known; Lightspark takes it for nothing."
         WildcardTld "wildcard-tld" "A `domain` is `*.` and a single word, such as `*.com`: outside of Adobe's specification, and not known to match anything in Flash Player."
         BlockedPort "blocked-port" "A grant names a port that Flash Player version 24 and later refuses itself, whatever a policy grants."
         PortDigits "port-digits" "The ports look like one number that was taken apart into its digits."

@@ -19,20 +19,11 @@ impl Judge<'_> {
         let domain = self.domain(node);
         let ports = self.ports(node, for_http);
         let secure = self.secure(node);
-        let grant = Grant {
+        Some(Grant {
             domain: domain?,
             ports: ports?,
             secure: secure?,
-        };
-        if grant.domain == DomainPattern::ANY && grant.ports.is_everything() {
-            self.note(
-                Code::AllowsEverything,
-                self.tag(node),
-                "any content from anywhere may connect to every port of this host",
-                "name the domains and the ports, unless this is meant",
-            );
-        }
-        Some(grant)
+        })
     }
 
     fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {

@@ -252,7 +252,15 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
             "write both its first and its last port, such as `3000-3010`",
         ));
     }
-    let (first, last) = (port(first)?, port(last)?);
+    let outside = |mut fault: Fault| {
+        if let (Some(from), Some(to)) = (nearest(first), nearest(last)) {
+            if from < to {
+                fault.cure = format!("the first port is 1, the last 65535; write `{from}-{to}`");
+            }
+        }
+        fault
+    };
+    let (first, last) = (port(first).map_err(outside)?, port(last).map_err(outside)?);
     if first > last {
         return Err(Fault::new(
             format!("the range {} runs backwards", quote(entry)),
@@ -272,6 +280,13 @@ fn digits(list: &str) -> Option<u16> {
     let taken_apart = digits.iter().all(is_digit) && (digits.len() >= 3 || repeats());
     let number = taken_apart.then(|| digits.concat().parse().ok())?;
     number.filter(|port| *port > 0)
+}
+
+/// The port that is nearest to this number; none where it is no number.
+fn nearest(number: &str) -> Option<u64> {
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| digits)?;
+    Some(number.clamp(1, u16::MAX.into()))
 }
 
 /// Ports are 1 to 65535 (rule book 4.3 \[ASDOC\]: anything else is error #2003).

@@ -30,7 +30,16 @@ fn lists_ranges_and_the_star_are_read() {
 
 #[test]
 fn what_is_no_port_list_is_refused_with_a_cure() {
-    assert_eq!(fault("0-100000"), "there is no port 0; begin at port 1");
+    assert_eq!(fault("0"), "there is no port 0; begin at port 1");
+    for (range, right) in [
+        ("0-100000", "1-65535"),
+        ("0-80", "1-80"),
+        ("80-70000", "80-65535"),
+    ] {
+        let cure = format!("; the first port is 1, the last 65535; write `{right}`");
+        assert!(fault(range).ends_with(&cure), "{}", fault(range));
+    }
+    assert!(fault("70000-80000").ends_with("; the last port is 65535"));
     assert_eq!(
         fault("65536"),
         "there is no port `65536`; the last port is 65535"

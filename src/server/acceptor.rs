@@ -127,8 +127,6 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        self.endpoint.context.stats.accepted.add_one();
-        self.endpoint.stats.accepted.add_one();
         let since_opening = self.opened.elapsed().as_millis() as u64;
         self.last_accepted.store(since_opening, Relaxed);
         let mut connection = Connection::new(stream, peer, &self.endpoint);

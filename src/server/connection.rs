@@ -21,6 +21,7 @@ use super::request::{MAX_REQUEST_BYTES, Progress};
 use super::source::Source;
 use super::table::{Phase, Wait};
 use crate::protocols;
+use crate::stats::{Counter, Stats};
 use crate::text::escaped;
 
 /// How long a connection may linger.
@@ -126,8 +127,10 @@ impl Connection {
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             accepted: Instant::now(),
             state: if endpoint.proxy {
+                // Whether it is a client's is not known yet.
                 State::Header(Vec::new())
             } else {
+                endpoint.count_accepted();
                 State::Asking(Intake::default())
             },
             level: Level::Info,
@@ -188,7 +191,7 @@ impl Connection {
         }
         match (read, proxy::parse_header(received)) {
             (Read::Ended, _) => {
-                self.context().stats.gone.add_one();
+                // Without a header it is no client's.
                 log::debug!("{}: Closed before a PROXY header.", self.peer);
                 Next::Close
             }
@@ -203,11 +206,11 @@ impl Connection {
             }
             (_, HeaderProgress::Never) => {
                 let received = std::mem::take(received);
-                self.context().stats.not_a_request.add_one();
+                self.count_end(|stats| &stats.not_a_request);
                 self.end("No PROXY header. Closing connection.", &received)
             }
             (_, HeaderProgress::Incomplete) if self.is_late() => {
-                self.context().stats.timed_out.add_one();
+                self.count_end(|stats| &stats.timed_out);
                 self.end("Timed out before a PROXY header. Closing.", &[])
             }
             (_, HeaderProgress::Incomplete) => self.wait_to_ask(),
@@ -230,6 +233,24 @@ impl Connection {
                 log::debug!("{balancer}: A connection of the load balancer itself.");
             }
         }
+        if self.is_a_clients() {
+            self.endpoint.0.count_accepted();
+        }
+    }
+
+    /// Whether it counts: the load balancer's own connections do not.
+    fn is_a_clients(&self) -> bool {
+        self.level == Level::Info
+    }
+
+    /// Counts how it ended, where it is a client's.
+    fn count_end(&self, counter: impl Fn(&Stats) -> &Counter) {
+        if matches!(self.state, State::Header(_)) {
+            self.endpoint.0.count_accepted();
+        }
+        if self.is_a_clients() {
+            counter(&self.context().stats).add_one();
+        }
     }
 
     /// Reads what there is of the request.
@@ -242,7 +263,7 @@ impl Connection {
             Read::Bytes(count) => self.take_request_bytes(&bytes[..count]),
             Read::Nothing => self.take_request_bytes(&[]),
             Read::Ended => {
-                self.context().stats.gone.add_one();
+                self.count_end(|stats| &stats.gone);
                 self.log_end("Closed before a request.");
                 Next::Close
             }
@@ -268,7 +289,7 @@ impl Connection {
             }
             Progress::Never => {
                 let received = intake.take_received();
-                self.context().stats.not_a_request.add_one();
+                self.count_end(|stats| &stats.not_a_request);
                 let why = if proxy::looks_like_a_header(&received) {
                     "A PROXY header, which this 'listen' does not expect. Closing connection."
                         .into()
@@ -283,7 +304,7 @@ impl Connection {
             // The deadline is checked after the bytes: a request that came in time is answered also
             // where this process was stopped meanwhile.
             Progress::Incomplete if self.is_late() => {
-                self.context().stats.timed_out.add_one();
+                self.count_end(|stats| &stats.timed_out);
                 self.end("Timed out. Closing.", &[])
             }
             Progress::Incomplete => self.wait_to_ask(),
@@ -317,10 +338,12 @@ impl Connection {
         if answer.sent == policy.len() {
             let unread = answer.unread;
             let time = now.saturating_duration_since(self.accepted);
-            self.endpoint.0.stats.served.add_one();
-            let stats = &self.context().stats;
-            stats.served.add_one();
-            stats.answer_time.record(time);
+            if self.is_a_clients() {
+                self.endpoint.0.stats.served.add_one();
+                let stats = &self.context().stats;
+                stats.served.add_one();
+                stats.answer_time.record(time);
+            }
             self.log("Policy sent. Closing connection.");
             return self.linger(unread, now);
         }
@@ -333,7 +356,7 @@ impl Connection {
     }
 
     fn could_not_send(&mut self, why: &str) -> Next {
-        self.context().stats.write_failed.add_one();
+        self.count_end(|stats| &stats.write_failed);
         self.log(&format!(
             "Could not send the policy: {why}. Closing connection."
         ));
@@ -405,13 +428,13 @@ impl Connection {
 
     /// It is closed before its deadline, for this reason.
     pub(super) fn evicted(mut self, why: &str) {
-        self.context().stats.evicted.add_one();
+        self.count_end(|stats| &stats.evicted);
         self.log_end(why);
     }
 
     /// As many as may wait do, and none of them can be evicted.
     pub(super) fn refused(mut self) {
-        self.context().stats.refused.add_one();
+        self.count_end(|stats| &stats.refused);
         self.log_end(
             "Refused: the limit of connections is reached, and none can be spared. Closing.",
         );
@@ -419,7 +442,7 @@ impl Connection {
 
     /// The system does not let it wait.
     pub(super) fn cannot_wait(mut self) {
-        self.context().stats.cannot_wait.add_one();
+        self.count_end(|stats| &stats.cannot_wait);
         self.log_end("Closed: the system does not let it be waited for.");
     }
 

@@ -35,6 +35,12 @@ impl Endpoint {
         }
     }
 
+    /// Counts one more client.
+    pub(super) fn count_accepted(&self) {
+        self.context.stats.accepted.add_one();
+        self.stats.accepted.add_one();
+    }
+
     /// The whole policy as it is now, NUL included: a client gets the old one or the new one, never
     /// a mixture.
     pub(super) fn policy(&self) -> Arc<[u8]> {

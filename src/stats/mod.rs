@@ -110,7 +110,7 @@ figures! {
     /// Everything that is counted, from the start of the process to its end.
     #[derive(Debug, Default)]
     Stats: Counter => u64 {
-        /// Connections that the kernel handed over.
+        /// Connections that the kernel handed over, without those of a load balancer itself.
         accepted "accepted" "connections_accepted_total";
         /// Clients that got the whole policy.
         served "served" ENDED;
@@ -154,7 +154,7 @@ figures! {
     /// What one listener counts for itself, since the start.
     #[derive(Debug, Default)]
     ListenerStats: Counter => u64 {
-        /// Connections that the kernel handed over, by listener.
+        /// Connections that the kernel handed over, by listener, without those of a load balancer itself.
         accepted "accepted" "listener_connections_accepted_total";
         /// Clients that got the whole policy, by listener.
         served "served" "listener_policies_served_total";

@@ -103,7 +103,10 @@ impl Told<'_> {
 
     /// The sentence on `ports`, for which the verdict is the same.
     pub fn headline(&self, all: &[Location], asked: &Asked, ports: &str) -> String {
-        let swf = format!("a SWF from {}", asked.origin.in_words());
+        let swf = match &asked.origin {
+            Origin::Local => "a local SWF".into(),
+            origin => format!("a SWF from {}", origin.in_words()),
+        };
         let Verdict::Allowed { port, grant } = self.verdict else {
             let refusal = asked.player.refusal();
             return format!("DENIED: {swf} may not connect to {ports}; {refusal}.");
