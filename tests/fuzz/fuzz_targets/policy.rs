@@ -9,7 +9,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let reading = read(bytes, &[843, 10_843]);
     let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
-    for finding in reading.diagnostics("policy.xml") {
+    // Behind these come the sums of those that are left out, which are about the whole file.
+    for finding in reading.diagnostics("policy.xml").take(reading.findings.len()) {
         let place = finding.place;
         let (line, column) = (place.line.unwrap(), place.column.unwrap());
         assert!((1..=lines).contains(&line) && column >= 1 && place.width >= 1);
