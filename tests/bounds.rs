@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flashpolicyd::config;
@@ -18,7 +18,7 @@ use flashpolicyd::probe::{self, Arguments, Plan};
 use flashpolicyd::text::Style;
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
-use support::{Setup, binary_path, finish, wait_for};
+use support::{Setup, binary_path, wait_for};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -89,17 +89,9 @@ fn policies() -> Vec<(&'static str, String, bool)> {
 const LIMITED: [&str; 3] = ["sh", "-c", "ulimit -d 51200 && exec \"$0\" \"$@\""];
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let child = Command::new(LIMITED[0])
-        .args(&LIMITED[1..])
-        .arg(binary_path())
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    finish(child)
+    let mut limited = Command::new(LIMITED[0]);
+    limited.args(&LIMITED[1..]).arg(binary_path());
+    support::run_command(&mut limited, folder, arguments)
 }
 
 /// A server that answers everybody with these bytes.

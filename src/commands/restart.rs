@@ -42,10 +42,11 @@ pub(super) fn run(configured: &Configured) -> Result<Exit, Exit> {
         place.is_not_elsewhere()?;
         return start::start(configured, &place);
     };
+    let status = status_of(&server);
     if configured.file.is_none() {
-        has_the_same_file(&place, &server)?;
+        has_the_same_file(&place, &server, status.as_ref())?;
     }
-    replace(configured, &place, &server)
+    replace(configured, &place, &server, status.as_ref())
 }
 
 fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
@@ -74,8 +75,12 @@ fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
 
 /// A restart in another folder finds another configuration, or none: its policies would replace
 /// those that are served. A server that does not answer has none that is known.
-fn has_the_same_file(place: &ServerPlace, server: &RunningServer) -> Result<(), Exit> {
-    let Some(status) = status_of(server) else {
+fn has_the_same_file(
+    place: &ServerPlace,
+    server: &RunningServer,
+    status: Option<&Status>,
+) -> Result<(), Exit> {
+    let Some(status) = status else {
         return Ok(());
     };
     let Some(used) = status.configuration.as_deref().map(Path::new) else {
@@ -111,8 +116,9 @@ fn replace(
     configured: &Configured,
     place: &ServerPlace,
     old: &RunningServer,
+    status: Option<&Status>,
 ) -> Result<Exit, Exit> {
-    check_new_ports(place, old)?;
+    check_new_ports(place, old, status)?;
     let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
     if old.is_suspended() {
         complain(&format!(
@@ -194,8 +200,12 @@ fn releases(process: &ProcessHandle, pid_file: &Path, time: Duration) -> bool {
 
 /// A port may be out of reach for this user, or another program's: that is found before the server
 /// stops.
-fn check_new_ports(place: &ServerPlace, old: &RunningServer) -> Result<(), Exit> {
-    let Some(status) = status_of(old) else {
+fn check_new_ports(
+    place: &ServerPlace,
+    old: &RunningServer,
+    status: Option<&Status>,
+) -> Result<(), Exit> {
+    let Some(status) = status else {
         return Ok(());
     };
     let addresses = status

@@ -50,7 +50,12 @@ pub fn wait_at_most<T>(time: Duration, what: &str, mut poll: impl FnMut() -> Opt
 
 /// Runs the binary in `folder` to its end.
 pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
-    let child = binary()
+    run_command(&mut binary(), folder, arguments)
+}
+
+/// Runs this command with these arguments behind its own in `folder` to its end.
+pub fn run_command(command: &mut Command, folder: &Path, arguments: &[&str]) -> Output {
+    let child = command
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
