@@ -5,11 +5,11 @@
 
 use std::process::ExitCode;
 
-use flashpolicyd::{cli, commands};
+use flashpolicyd::cli;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1).collect()) {
-        Ok(command) => commands::run(command),
-        Err(error) => commands::usage(&error).into(),
+        Ok(command) => cli::run(command),
+        Err(error) => cli::usage(&error).into(),
     }
 }

@@ -7,97 +7,98 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The modules of `src`, each with what it is for. A module may use those that stand below it.
+/// The modules of `src`, each with what it is for; a name also stands for the files of its folder. A
+/// module may use those that stand below it.
 const ORDER: &[(&str, &str)] = &[
     ("main", "the program: arguments, a command, an exit code"),
-    ("commands", "a file for each command"),
-    ("startup", "the steps of a server's start, in their order"),
+    ("cli", "the command line and its reference"),
+    ("daemon::commands", "a file for each command about a server"),
+    ("daemon::startup", "the steps of a server's start"),
+    ("daemon::supervisor", "the main thread of a server"),
+    ("daemon::housekeeping", "the thread for all work with files"),
     (
-        "supervisor",
-        "the main thread of a server: control messages and the stop",
+        "daemon::reload",
+        "a new configuration, or the last good one",
     ),
+    ("daemon::control_socket", "how commands ask a server"),
     (
-        "housekeeping",
-        "the thread for reloads, statistics and the check of the log file",
+        "daemon::own_files",
+        "what `check` finds on the server's host",
     ),
-    ("reload", "a new configuration, or the last good one"),
-    ("control_socket", "how commands ask a running server"),
-    ("cli", "the command line"),
-    ("help", "the pages of `flashpolicyd help`"),
+    ("daemon::status", "what a running server says of itself"),
+    ("daemon::server", "listeners, connections, workers"),
+    ("daemon::privileges", "the user that the server becomes"),
+    ("daemon::pid_file", "the pid file, which is also the lock"),
+    ("daemon::logging", "the log: queue, writer, rotation"),
+    ("daemon::signals", "signals become control messages"),
+    ("daemon::systemd", "what the service manager is told"),
+    ("daemon::stats", "counters, and their text for Prometheus"),
+    ("daemon::files", "files in folders where others may write"),
     (
-        "probe",
-        "the player's side: asks a server and says what is wrong",
+        "daemon::listening",
+        "which program listens on a port already",
     ),
+    ("daemon::processes", "what the system says of a process"),
+    ("player::check", "mistakes in a configuration or a policy"),
+    ("player::explain", "verdicts from the configuration"),
+    ("player::policy", "what would be served, in words"),
+    ("player::probe", "asks a server and says what is wrong"),
+    ("player::input", "the configuration and its policies, read"),
+    ("player::print", "standard output and standard error"),
+    ("player::advice", "what to change so that it is allowed"),
+    ("player::json", "the types that are printed as JSON"),
+    ("player::protocols", "other protocols, by their first bytes"),
+    ("config", "`flashpolicy.conf`, its policies, its mistakes"),
+    ("policy", "reading, checking, writing and deciding"),
+    ("output", "findings, text, colours, exit codes"),
     (
-        "inspect",
-        "what is wrong with the listeners of a configuration",
+        "system",
+        "opening files; the one part that differs by system",
     ),
-    ("status", "what a running server says of itself"),
-    ("server", "listeners, connections, workers"),
-    (
-        "policies",
-        "which listener serves which policy, read and checked",
-    ),
-    (
-        "privileges",
-        "the user and the group that the server becomes",
-    ),
-    ("pid_file", "the pid file, which is also the lock"),
-    ("logging", "the log: queue, writer, rotation"),
-    ("signals", "signals become control messages"),
-    ("systemd", "what the service manager is told"),
-    ("stats", "counters, and their text for Prometheus"),
-    (
-        "config",
-        "`flashpolicy.conf` and the options that override it",
-    ),
-    ("advice", "what to change so that a connection is allowed"),
-    ("json", "the types that the commands print as JSON"),
-    ("allow", "the value of an `allow` line"),
-    ("ignore", "codes of warnings that are accepted"),
-    (
-        "policy",
-        "reading, checking, writing and deciding by a policy",
-    ),
-    ("diagnostic", "a finding: place, cause, cure"),
-    (
-        "terminal",
-        "colours and width of standard output and standard error",
-    ),
-    ("files", "opening files in folders where others may write"),
-    ("listening", "which program listens on a port already"),
-    ("processes", "what the system says of a process"),
-    ("protocols", "other protocols, by their first bytes"),
-    ("exit", "exit codes"),
-    ("text", "text for messages"),
+];
+
+/// The modules that are built for Linux alone. All others are built for each system.
+const LINUX: &[&str] = &["daemon", "system::linux"];
+
+/// The crates and paths that only [`LINUX`] may name.
+const LINUX_PATHS: &[&str] = &[
+    "std::os",
+    "nix",
+    "rustix",
+    "signal_hook",
+    "ctrlc",
+    "listenfd",
+    "socket2",
+    "threadpool",
+    "simplelog",
 ];
 
 /// Modules that take values and give values: no socket, no file, no call of the system. A name also
 /// stands for the files of its folder.
 const PURE: &[&str] = &[
     "policy",
-    "diagnostic",
-    "advice",
-    "allow",
-    "ignore",
-    "json",
-    "exit",
-    "protocols",
-    "text",
+    "output::diagnostic",
+    "output::exit",
+    "output::text",
+    "player::advice",
+    "player::json",
+    "player::protocols",
+    "config::allow",
+    "config::ignore",
     "config::keys",
     "config::values",
     "config::draft",
     "config::mistakes",
-    "server::request",
-    "server::proxy",
-    "server::intake",
-    "server::table",
-    "server::client_lines",
-    "server::source",
-    "server::tally",
-    "probe::classify",
-    "probe::error",
-    "probe::story",
+    "daemon::server::request",
+    "daemon::server::proxy",
+    "daemon::server::intake",
+    "daemon::server::table",
+    "daemon::server::client_lines",
+    "daemon::server::source",
+    "daemon::server::tally",
+    "player::probe::classify",
+    "player::probe::error",
+    "player::probe::story",
 ];
 
 /// The paths that a pure module may not name, by their beginning.
@@ -355,19 +356,25 @@ fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
         .collect()
 }
 
+/// Whether a path is this one, or one below it.
+fn is_within(path: &str, name: &str) -> bool {
+    let below = path.strip_prefix(name);
+    below.is_some_and(|below| below.is_empty() || below.starts_with("::"))
+}
+
 /// Everything in which the sources do not keep to the map.
 fn faults(sources: &Sources) -> Vec<String> {
     let mut faults = Vec::new();
     let imports = imports(sources);
-    let top = |module: &str| module.split("::").next().unwrap_or_default().to_string();
-    let level = |module: &str| ORDER.iter().position(|(name, _)| *name == top(module));
+    let level = |module: &str| ORDER.iter().position(|(name, _)| is_within(module, name));
     for (from, files) in &imports {
-        for to in files.iter().filter(|to| top(to) != top(from)) {
+        for to in files {
             match (level(from), level(to)) {
-                (Some(user), Some(used)) if user < used => {}
+                (Some(user), Some(used)) if user <= used => {}
                 (Some(_), Some(_)) => {
                     faults.push(format!("{from} imports {to}, which stands above it"));
                 }
+                // The folder of listed modules imports nothing but to pass it on.
                 _ => faults.push(format!("{from} imports {to}: one of them is not in ORDER")),
             }
         }
@@ -390,11 +397,14 @@ fn faults(sources: &Sources) -> Vec<String> {
         faults.extend(circle.map(|to| format!("a circle of imports: {from} imports {to}")));
     }
     for (module, source) in sources {
-        let is_in = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
-        if PURE.iter().any(is_in) {
-            for path in source.named.iter().chain(&source.passed_on) {
-                let text = path.join("::");
-                let begins = |with: &&str| text == **with || text.starts_with(&format!("{with}::"));
+        let is_in = |names: &[&str]| names.iter().any(|name| is_within(module, name));
+        for path in source.named.iter().chain(&source.passed_on) {
+            let text = path.join("::");
+            let begins = |with: &&str| is_within(&text, with);
+            if !is_in(LINUX) && path.len() > 1 && LINUX_PATHS.iter().any(begins) {
+                faults.push(format!("{module} is for every system, and names {text}"));
+            }
+            if is_in(PURE) {
                 let item = path
                     .last()
                     .is_some_and(|i| IMPURE_ITEMS.contains(&i.as_str()));
@@ -457,11 +467,19 @@ fn every_file_keeps_to_the_map() {
 #[test]
 fn the_map_has_every_module_once() {
     let texts = texts();
-    let tops = texts.keys().map(|name| name.split("::").next().unwrap());
-    let modules: BTreeSet<&str> = tops.filter(|name| *name != "lib").collect();
-    let listed: BTreeSet<&str> = ORDER.iter().map(|(name, _)| *name).collect();
-    assert_eq!(modules, listed);
-    assert_eq!(listed.len(), ORDER.len());
+    for (name, _) in ORDER {
+        assert!(texts.contains_key(*name), "there is no {name}");
+    }
+    for module in texts.keys().filter(|name| *name != "lib") {
+        // The file of a folder may also be the one that declares the listed modules.
+        let listed = |(name, _): &&(&str, &str)| is_within(module, name) || is_within(name, module);
+        assert!(
+            ORDER.iter().any(|entry| listed(&entry)),
+            "{module} is not in ORDER"
+        );
+        let above = ORDER.iter().filter(|(name, _)| is_within(module, name));
+        assert!(above.count() < 2, "{module} is in ORDER twice");
+    }
     for name in PURE {
         assert!(texts.contains_key(*name), "there is no {name}");
     }
@@ -484,39 +502,49 @@ fn an_arrow_against_the_order_a_circle_and_a_socket_are_found() {
         ),
         (
             "policy::decide",
-            "fn f() { crate::server::f() }",
-            "policy::decide imports server, ",
+            "fn f() { crate::daemon::server::f() }",
+            "policy::decide imports daemon::server, ",
         ),
         (
             "policy",
-            "use crate::text::{self, Style}; use crate::{cli::HELP};",
+            "use crate::output::text::{self, Style}; use crate::{cli::HELP};",
             "policy imports cli, ",
         ),
         (
-            "server::source",
+            "daemon::server::source",
             "use super::table::Table;",
-            "circle of imports: server::",
+            "circle of imports: daemon::server::",
         ),
-        ("server", "fn f() -> tally::Tally {}", "nothing"),
+        ("daemon::server", "fn f() -> tally::Tally {}", "nothing"),
         (
-            "server::context",
+            "daemon::server::context",
             "use super::OpenServer;",
-            "circle of imports: server imports",
+            "circle of imports: daemon::server imports",
         ),
         (
-            "server::request",
+            "daemon::server::request",
             "use std::net::{IpAddr, TcpStream};",
             "names std::net::TcpStream",
         ),
         (
-            "text",
+            "output::text",
             "fn f() { std::fs::read(1) }",
-            "text is pure, and names std::fs::read",
+            "output::text is pure, and names std::fs::read",
         ),
         (
             "policy::parse",
             "use nix::unistd::Uid;",
             "policy::parse is pure",
+        ),
+        (
+            "player::check",
+            "use std::os::unix::fs::MetadataExt;",
+            "player::check is for every system, and names std::os::unix",
+        ),
+        (
+            "player::explain",
+            "use crate::daemon::status::Status;",
+            "player::explain imports daemon::status, ",
         ),
         (
             "policy",

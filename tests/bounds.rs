@@ -13,9 +13,9 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flashpolicyd::config;
+use flashpolicyd::output::text::Style;
+use flashpolicyd::player::probe::{self, Arguments, Plan};
 use flashpolicyd::policy::{self, MAX_POLICY_BYTES};
-use flashpolicyd::probe::{self, Arguments, Plan};
-use flashpolicyd::text::Style;
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use support::{Setup, binary_path, wait_for};

@@ -77,7 +77,9 @@ fn every_code_is_listed_and_has_a_page() {
     let codes = codes();
     let of_policies = flashpolicyd::policy::Code::all().iter().map(|c| c.as_str());
     let of_configurations = flashpolicyd::config::CODES.iter().map(|(name, _, _)| *name);
-    let classes = flashpolicyd::probe::Class::all().iter().map(|c| c.as_str());
+    let classes = flashpolicyd::player::probe::Class::all()
+        .iter()
+        .map(|c| c.as_str());
     let all: Vec<_> = of_policies
         .chain(of_configurations)
         .chain(classes)
@@ -134,7 +136,7 @@ fn why_a_player_does_not_ask_has_a_page() {
 /// An example of `codes.txt`: a policy or a configuration that really has the code.
 #[test]
 fn the_examples_have_the_code_that_they_are_for() {
-    let texts = include_str!("../src/help/codes.txt");
+    let texts = include_str!("../src/cli/help/codes.txt");
     let mut checked = 0;
     for block in texts.split("\n\n").skip(1) {
         let (code, rest) = block.trim_start().split_once("\nexample: ").unwrap();

@@ -935,7 +935,7 @@ fn help_json_documents_every_key() {
     found.sort_unstable();
     found.dedup();
     assert!(found.len() > 40, "{found:?}");
-    let page = include_str!("../src/help/json.txt");
+    let page = include_str!("../src/cli/help/json.txt");
     let words: Vec<_> = page
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();

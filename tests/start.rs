@@ -281,7 +281,7 @@ fn a_pid_file_that_a_live_server_holds_is_an_obstacle_and_a_stale_one_is_not() {
         .line("pid_file = x.pid");
     let mut server = setup.start();
     let file = server.path("x.pid");
-    let holder = || flashpolicyd::pid_file::holder(&file).unwrap();
+    let holder = || flashpolicyd::daemon::pid_file::holder(&file).unwrap();
     assert_eq!(holder(), Some(server.child.id()));
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", "none"];
     let second = run_in(server.folder.path(), &arguments);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, KEYS, Key, REMOVED_KEYS};
 use super::mistakes::instead_of;
-use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
+use crate::output::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
+use crate::output::text::{printable, quote, shown};
 use crate::policy::Fault;
-use crate::text::{printable, quote, shown};
 
 /// A value from the command line for a key of the configuration.
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ use super::values::{
     Listen, LogConsole, bytes, listen, log_console, log_level, seconds, time_with_unit,
     whole_number,
 };
-use crate::allow;
-use crate::diagnostic::Place;
-use crate::ignore::Ignored;
+use crate::config::allow;
+use crate::config::ignore::Ignored;
+use crate::output::diagnostic::Place;
 use crate::policy::{
     DomainPattern, Fault, Grant, MASTER_PORT, MAX_POLICY_BYTES, MetaPolicy, PortSet,
 };

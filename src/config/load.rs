@@ -1,17 +1,14 @@
 //! Finds and reads the configuration file. No other file of `config` opens one. It parses no line.
 
-use std::fs::Metadata;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Uid;
-
 use super::draft::{Override, draft};
 use super::keys::{Config, is_key};
-use crate::diagnostic::{Diagnostic, Place};
-use crate::files::{self, Caller};
-use crate::text::reason;
+use crate::output::diagnostic::{Diagnostic, Place};
+use crate::output::text::reason;
+use crate::system;
 
 /// Where the configuration is looked for when no file is named, first match first.
 pub const SEARCH_PATH: [&str; 2] = ["flashpolicy.conf", "/etc/flashpolicy.conf"];
@@ -78,10 +75,9 @@ fn read(path: &Path, found: bool) -> Result<String, Vec<Diagnostic>> {
             reason(&error)
         ))
     };
-    let (file, metadata) = files::open(path).map_err(cannot_read)?;
-    if found && path.is_relative() && Uid::effective().is_root() {
-        let folder = Path::new(".").metadata().map_err(cannot_read)?;
-        if let Some(why) = reason_untrusted(&metadata, &folder) {
+    let (file, metadata) = system::open(path).map_err(cannot_read)?;
+    if found && path.is_relative() {
+        if let Some(why) = system::put_here_by(&metadata).map_err(cannot_read)? {
             return Err(mistake(format!(
                 "root does not take the configuration of the current folder where another user \
                  may have put it there: {why}; to take it all the same: --config ./{}",
@@ -123,14 +119,4 @@ pub fn looks_like_one(bytes: &[u8]) -> bool {
             .is_some_and(|(key, _)| is_key(key.trim()))
     };
     lines().any(sets_a_key) && !lines().any(|line| line.starts_with('<'))
-}
-
-/// Which other user than root and the caller of `sudo` may have written this file, or put it into
-/// this folder; none: no other user.
-fn reason_untrusted(file: &Metadata, folder: &Metadata) -> Option<String> {
-    let caller = Caller::of_sudo();
-    let of = |what: &str, metadata| {
-        files::others_may_write(metadata, caller).map(|why| format!("the {what}: {why}"))
-    };
-    of("file", file).or_else(|| of("folder", folder))
 }

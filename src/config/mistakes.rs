@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use crate::diagnostic::Severity;
+use crate::output::diagnostic::Severity;
+use crate::output::text::{did_you_mean, quote, shown};
 use crate::policy::Code;
-use crate::text::{did_you_mean, quote, shown};
 
 /// The findings about a configuration as a whole: the stable name, the severity, and one
 /// line on what it means, in Markdown.

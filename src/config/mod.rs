@@ -3,10 +3,14 @@
 //! puts the lines together, `load.rs` opens the configuration file, and `mistakes.rs` has the words
 //! for what is wrong. It opens no other file; it binds no port and logs nothing.
 
+pub(crate) mod allow;
 mod draft;
+pub(crate) mod ignore;
+pub(crate) mod inspect;
 mod keys;
 mod load;
 mod mistakes;
+pub(crate) mod policies;
 mod values;
 
 use std::path::Path;

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::draft::draft;
 use super::keys::KEYS;
 use super::*;
-use crate::diagnostic::number;
-use crate::ignore::Ignored;
+use crate::config::ignore::Ignored;
+use crate::output::diagnostic::number;
 use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet};
 
 fn parsed(text: &str) -> Result<Config, Vec<String>> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::output::text::shown;
 use crate::policy::{Fault, MASTER_PORT};
-use crate::text::shown;
 
 /// Whether log lines also go to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
     Fault, Origin,
     origin::{Host, parse_ip},
 };
-use crate::text::{is_printable, quote};
+use crate::output::text::{is_printable, quote};
 
 /// The `domain` of an `allow-access-from` element (rule book 3).
 #[derive(Debug, Clone, PartialEq, Eq)]

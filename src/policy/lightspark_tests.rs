@@ -258,8 +258,8 @@ proptest! {
         let text = format!("<{ROOT}><allow-access-from domain='{domain}' to-ports='{ports}'/>");
         for taken in [read(&text).master, read(&text).elsewhere] {
             let words = crate::policy::words(&taken.policy).concat();
-            prop_assert!(words.chars().all(crate::text::is_printable), "{words:?}");
-            prop_assert!(taken.stop.is_none_or(|stop| stop.chars().all(crate::text::is_printable)));
+            prop_assert!(words.chars().all(crate::output::text::is_printable), "{words:?}");
+            prop_assert!(taken.stop.is_none_or(|stop| stop.chars().all(crate::output::text::is_printable)));
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::Fault;
-use crate::text::quote;
+use crate::output::text::quote;
 
 /// Where the content that wants to connect was loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]

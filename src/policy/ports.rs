@@ -6,7 +6,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use super::Fault;
-use crate::text::quote;
+use crate::output::text::quote;
 
 /// The port of the master policy: Flash Player asks there first, and only
 /// there does a meta-policy count (rule book 1.10 \[SPF, DG\] and 2.6).

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Code, MAX_POLICY_BYTES, Reading, Severity, read, render, strategies};
-use crate::diagnostic::{self, Place};
-use crate::text::{Style, is_printable};
+use crate::output::diagnostic::{self, Place};
+use crate::output::text::{Style, is_printable};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
 

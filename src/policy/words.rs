@@ -4,7 +4,7 @@
 //! the end is for `decide` and `explain`.
 
 use super::{Grant, MASTER_PORT, MetaPolicy, Policy, PortSet, domain::Pattern};
-use crate::text::list;
+use crate::output::text::list;
 
 /// A policy in plain words: a sentence for the meta-policy, if it has one,
 /// and one for each grant, or that there is none.

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use flashpolicyd::policy::Policy;
-use flashpolicyd::probe::ask::{End, Exchange, MAX_BYTES};
-use flashpolicyd::probe::classify::classify;
-use flashpolicyd::probe::{first_line, json, report_of, story, AnswerState, Arguments, Plan};
-use flashpolicyd::text::Style;
+use flashpolicyd::player::probe::ask::{End, Exchange, MAX_BYTES};
+use flashpolicyd::player::probe::classify::classify;
+use flashpolicyd::player::probe::{first_line, json, report_of, story, AnswerState, Arguments, Plan};
+use flashpolicyd::output::text::Style;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, u16, u16, bool, &[u8])| {

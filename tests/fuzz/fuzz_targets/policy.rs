@@ -3,7 +3,7 @@
 #![no_main]
 
 use flashpolicyd::policy::{Origin, Player, decide, grant_number, read, render, words};
-use flashpolicyd::text::Style;
+use flashpolicyd::output::text::Style;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

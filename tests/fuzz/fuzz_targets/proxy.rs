@@ -2,7 +2,7 @@
 //! panics, is bounded, and what was decided stays so, however the bytes are cut.
 #![no_main]
 
-use flashpolicyd::server::proxy::{parse_header, HeaderProgress, MAX_HEADER_BYTES};
+use flashpolicyd::daemon::server::proxy::{parse_header, HeaderProgress, MAX_HEADER_BYTES};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,7 +2,7 @@
 //! cut, never takes a decision back, and decides at the first byte that settles it.
 #![no_main]
 
-use flashpolicyd::server::request::{Matcher, Progress, MAX_REQUEST_BYTES};
+use flashpolicyd::daemon::server::request::{Matcher, Progress, MAX_REQUEST_BYTES};
 use libfuzzer_sys::fuzz_target;
 
 // How the bytes are cut: the length of each piece; then the bytes.

@@ -1,0 +1,52 @@
+//! What `check` finds on the host of the server: the user that it becomes, and the files that it writes
+//! or will read again. It writes nothing.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::config::inspect::found;
+use crate::daemon::{logging, pid_file, privileges, stats};
+use crate::output::diagnostic::{Diagnostic, Place};
+
+/// The user, and the files that the server writes or will read again.
+pub fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
+    let name = file.map_or("built-in defaults".into(), |f| f.display().to_string());
+    let about = |key: &str| match config.written.place_of(key) {
+        Some(place) => place.clone(),
+        None => Place::whole(&name),
+    };
+    let mut findings = Vec::new();
+    if let Some(Err(error)) = config.startup.log_file.as_deref().map(logging::can_append) {
+        findings.push(found("log-file", about("log_file"), error, ""));
+    }
+    if let Some(Err(error)) = config.startup.pid_file.as_deref().map(pid_file::can_write) {
+        findings.push(found("pid-file", about("pid_file"), error, ""));
+    }
+    let later = privileges::look_up(config).and_then(|run_as| {
+        // A server that runs tells by itself that it cannot write its statistics.
+        let unfit = || {
+            let stats_file = config
+                .startup
+                .stats_file
+                .as_deref()
+                .and_then(stats::cannot_write);
+            (privileges::unfit(config, file), stats_file)
+        };
+        privileges::as_future_user(run_as, unfit)
+    });
+    // What nobody can read has a finding already.
+    let now = privileges::unreadable(config, file);
+    match later {
+        Ok((warnings, stats_file)) => {
+            let warnings = warnings
+                .into_iter()
+                .filter(|warning| !now.contains(warning));
+            findings.extend(warnings.map(|text| found("out-of-reach", about(""), text, "")));
+            let place = about("stats_file");
+            let cure = "set another 'stats_file', or 'none'";
+            findings.extend(stats_file.map(|text| found("stats-file", place, text, cure)));
+        }
+        Err(error) => findings.push(found("user", about("user"), error, "")),
+    }
+    findings
+}

@@ -1,0 +1,254 @@
+//! What to change so that a denied connection is allowed, as lines of `flashpolicy.conf` where such
+//! lines do it. `explain` and `probe` print it. This module decides nothing: it asks `policy`
+//! whether a changed policy would allow the connection.
+
+use std::collections::BTreeSet;
+
+use crate::output::text::{clip, each_once, list};
+use crate::player::json::Change;
+use crate::policy::{
+    Denial, DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MASTER_PORT, MetaPolicy, Offer, Origin,
+    Player, Policy, PortSet, Refusal, decide, render_grant,
+};
+
+impl Change {
+    /// A cure in words; a line of the configuration in backquotes is found in it.
+    pub fn in_words(text: impl Into<String>) -> Change {
+        let text = text.into();
+        let conf = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find(|code| code.starts_with("listen = "));
+        Change {
+            conf: conf.map(Into::into),
+            text,
+        }
+    }
+}
+
+/// A change that a denied connection needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A grant.
+    Allow {
+        /// For content from there.
+        domain: DomainPattern,
+        /// To this port.
+        port: u16,
+        /// Over HTTPS only.
+        secure: bool,
+    },
+    /// Another meta-policy than `none`.
+    Meta(MetaPolicy),
+    /// A policy from a port that may grant ports below 1024.
+    LowPort {
+        /// The port that serves the one there is.
+        served_from: u16,
+    },
+    /// The SWF over HTTPS, in place of a grant without `secure`.
+    Https,
+    /// A policy that the player reads to its end.
+    Readable {
+        /// The player that does not.
+        player: Player,
+        /// Where it stops and why, to be said behind its name.
+        why: String,
+    },
+}
+
+/// The changes that let content from `origin` connect to `port`.
+pub fn wishes(
+    player: Player,
+    master: Option<&Offer>,
+    offers: &[Offer],
+    origin: &Origin,
+    port: u16,
+) -> Vec<Wish> {
+    let denial = |offer: &Offer| decide(player, offer, origin, port).err();
+    let mut wishes = Vec::new();
+    // The first policy that lacks the grant, and what it says. A policy that only lacks the grant
+    // is nearer to the cure than a policy that is missing.
+    let mut lacking = None;
+    for offer in master.map_or(offers, std::slice::from_ref) {
+        let found = denial(offer);
+        let left = match found {
+            Some(Denial::Unread { player, why }) => {
+                wishes.push(Wish::Readable { player, why });
+                return wishes;
+            }
+            Some(Denial::MetaPolicyNone) if master.is_some() => {
+                wishes.push(Wish::Meta(MetaPolicy::MasterOnly));
+                let reopened = Policy {
+                    meta: Some(MetaPolicy::MasterOnly),
+                    ..offer.policy.clone()
+                };
+                denial(&Offer {
+                    policy: &reopened,
+                    ..*offer
+                })
+            }
+            Some(Denial::LowPort { served_from }) => {
+                wishes.push(Wish::LowPort { served_from });
+                denial(&Offer {
+                    port: MASTER_PORT,
+                    ..*offer
+                })
+            }
+            Some(denial) => Some(denial),
+            None => continue,
+        };
+        match left {
+            // The wishes so far allow the connection.
+            None => return wishes,
+            Some(denial) => lacking.get_or_insert((offer.policy, denial)),
+        };
+    }
+    wishes.extend(grant_wishes(player, lacking, origin, port));
+    wishes
+}
+
+/// The wish for a grant: the nearest that there is with this port, or else one of its own.
+fn grant_wishes(
+    player: Player,
+    lacking: Option<(&Policy, Denial)>,
+    origin: &Origin,
+    port: u16,
+) -> Vec<Wish> {
+    let near = lacking
+        .as_ref()
+        .and_then(|(policy, denial)| nearest(policy, denial));
+    let mut wishes = Vec::new();
+    let (domain, secure) = match near {
+        Some((grant, https)) => {
+            if https {
+                wishes.push(Wish::Https);
+            }
+            // A line of the configuration has no scheme.
+            let (scheme, domain) = grant.domain.split_scheme();
+            let secure = grant.secure || scheme == Some("https");
+            (Some(domain), secure && !https)
+        }
+        None => (own_domain(player, origin), false),
+    };
+    wishes.extend(domain.map(|domain| Wish::Allow {
+        domain,
+        port,
+        secure,
+    }));
+    wishes
+}
+
+/// The grant that is for this content and refuses for another reason, and whether that is HTTPS:
+/// one for other ports first.
+fn nearest<'a>(policy: &'a Policy, denial: &Denial) -> Option<(&'a Grant, bool)> {
+    let Denial::Grants(refusals) = denial else {
+        return None;
+    };
+    let first = |wanted: fn(&Refusal) -> bool| {
+        let at = refusals.iter().position(wanted)?;
+        policy.grants.get(at)
+    };
+    let for_other_ports = first(|refusal| matches!(refusal, Refusal::Ports { .. }));
+    let for_https = first(|refusal| matches!(refusal, Refusal::NotHttps));
+    for_other_ports
+        .map(|grant| (grant, false))
+        .or(for_https.map(|grant| (grant, true)))
+}
+
+/// The domain that is for content from this origin, and no wider than it has to be.
+fn own_domain(player: Player, origin: &Origin) -> Option<DomainPattern> {
+    match origin {
+        _ if player == Player::Unity => Some(DomainPattern::ANY),
+        Origin::Local | Origin::Anywhere => Some(DomainPattern::ANY),
+        Origin::Web { host, .. } => DomainPattern::parse(&host.to_string()).ok(),
+    }
+}
+
+/// What the wishes of all denied connections come to, each thing once: what is in the way first,
+/// then the [`grants`].
+pub fn changes(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Change> {
+    let mut changes = in_the_way(wishes);
+    changes.extend(grants(wishes, named).iter().map(allow));
+    changes
+}
+
+/// The changes beside the grants, each once.
+pub fn in_the_way(wishes: &[Wish]) -> Vec<Change> {
+    each_once(wishes.iter().filter_map(|wish| match wish {
+        Wish::Meta(meta) => Some(Change {
+            text: format!("change `meta_policy = none` to `{meta}`: with `none` no grant counts"),
+            conf: Some(format!("meta_policy = {meta}")),
+        }),
+        Wish::LowPort { served_from } => Some(Change::in_words(format!(
+            "serve the policy from port {MASTER_PORT} too (`listen = [::]:{MASTER_PORT}`): from \
+             port {served_from} it grants nothing below {FIRST_UNPRIVILEGED_PORT}"
+        ))),
+        Wish::Https => Some(Change::in_words(
+            "load the SWF over HTTPS; or, to allow it over HTTP too, the next line",
+        )),
+        Wish::Readable { player, why } => Some(Change::in_words(format!(
+            "write the policy so that {player} reads all of it: now it {why}"
+        ))),
+        Wish::Allow { .. } => None,
+    }))
+}
+
+/// The grants that are wished for, the ports of each domain together. Where only a sample of the
+/// ports `named` was asked about, a grant is for all of these.
+pub fn grants(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Grant> {
+    let mut found: Vec<(&DomainPattern, bool, BTreeSet<u16>)> = Vec::new();
+    for wish in wishes {
+        let Wish::Allow {
+            domain,
+            port,
+            secure,
+        } = wish
+        else {
+            continue;
+        };
+        match found
+            .iter_mut()
+            .find(|(d, s, _)| *d == domain && s == secure)
+        {
+            Some((_, _, ports)) => _ = ports.insert(*port),
+            None => found.push((domain, *secure, BTreeSet::from([*port]))),
+        }
+    }
+    let grants = found.into_iter().map(|(domain, secure, ports)| Grant {
+        domain: domain.clone(),
+        ports: match named {
+            Some(named) => named.clone(),
+            None => PortSet::of(&Vec::from_iter(ports)),
+        },
+        secure,
+    });
+    grants.collect()
+}
+
+/// The line of the configuration that grants this.
+pub fn line(grant: &Grant) -> String {
+    let secure = if grant.secure { " secure" } else { "" };
+    let ports = grant.ports.coalesced();
+    format!("allow = {} {ports}{secure}", grant.domain)
+}
+
+/// The change that grants this, by any server.
+pub fn allow(grant: &Grant) -> Change {
+    let conf = line(grant);
+    Change {
+        text: clip(&format!(
+            "allow it: `{conf}` (in the policy file of another server: {})",
+            render_grant(grant)
+        )),
+        conf: Some(conf),
+    }
+}
+
+/// A sentence on which ports the denied ones are.
+pub fn ports_in_words(ports: &[u16]) -> String {
+    match ports {
+        [port] => format!("port {port}"),
+        ports => format!("ports {}", list(ports)),
+    }
+}

@@ -1,0 +1,39 @@
+//! Text of all commands: results on standard output, errors on standard error. It decides nothing.
+
+use std::io::{self, Write};
+
+use crate::config::policies::ConfiguredPolicy;
+use crate::output::diagnostic;
+use crate::output::exit::Exit;
+use crate::output::terminal;
+use crate::output::text::Colour;
+
+/// Says what is wrong with the command line.
+pub fn usage(error: &str) -> Exit {
+    complain(&format!("{error}\ntry: flashpolicyd help"));
+    Exit::Usage
+}
+
+/// Prints to standard output; a reader that went away (`| head`) is no failure.
+pub fn print(text: impl AsRef<[u8]>) -> Exit {
+    match io::stdout().write_all(text.as_ref()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ => Exit::Fine,
+    }
+}
+
+/// Says on standard error what went wrong; where even that fails, the exit code has to do.
+pub fn complain(message: &str) {
+    let style = terminal::stderr();
+    let program = style.paint(Colour::Bad, "flashpolicyd:");
+    let text = format!("{program} {message}");
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "{}", style.wrap(line, 2));
+    }
+}
+
+/// Shows on standard error what was found in a policy.
+pub fn complain_of(served: &ConfiguredPolicy) {
+    let report = diagnostic::report(&served.findings, &terminal::stderr());
+    let _ = io::stderr().write_all(report.as_bytes());
+}
