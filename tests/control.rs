@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -481,8 +482,10 @@ fn asking_all_the_time(service: &Service, meanwhile: impl FnOnce()) -> (usize, u
                 })
             })
             .collect();
-        meanwhile();
+        // A check that fails ends the clients, too: the scope waits for them.
+        let checked = catch_unwind(AssertUnwindSafe(meanwhile));
         over.store(true, Relaxed);
+        checked.unwrap_or_else(|failed| resume_unwind(failed));
         let all = asking.into_iter().map(|asking| asking.join().unwrap());
         all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     })

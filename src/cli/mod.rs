@@ -171,7 +171,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             _ => Ok(Command::Help(help::OVERVIEW.into())),
         },
         Some(file) if std::path::Path::new(file).exists() => Err(format!(
-            "'{}' is no command; to look at a policy file: flashpolicyd check FILE; to serve it: \
+            "'{}' is no command; to check a policy file: flashpolicyd check FILE; to serve it: \
              flashpolicyd --policy FILE; to serve a configuration: flashpolicyd --config FILE",
             shown(file)
         )),

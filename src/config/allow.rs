@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::output::text::quote;
-use crate::policy::{DomainPattern, Fault, Grant, PortSet, is_network};
+use crate::policy::{DomainPattern, Grant, ParseError, PortSet, is_network};
 
 /// The longest line that is guessed at, in bytes: what was meant can be many times as long.
 const MAX_GUESSED: usize = 400;
@@ -13,7 +13,7 @@ const MAX_GUESSED: usize = 400;
 ///
 /// # Errors
 /// The cause, and the line to write instead.
-pub fn parse(value: &str) -> Result<Grant, Fault> {
+pub fn parse(value: &str) -> Result<Grant, ParseError> {
     strict(value).map_err(|mut fault| {
         let guessed = Some(value).filter(|value| value.len() <= MAX_GUESSED);
         let lines: Vec<_> = guessed
@@ -30,9 +30,9 @@ pub fn parse(value: &str) -> Result<Grant, Fault> {
     })
 }
 
-fn strict(value: &str) -> Result<Grant, Fault> {
+fn strict(value: &str) -> Result<Grant, ParseError> {
     let [domain, ports, secure] = parts(value);
-    let fault = |cause: &str, cure: String| Fault {
+    let fault = |cause: &str, cure: String| ParseError {
         cause: cause.into(),
         cure,
     };
@@ -75,8 +75,8 @@ fn strict(value: &str) -> Result<Grant, Fault> {
         ));
     }
     let domain = DomainPattern::parse(domain)?;
-    if let Some(oddity) = domain.reason_it_never_matches() {
-        return Err(oddity);
+    if let Some(reason) = domain.reason_it_never_matches() {
+        return Err(reason);
     }
     Ok(Grant {
         domain,

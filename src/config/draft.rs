@@ -9,7 +9,7 @@ use super::keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, KEYS, Key, REMOVED_KEYS
 use super::mistakes::instead_of;
 use crate::output::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place, Severity};
 use crate::output::text::{printable, quote, shown};
-use crate::policy::Fault;
+use crate::policy::ParseError;
 
 /// A value from the command line for a key of the configuration.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl Draft {
             }
         }
         let outcome = if value.is_empty() {
-            Err(Fault::new("the value is missing", ""))
+            Err(ParseError::new("the value is missing", ""))
         } else {
             (key.set)(&mut self.config, value, folder)
         };
@@ -148,7 +148,7 @@ impl Draft {
         if outcome.is_ok() || (name != "listen" && self.mistakes.len() < MOST_OF_A_KIND) {
             self.config.written.0.push((key.name, place.clone()));
         }
-        if let Err(Fault { cause, cure }) = outcome {
+        if let Err(ParseError { cause, cure }) = outcome {
             if self.is_left_out() {
                 return;
             }

@@ -3,7 +3,7 @@
 
 use crate::output::diagnostic::{self, Diagnostic, Severity};
 use crate::output::text::{did_you_mean, quote};
-use crate::policy::Fault;
+use crate::policy::ParseError;
 
 /// The codes of warnings that are not to be shown or counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl Ignored {
     /// # Errors
     /// The name that does not exist, with the one that was probably meant; or that an error is not
     /// ignored.
-    pub fn parse(text: &str, known: &[(&'static str, Severity)]) -> Result<Ignored, Fault> {
+    pub fn parse(text: &str, known: &[(&'static str, Severity)]) -> Result<Ignored, ParseError> {
         let mut codes = Vec::new();
         let names = text.split([',', ' ', '\t']).filter(|name| !name.is_empty());
         for name in names {
@@ -24,14 +24,14 @@ impl Ignored {
                 Some((code, Severity::Warning)) => codes.push(*code),
                 Some(_) => {
                     let cause = format!("{} is an error, which keeps players out", quote(name));
-                    return Err(Fault::new(cause, "only warnings can be ignored"));
+                    return Err(ParseError::new(cause, "only warnings can be ignored"));
                 }
                 None => return Err(unknown(name, known)),
             }
         }
         if codes.is_empty() {
             let cure = "write such as `secure-grant,ip-domain`";
-            return Err(Fault::new("no code is named", cure));
+            return Err(ParseError::new("no code is named", cure));
         }
         Ok(Ignored(codes))
     }
@@ -58,7 +58,7 @@ impl Ignored {
     }
 }
 
-fn unknown(name: &str, known: &[(&'static str, Severity)]) -> Fault {
+fn unknown(name: &str, known: &[(&'static str, Severity)]) -> ParseError {
     let warnings: Vec<_> = known
         .iter()
         .filter(|(_, severity)| *severity == Severity::Warning)
@@ -66,7 +66,7 @@ fn unknown(name: &str, known: &[(&'static str, Severity)]) -> Fault {
         .collect();
     let cure = did_you_mean(name, &warnings, "`")
         .unwrap_or_else(|| format!("expected some of {}", warnings.join(", ")));
-    Fault::new(format!("{} is no code", quote(name)), cure)
+    ParseError::new(format!("{} is no code", quote(name)), cure)
 }
 
 #[cfg(test)]

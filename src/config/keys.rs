@@ -18,7 +18,7 @@ use crate::config::allow;
 use crate::config::ignore::Ignored;
 use crate::output::diagnostic::Place;
 use crate::policy::{
-    DomainPattern, Fault, Grant, MASTER_PORT, MAX_POLICY_BYTES, MetaPolicy, PortSet,
+    DomainPattern, Grant, MASTER_PORT, MAX_POLICY_BYTES, MetaPolicy, ParseError, PortSet,
 };
 
 /// The default of `listen`: port 843 of all addresses of the host, IPv6 and IPv4. `0.0.0.0` takes
@@ -76,7 +76,7 @@ pub(super) struct Key {
     pub(super) takes: &'static str,
     /// Puts a value into the configuration; the folder is what relative paths are relative to. Of an
     /// error without a cure, what the key takes is the cure.
-    pub(super) set: fn(&mut Config, &str, &Path) -> Result<(), Fault>,
+    pub(super) set: fn(&mut Config, &str, &Path) -> Result<(), ParseError>,
 }
 
 impl Key {
@@ -273,34 +273,34 @@ const MOST_LISTENERS: usize = 1_000;
 /// The most `allow` lines: of the shortest, a policy has more than [`MAX_POLICY_BYTES`] then.
 const MOST_GRANTS: usize = 1_500;
 
-fn add_listener(config: &mut Config, value: &str, folder: &Path) -> Result<(), Fault> {
+fn add_listener(config: &mut Config, value: &str, folder: &Path) -> Result<(), ParseError> {
     let all = &mut config.startup.listen;
     let (listen, own_policy_file) = listen(value, folder)?;
     if listen.address.port() != 0 && all.iter().any(|l| l.address == listen.address) {
-        return Err(Fault::new("this address is already listed", ""));
+        return Err(ParseError::new("this address is already listed", ""));
     }
     if all.len() >= MOST_LISTENERS {
         let cause = format!("there are {MOST_LISTENERS} listeners already");
-        return Err(Fault::new(cause, "remove the line"));
+        return Err(ParseError::new(cause, "remove the line"));
     }
     all.push(listen);
     config.live.own_policy_files.push(own_policy_file);
     Ok(())
 }
 
-fn add_grant(config: &mut Config, value: &str, _: &Path) -> Result<(), Fault> {
+fn add_grant(config: &mut Config, value: &str, _: &Path) -> Result<(), ParseError> {
     let all = &mut config.live.allow;
     if all.len() >= MOST_GRANTS || value.len() > MAX_POLICY_BYTES {
         let cause = format!("no policy can hold so much: it has {MAX_POLICY_BYTES} bytes at most");
         let cure = "merge lines of the same domain, and those of subdomains into one for \
                     `*.example.com`";
-        return Err(Fault::new(cause, cure));
+        return Err(ParseError::new(cause, cure));
     }
     all.push(allow::parse(value)?);
     Ok(())
 }
 
-fn add_ignored(config: &mut Config, value: &str, _: &Path) -> Result<(), Fault> {
+fn add_ignored(config: &mut Config, value: &str, _: &Path) -> Result<(), ParseError> {
     if value != "none" {
         let codes = Ignored::parse(value, &known_codes())?;
         config.live.ignore.add(&codes);
@@ -310,10 +310,10 @@ fn add_ignored(config: &mut Config, value: &str, _: &Path) -> Result<(), Fault> 
 
 /// What `parse` makes of the value.
 fn parsed<T>(
-    parse: impl FnOnce(&str, &Path) -> Result<T, Fault>,
+    parse: impl FnOnce(&str, &Path) -> Result<T, ParseError>,
     value: &str,
     folder: &Path,
-) -> Result<T, Fault> {
+) -> Result<T, ParseError> {
     parse(value, folder)
 }
 
@@ -321,16 +321,16 @@ fn parsed<T>(
 fn unless<T>(
     word: &str,
     value: &str,
-    parse: impl FnOnce(&str) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    parse: impl FnOnce(&str) -> Result<T, ParseError>,
+) -> Result<Option<T>, ParseError> {
     (value != word).then(|| parse(value)).transpose()
 }
 
-fn text_or_none(value: &str, _: &Path) -> Result<Option<String>, Fault> {
+fn text_or_none(value: &str, _: &Path) -> Result<Option<String>, ParseError> {
     Ok((value != "none").then(|| value.into()))
 }
 
-fn path_or_none(value: &str, folder: &Path) -> Result<Option<PathBuf>, Fault> {
+fn path_or_none(value: &str, folder: &Path) -> Result<Option<PathBuf>, ParseError> {
     Ok((value != "none").then(|| folder.join(value)))
 }
 

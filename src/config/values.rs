@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::output::text::shown;
-use crate::policy::{Fault, MASTER_PORT};
+use crate::policy::{MASTER_PORT, ParseError};
 
 /// Whether log lines also go to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,12 @@ impl Listen {
 }
 
 /// A value that is wrong, and to which what the key takes is the cure.
-fn wrong(cause: impl Into<String>) -> Fault {
-    Fault::new(cause, "")
+fn wrong(cause: impl Into<String>) -> ParseError {
+    ParseError::new(cause, "")
 }
 
 /// A listener, and its policy file where it has one of its own.
-pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathBuf>), Fault> {
+pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathBuf>), ParseError> {
     let Some((address, rest)) = value.split_once([' ', '\t']) else {
         return address_and_port(value).map(|address| (address.into(), None));
     };
@@ -80,7 +80,7 @@ pub(super) fn listen(value: &str, folder: &Path) -> Result<(Listen, Option<PathB
     Ok((Listen { address, proxy }, policy_file))
 }
 
-fn address_and_port(value: &str) -> Result<SocketAddr, Fault> {
+fn address_and_port(value: &str) -> Result<SocketAddr, ParseError> {
     if let Ok(address) = value.parse() {
         return Ok(address);
     }
@@ -89,7 +89,7 @@ fn address_and_port(value: &str) -> Result<SocketAddr, Fault> {
         format!("for every address of the host write [::]:{port} or {v4}")
     };
     if let Ok(port) = value.parse() {
-        return Err(Fault::new("the address is missing", everywhere(port)));
+        return Err(ParseError::new("the address is missing", everywhere(port)));
     }
     if let Ok(ip) = value.parse::<IpAddr>() {
         let address = match ip {
@@ -97,46 +97,46 @@ fn address_and_port(value: &str) -> Result<SocketAddr, Fault> {
             IpAddr::V4(ip) => ip.to_string(),
         };
         let cure = format!("write {address}:{MASTER_PORT}");
-        return Err(Fault::new("the port is missing", cure));
+        return Err(ParseError::new("the port is missing", cure));
     }
     let parts = value.rsplit_once(':');
     Err(match parts.map(|(name, port)| (name, port, port.parse())) {
-        Some(("*", _, Ok(port))) => Fault::new("`*` is no address", everywhere(port)),
-        Some(("localhost", port, _)) => Fault::new(
+        Some(("*", _, Ok(port))) => ParseError::new("`*` is no address", everywhere(port)),
+        Some(("localhost", port, _)) => ParseError::new(
             "names are not looked up",
             format!("write 127.0.0.1:{port} or [::1]:{port}"),
         ),
         Some((_, port, Err(_))) if port.bytes().all(|b| b.is_ascii_digit()) => {
-            Fault::new("there is no such port", "the last port is 65535")
+            ParseError::new("there is no such port", "the last port is 65535")
         }
         _ => wrong("not an IP address and a port"),
     })
 }
 
-pub(super) fn whole_number(value: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
+pub(super) fn whole_number(value: &str, range: RangeInclusive<usize>) -> Result<usize, ParseError> {
     let number = value.parse().map_err(|_| wrong("not a whole number"))?;
     within(number, range)
 }
 
 /// From 0.1 s to an hour.
-pub(super) fn seconds(value: &str) -> Result<Duration, Fault> {
+pub(super) fn seconds(value: &str) -> Result<Duration, ParseError> {
     let number = value.parse().map_err(|_| wrong("not a number"))?;
     within(number, 0.1..=3600.0).map(Duration::from_secs_f64)
 }
 
 /// A number of bytes with a decimal unit: 1M is below a limit of 1 MB and of 1 MiB.
-pub(super) fn bytes(value: &str) -> Result<u64, Fault> {
+pub(super) fn bytes(value: &str) -> Result<u64, ParseError> {
     let units = [("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
     within(unit(value, &units)?, 10_000..=u64::MAX)
 }
 
-pub(super) fn time_with_unit(value: &str) -> Result<Duration, Fault> {
+pub(super) fn time_with_unit(value: &str) -> Result<Duration, ParseError> {
     let seconds = unit(value, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])?;
     within(seconds, 1..=31_536_000).map(Duration::from_secs)
 }
 
 /// A whole number with one of these units behind it, or with none.
-fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, Fault> {
+fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, ParseError> {
     let found = units
         .iter()
         .find_map(|(name, factor)| Some((value.strip_suffix(name)?, *factor)));
@@ -146,16 +146,16 @@ fn unit(value: &str, units: &[(&str, u64)]) -> Result<u64, Fault> {
     number.checked_mul(factor).ok_or_else(out_of_range)
 }
 
-fn within<T: PartialOrd>(number: T, range: RangeInclusive<T>) -> Result<T, Fault> {
+fn within<T: PartialOrd>(number: T, range: RangeInclusive<T>) -> Result<T, ParseError> {
     let is_within = range.contains(&number);
     is_within.then_some(number).ok_or_else(out_of_range)
 }
 
-fn out_of_range() -> Fault {
+fn out_of_range() -> ParseError {
     wrong("out of range")
 }
 
-pub(super) fn log_level(value: &str) -> Result<LevelFilter, Fault> {
+pub(super) fn log_level(value: &str) -> Result<LevelFilter, ParseError> {
     match value {
         "error" => Ok(LevelFilter::Error),
         "warn" => Ok(LevelFilter::Warn),
@@ -165,7 +165,7 @@ pub(super) fn log_level(value: &str) -> Result<LevelFilter, Fault> {
     }
 }
 
-pub(super) fn log_console(value: &str) -> Result<LogConsole, Fault> {
+pub(super) fn log_console(value: &str) -> Result<LogConsole, ParseError> {
     match value {
         "auto" => Ok(LogConsole::Auto),
         "yes" => Ok(LogConsole::Yes),
@@ -174,6 +174,6 @@ pub(super) fn log_console(value: &str) -> Result<LogConsole, Fault> {
     }
 }
 
-fn no_choice() -> Fault {
+fn no_choice() -> ParseError {
     wrong("not one of the choices")
 }

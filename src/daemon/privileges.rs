@@ -24,7 +24,7 @@ pub fn owner_of_files(run_as: Owner) -> Option<Owner> {
 /// # Errors
 /// The step that failed, and the cure.
 pub fn give_away(run_as: Owner) -> Result<(), String> {
-    become_it(run_as).map_err(|error| {
+    set_ids(run_as).map_err(|error| {
         format!(
             "cannot become the configured user and group: {error}; start as root, or remove \
              'user' and 'group'"
@@ -145,7 +145,7 @@ fn find<const N: usize>(
 }
 
 /// Supplementary groups first, the user last: after that nothing else is allowed.
-fn become_it(Owner { uid, gid }: Owner) -> Result<(), &'static str> {
+fn set_ids(Owner { uid, gid }: Owner) -> Result<(), &'static str> {
     let is =
         |uid: u32, gid: u32| Uid::effective().as_raw() == uid && Gid::effective().as_raw() == gid;
     match (uid, gid) {

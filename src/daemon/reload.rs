@@ -19,7 +19,7 @@ use crate::output::diagnostic::{self, Diagnostic};
 /// thousands of them, and each reload or change would log them all.
 const MOST_FINDINGS: usize = 20;
 
-/// By how much a look may be early, so that one that is due with the caller's round is not left to
+/// By how much a check may be early, so that one that is due with the caller's round is not left to
 /// the round after it.
 const EARLY: Duration = Duration::from_millis(50);
 
@@ -30,11 +30,11 @@ pub struct Reloader {
     serving: Policies,
     /// The policy files that are served, or that were complained about.
     settled: PolicyFiles,
-    /// As the last look saw them: new ones may be half written.
+    /// As the last check saw them: new ones may be half written.
     seen: PolicyFiles,
     /// The log's last line about the policy files says that they have errors.
     complained: bool,
-    last_look: Instant,
+    last_check: Instant,
     described: Vec<ServedPolicy>,
     last_reload: Option<Reload>,
 }
@@ -43,7 +43,7 @@ pub struct Reloader {
 /// none: there is no such file.
 type PolicyFiles = Vec<(PathBuf, Option<(u64, u64, u64, i64, i64, i64, i64)>)>;
 
-/// To be made before the files are read: a change after that is seen by the next look.
+/// To be made before the files are read: a change after that is seen by the next check.
 fn policy_files(config: &Config) -> PolicyFiles {
     let paths = config.policy_files().into_iter();
     let with_stamp = paths.map(|path| {
@@ -138,7 +138,7 @@ impl Reloader {
             seen: settled.clone(),
             settled,
             complained: false,
-            last_look: Instant::now(),
+            last_check: Instant::now(),
             described: status::describe(&all),
             last_reload: None,
         };
@@ -255,13 +255,13 @@ impl Reloader {
     }
 
     /// Looks at the policy files, when it is time. Gives the policies when a file changed and all
-    /// of them are free of errors. A changed file counts once two looks in a row saw the same of
+    /// of them are free of errors. A changed file counts once two checks in a row saw the same of
     /// it, and reading it did not overlap with a change: before that it may be half written.
     pub fn poll_files(&mut self) -> Option<Policies> {
-        if self.last_look.elapsed() + EARLY < self.watch()? {
+        if self.last_check.elapsed() + EARLY < self.watch()? {
             return None;
         }
-        self.last_look = Instant::now();
+        self.last_check = Instant::now();
         let files = policy_files(&self.config);
         let seen = std::mem::replace(&mut self.seen, files.clone());
         let changed: Vec<_> = files.iter().filter(|f| !self.settled.contains(f)).collect();

@@ -33,7 +33,7 @@ const WAKE: Signal = Signal::SIGURG;
 pub enum Control {
     /// Stop; the second time: at once.
     Shutdown,
-    /// Read the configuration and the policies anew, and look at the log file.
+    /// Read the configuration and the policies anew, and check where the log file is.
     Reload,
     /// Log the statistics.
     Report,

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The ports are bound, or a reload is over.
 pub fn ready() {
-    tell("READY=1\n", "that it serves");
+    notify("READY=1\n", "that it serves");
 }
 
 /// A reload begins; [`ready`] tells its end.
@@ -34,12 +34,12 @@ pub fn reloading() {
         |_| String::new(),
         |now| format!("MONOTONIC_USEC={}\n", now.as_micros()),
     );
-    tell(&format!("RELOADING=1\n{now}"), "that it reloads");
+    notify(&format!("RELOADING=1\n{now}"), "that it reloads");
 }
 
 /// The end begins: nothing more is accepted.
 pub fn stopping() {
-    tell("STOPPING=1\n", "that it stops");
+    notify("STOPPING=1\n", "that it stops");
 }
 
 /// How often the service manager wants to be told that the main thread goes round, at the least;
@@ -53,10 +53,10 @@ pub fn watchdog() -> Option<Duration> {
 
 /// The main thread goes round.
 pub fn alive() {
-    tell("WATCHDOG=1\n", "that it is alive");
+    notify("WATCHDOG=1\n", "that it is alive");
 }
 
-fn tell(message: &str, what: &str) {
+fn notify(message: &str, what: &str) {
     let Some(socket) = env::var_os(SOCKET) else {
         return;
     };

@@ -29,7 +29,7 @@ impl Change {
 
 /// A change that a denied connection needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum NeededChange {
     /// A grant.
     Allow {
         /// For content from there.
@@ -58,15 +58,15 @@ pub enum Wish {
 }
 
 /// The changes that let content from `origin` connect to `port`.
-pub fn wishes(
+pub fn needed(
     player: Player,
     master: Option<&Offer>,
     offers: &[Offer],
     origin: &Origin,
     port: u16,
-) -> Vec<Wish> {
+) -> Vec<NeededChange> {
     let denial = |offer: &Offer| decide(player, offer, origin, port).err();
-    let mut wishes = Vec::new();
+    let mut needed = Vec::new();
     // The first policy that lacks the grant, and what it says. A policy that only lacks the grant
     // is nearer to the cure than a policy that is missing.
     let mut lacking = None;
@@ -74,11 +74,11 @@ pub fn wishes(
         let found = denial(offer);
         let left = match found {
             Some(Denial::Unread { player, why }) => {
-                wishes.push(Wish::Readable { player, why });
-                return wishes;
+                needed.push(NeededChange::Readable { player, why });
+                return needed;
             }
             Some(Denial::MetaPolicyNone) if master.is_some() => {
-                wishes.push(Wish::Meta(MetaPolicy::MasterOnly));
+                needed.push(NeededChange::Meta(MetaPolicy::MasterOnly));
                 let reopened = Policy {
                     meta: Some(MetaPolicy::MasterOnly),
                     ..offer.policy.clone()
@@ -89,7 +89,7 @@ pub fn wishes(
                 })
             }
             Some(Denial::LowPort { served_from }) => {
-                wishes.push(Wish::LowPort { served_from });
+                needed.push(NeededChange::LowPort { served_from });
                 denial(&Offer {
                     port: MASTER_PORT,
                     ..*offer
@@ -99,30 +99,30 @@ pub fn wishes(
             None => continue,
         };
         match left {
-            // The wishes so far allow the connection.
-            None => return wishes,
+            // The needed so far allow the connection.
+            None => return needed,
             Some(denial) => lacking.get_or_insert((offer.policy, denial)),
         };
     }
-    wishes.extend(grant_wishes(player, lacking, origin, port));
-    wishes
+    needed.extend(grant_wishes(player, lacking, origin, port));
+    needed
 }
 
-/// The wish for a grant: the nearest that there is with this port, or else one of its own.
+/// The change for a grant: the nearest that there is with this port, or else one of its own.
 fn grant_wishes(
     player: Player,
     lacking: Option<(&Policy, Denial)>,
     origin: &Origin,
     port: u16,
-) -> Vec<Wish> {
+) -> Vec<NeededChange> {
     let near = lacking
         .as_ref()
         .and_then(|(policy, denial)| nearest(policy, denial));
-    let mut wishes = Vec::new();
+    let mut needed = Vec::new();
     let (domain, secure) = match near {
         Some((grant, https)) => {
             if https {
-                wishes.push(Wish::Https);
+                needed.push(NeededChange::Https);
             }
             // A line of the configuration has no scheme.
             let (scheme, domain) = grant.domain.split_scheme();
@@ -131,12 +131,12 @@ fn grant_wishes(
         }
         None => (own_domain(player, origin), false),
     };
-    wishes.extend(domain.map(|domain| Wish::Allow {
+    needed.extend(domain.map(|domain| NeededChange::Allow {
         domain,
         port,
         secure,
     }));
-    wishes
+    needed
 }
 
 /// The grant that is for this content and refuses for another reason, and whether that is HTTPS:
@@ -165,45 +165,45 @@ fn own_domain(player: Player, origin: &Origin) -> Option<DomainPattern> {
     }
 }
 
-/// What the wishes of all denied connections come to, each thing once: what is in the way first,
+/// What the needed of all denied connections come to, each thing once: what is in the way first,
 /// then the [`grants`].
-pub fn changes(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Change> {
-    let mut changes = in_the_way(wishes);
-    changes.extend(grants(wishes, named).iter().map(allow));
+pub fn changes(needed: &[NeededChange], named: Option<&PortSet>) -> Vec<Change> {
+    let mut changes = in_the_way(needed);
+    changes.extend(grants(needed, named).iter().map(allow));
     changes
 }
 
 /// The changes beside the grants, each once.
-pub fn in_the_way(wishes: &[Wish]) -> Vec<Change> {
-    each_once(wishes.iter().filter_map(|wish| match wish {
-        Wish::Meta(meta) => Some(Change {
+pub fn in_the_way(needed: &[NeededChange]) -> Vec<Change> {
+    each_once(needed.iter().filter_map(|change| match change {
+        NeededChange::Meta(meta) => Some(Change {
             text: format!("change `meta_policy = none` to `{meta}`: with `none` no grant counts"),
             conf: Some(format!("meta_policy = {meta}")),
         }),
-        Wish::LowPort { served_from } => Some(Change::in_words(format!(
+        NeededChange::LowPort { served_from } => Some(Change::in_words(format!(
             "serve the policy from port {MASTER_PORT} too (`listen = [::]:{MASTER_PORT}`): from \
              port {served_from} it grants nothing below {FIRST_UNPRIVILEGED_PORT}"
         ))),
-        Wish::Https => Some(Change::in_words(
+        NeededChange::Https => Some(Change::in_words(
             "load the SWF over HTTPS; or, to allow it over HTTP too, the next line",
         )),
-        Wish::Readable { player, why } => Some(Change::in_words(format!(
+        NeededChange::Readable { player, why } => Some(Change::in_words(format!(
             "write the policy so that {player} reads all of it: now it {why}"
         ))),
-        Wish::Allow { .. } => None,
+        NeededChange::Allow { .. } => None,
     }))
 }
 
 /// The grants that are wished for, the ports of each domain together. Where only a sample of the
 /// ports `named` was asked about, a grant is for all of these.
-pub fn grants(wishes: &[Wish], named: Option<&PortSet>) -> Vec<Grant> {
+pub fn grants(needed: &[NeededChange], named: Option<&PortSet>) -> Vec<Grant> {
     let mut found: Vec<(&DomainPattern, bool, BTreeSet<u16>)> = Vec::new();
-    for wish in wishes {
-        let Wish::Allow {
+    for change in needed {
+        let NeededChange::Allow {
             domain,
             port,
             secure,
-        } = wish
+        } = change
         else {
             continue;
         };

@@ -62,7 +62,7 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
     let mut exit = Exit::Fine;
     for served in &all {
         if all.len() > 1 {
-            say(&format!("# {}", listeners(served, &config)));
+            print_in_words(&format!("# {}", listeners(served, &config)));
         }
         let wire = served.on_the_wire().unwrap_or_default();
         let mut text = policy::without_nuls(&wire).to_vec();
@@ -75,11 +75,11 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
             exit = Exit::Failed;
         }
         for sentence in served.policy().map(policy::words).unwrap_or_default() {
-            say(&sentence);
+            print_in_words(&sentence);
         }
         // A sentence says what a grant means by itself; these say where it means nothing.
         if served.origin != PolicyOrigin::BuiltIn {
-            served.lines().iter().for_each(|line| say(line));
+            served.lines().iter().for_each(|line| print_in_words(line));
         }
     }
     exit
@@ -118,6 +118,6 @@ fn listeners(served: &ConfiguredPolicy, config: &Config) -> String {
     format!("{} ({})", addresses.join(", "), served.origin.name())
 }
 
-fn say(line: &str) {
+fn print_in_words(line: &str) {
     let _ = writeln!(io::stderr(), "{}", terminal::stderr().wrap(line, 2));
 }

@@ -6,7 +6,7 @@
 use std::{fmt, net::IpAddr};
 
 use super::{
-    Fault, Origin,
+    Origin, ParseError,
     origin::{Host, parse_ip},
 };
 use crate::output::text::{is_printable, quote};
@@ -42,7 +42,7 @@ impl DomainPattern {
     /// # Errors
     /// A star anywhere else (rule book 3.1), another scheme, a port, a path (3.4: they cannot
     /// match), a blank or an invisible character.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let (scheme, bare) = split_scheme(text);
         let name = match (bare, bare.strip_prefix("*.")) {
             ("*", _) => Pattern::Any,
@@ -99,11 +99,11 @@ impl DomainPattern {
     /// Why no host can have this name, though nothing forbids to write it: quotes, commas, a dot too
     /// many. International names are not judged: how they are compared is not documented (rule book
     /// 3.6).
-    pub fn reason_it_never_matches(&self) -> Option<Fault> {
+    pub fn reason_it_never_matches(&self) -> Option<ParseError> {
         let name = match &self.name {
             Pattern::Host(name) | Pattern::Subdomains(name) => name,
             Pattern::Ip(ip) if ip.is_unspecified() => {
-                return Some(Fault::new(
+                return Some(ParseError::new(
                     format!("no content is loaded from {}", quote(&self.to_string())),
                     "write `*` for content from anywhere",
                 ));
@@ -127,7 +127,7 @@ impl DomainPattern {
         } else {
             return None;
         };
-        Some(Fault::new(format!("{} {what}", quote(name)), cure))
+        Some(ParseError::new(format!("{} {what}", quote(name)), cure))
     }
 
     /// The scheme that it wants, and it without that.
@@ -212,7 +212,7 @@ fn same_name(pattern: &str, asked: &str) -> bool {
 }
 
 /// `name` is `whole` without its leading `*.`, if it has one.
-fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
+fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, ParseError> {
     let is_visible = |c: char| is_printable(c) && !c.is_whitespace();
     let (what, cure) = if name.is_empty() || name == "." {
         ("names no domain", HOW.into())
@@ -242,7 +242,7 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, Fault> {
             "write `*` alone, or in front as in `*.example.com`".into(),
         )
     };
-    Err(Fault::new(format!("{} {what}", quote(whole)), cure))
+    Err(ParseError::new(format!("{} {what}", quote(whole)), cure))
 }
 
 /// A domain is about the content, and never about the players (rule book 3.2).

@@ -8,7 +8,7 @@ use std::ops::Range;
 use roxmltree::{Attribute, Document, Node};
 
 use super::{
-    DomainPattern, Fault, MASTER_PORT, MetaPolicy, Policy,
+    DomainPattern, MASTER_PORT, MetaPolicy, ParseError, Policy,
     findings::{Code, Finding, Found},
     lightspark,
 };
@@ -63,7 +63,7 @@ impl Judge<'_> {
         self.found.push(Finding::new(code, range, cause, cure));
     }
 
-    pub(super) fn fault(&mut self, code: Code, range: Range<usize>, fault: Fault) {
+    pub(super) fn fault(&mut self, code: Code, range: Range<usize>, fault: ParseError) {
         self.note(code, range, fault.cause, fault.cure);
     }
 
@@ -109,7 +109,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the root is one whose children are worth a look.
+    /// Whether the root is one whose children are read.
     fn root(&mut self, root: Node<'_, '_>) -> bool {
         let name = root.tag_name().name();
         if name != ROOT {

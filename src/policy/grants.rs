@@ -32,9 +32,9 @@ impl Judge<'_> {
         let domain = DomainPattern::parse(value)
             .map_err(|fault| self.fault(Code::DomainInvalid, range.clone(), fault))
             .ok()?;
-        let oddity = domain.reason_it_never_matches();
-        let is_address = domain.is_address_like() && oddity.is_none();
-        if let Some(fault) = oddity {
+        let reason = domain.reason_it_never_matches();
+        let is_address = domain.is_address_like() && reason.is_none();
+        if let Some(fault) = reason {
             self.fault(Code::DomainUnmatchable, range.clone(), fault);
         }
         if let Some(doubt) = domain.doubt() {

@@ -272,9 +272,9 @@ impl<'a> Scan<'a> {
     }
 
     fn name(&mut self) -> Option<&'a str> {
-        let begins = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
-        self.rest().chars().next().filter(|c| begins(*c))?;
-        Some(self.while_any(|c| begins(c) || c.is_ascii_digit() || ":-.".contains(c)))
+        let may_begin_name = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+        self.rest().chars().next().filter(|c| may_begin_name(*c))?;
+        Some(self.while_any(|c| may_begin_name(c) || c.is_ascii_digit() || ":-.".contains(c)))
     }
 
     /// The next tag, comment or the like.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DomainPattern, Fault, PortSet, fault::by_name};
+use super::{DomainPattern, ParseError, PortSet, parse_error::by_name};
 
 /// The meaning of one policy file: what a host allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +57,9 @@ impl fmt::Display for MetaPolicy {
 }
 
 impl FromStr for MetaPolicy {
-    type Err = Fault;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let otherwise = "write `all`, `master-only` or `none`";
         by_name(text, &MetaPolicy::NAMES, "meta-policy", otherwise)
     }

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use super::Fault;
+use super::ParseError;
 use crate::output::text::quote;
 
 /// Where the content that wants to connect was loaded from.
@@ -51,14 +51,14 @@ impl Origin {
     ///
     /// # Errors
     /// An unknown scheme, a host that no URL can have, or what may be a host or a folder.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let lower = text.to_ascii_lowercase();
         if is_file(&lower) {
             return Ok(Origin::Local);
         }
         if let Some((folder, _)) = lower.split_once('/').filter(|_| is_content(&lower)) {
             if is_host_or_folder(folder) {
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     format!("{} may be a host or a folder", quote(folder)),
                     format!("write `file:` for a SWF on the disk, or `http://{folder}`"),
                 ));
@@ -69,7 +69,7 @@ impl Origin {
         }
         // Rule book 3.7 [PC].
         if lower.starts_with("app:") {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 "the application content of AIR (app:) asks for no policy, and may connect to \
                  every port",
                 "ask for content that is loaded from a host",
@@ -80,7 +80,7 @@ impl Origin {
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
             Some((scheme, _)) => {
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     format!("content is not loaded over {}", quote(scheme)),
                     "write a `http://` or `https://` URL, a host, or `file:`",
                 ));
@@ -146,7 +146,7 @@ pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-fn host(authority: &str) -> Result<Host, Fault> {
+fn host(authority: &str) -> Result<Host, ParseError> {
     if let Some(ip) = parse_ip(authority) {
         return Ok(Host::Ip(ip));
     }
@@ -155,7 +155,7 @@ fn host(authority: &str) -> Result<Host, Fault> {
         Some((host, "")) => host,
         Some((host, port)) if is_port(port) => host,
         Some((_, port)) => {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 format!("{} is no port", quote(port)),
                 "write the origin as `http://host`, `http://host:8080` or `http://[::1]`",
             ));
@@ -166,7 +166,7 @@ fn host(authority: &str) -> Result<Host, Fault> {
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.is_empty() {
-        return Err(Fault::new(
+        return Err(ParseError::new(
             "the origin names no host",
             "write a host, an IP address, a `http://` or `https://` URL, or `file:`",
         ));
@@ -189,7 +189,7 @@ fn host(authority: &str) -> Result<Host, Fault> {
         return Ok(Host::Name(name.to_owned()));
     };
     let cause = format!("the host {} {what}", quote(authority));
-    Err(Fault::new(cause, cure))
+    Err(ParseError::new(cause, cure))
 }
 
 fn is_port(text: &str) -> bool {

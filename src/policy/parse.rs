@@ -302,7 +302,7 @@ fn parse(text: &str, served_from: &[u16], found: &mut Found) -> Option<Policy> {
         Err(error) => {
             found.push(malformed::finding(&error, text));
             if let Error::UnknownNamespace(prefix, _) = error {
-                look_past_prefix(text, &prefix, served_from, found);
+                read_behind_prefix(text, &prefix, served_from, found);
             }
             None
         }
@@ -311,7 +311,7 @@ fn parse(text: &str, served_from: &[u16], found: &mut Found) -> Option<Policy> {
 
 /// An undeclared prefix hides everything else from a strict parser. With its colons out of the
 /// way the other errors can be told too, at the same places.
-fn look_past_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Found) {
+fn read_behind_prefix(text: &str, prefix: &str, served_from: &[u16], found: &mut Found) {
     let text = text.replace(&format!("{prefix}:"), &format!("{prefix}_"));
     if let Ok(document) = malformed::document(&text) {
         let mut more = Found::default();

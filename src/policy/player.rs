@@ -6,8 +6,8 @@
 use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr};
 
 use super::{
-    DomainPattern, FIRST_UNPRIVILEGED_PORT, Fault, Grant, Host, Origin, PortSet, blocked,
-    fault::by_name,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, Host, Origin, ParseError, PortSet, blocked,
+    parse_error::by_name,
 };
 
 /// The error that Flash Player reports where no policy allows a connection.
@@ -184,9 +184,9 @@ impl fmt::Display for Player {
 }
 
 impl FromStr for Player {
-    type Err = Fault;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let otherwise = "write `flash`, `lightspark` or `unity`; Ruffle asks for no policy";
         by_name(text, &Player::ALL, "player", otherwise)
     }

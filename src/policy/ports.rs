@@ -5,7 +5,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use super::Fault;
+use super::ParseError;
 use crate::output::text::quote;
 
 /// The port of the master policy: Flash Player asks there first, and only
@@ -54,27 +54,29 @@ impl PortSet {
     ///
     /// # Errors
     /// Says which entry is no port or range, and what to write instead.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let trimmed = trim(text);
         if trimmed == "*" {
             return Ok(PortSet::ALL);
         }
         if trimmed.is_empty() {
-            return Err(Fault::new("the list of ports is empty", HOW));
+            return Err(ParseError::new("the list of ports is empty", HOW));
         }
         if trimmed.contains('*') {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 format!("{} mixes `*` with other ports", quote(trimmed)),
                 "write `*` alone for every port, or list ports without it",
             ));
         }
         let entries = trimmed.split(',').map(|entry| range(trim(entry)));
-        let entries = entries.collect::<Result<_, _>>().map_err(|fault| Fault {
-            cure: digits(trimmed).map_or(fault.cure, |port| {
-                format!("was {port} meant? write `{port}`")
-            }),
-            ..fault
-        })?;
+        let entries = entries
+            .collect::<Result<_, _>>()
+            .map_err(|fault| ParseError {
+                cure: digits(trimmed).map_or(fault.cure, |port| {
+                    format!("was {port} meant? write `{port}`")
+                }),
+                ..fault
+            })?;
         Ok(PortSet(Some(entries)))
     }
 
@@ -234,9 +236,9 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_ascii_whitespace())
 }
 
-fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
+fn range(entry: &str) -> Result<RangeInclusive<u16>, ParseError> {
     if entry.is_empty() {
-        return Err(Fault::new(
+        return Err(ParseError::new(
             "the list of ports has an empty entry",
             "delete the comma too many",
         ));
@@ -247,12 +249,12 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
     };
     let (first, last) = (trim(first), trim(last));
     if first.is_empty() || last.is_empty() {
-        return Err(Fault::new(
+        return Err(ParseError::new(
             format!("the range {} lacks an end", quote(entry)),
             "write both its first and its last port, such as `3000-3010`",
         ));
     }
-    let outside = |mut fault: Fault| {
+    let outside = |mut fault: ParseError| {
         if let (Some(from), Some(to)) = (nearest(first), nearest(last)) {
             if from < to {
                 fault.cure = format!("the first port is 1, the last 65535; write `{from}-{to}`");
@@ -262,7 +264,7 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, Fault> {
     };
     let (first, last) = (port(first).map_err(outside)?, port(last).map_err(outside)?);
     if first > last {
-        return Err(Fault::new(
+        return Err(ParseError::new(
             format!("the range {} runs backwards", quote(entry)),
             format!("write `{last}-{first}`"),
         ));
@@ -290,14 +292,14 @@ fn nearest(number: &str) -> Option<u64> {
 }
 
 /// Ports are 1 to 65535 (rule book 4.3 \[ASDOC\]: anything else is error #2003).
-fn port(text: &str) -> Result<u16, Fault> {
+fn port(text: &str) -> Result<u16, ParseError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::new(format!("{} is no port", quote(text)), HOW));
+        return Err(ParseError::new(format!("{} is no port", quote(text)), HOW));
     }
     match text.parse() {
-        Ok(0) => Err(Fault::new("there is no port 0", "begin at port 1")),
+        Ok(0) => Err(ParseError::new("there is no port 0", "begin at port 1")),
         Ok(port) => Ok(port),
-        Err(_) => Err(Fault::new(
+        Err(_) => Err(ParseError::new(
             format!("there is no port {}", quote(text)),
             "the last port is 65535",
         )),

@@ -16,7 +16,7 @@ use crate::output::exit::Exit;
 use crate::output::terminal;
 use crate::output::text::{reason, shown};
 use crate::player::print::{complain, print};
-use crate::policy::{self, Fault};
+use crate::policy::{self, ParseError};
 
 /// Every key with its comment; the lines of the answers take the places of the defaults.
 const TEMPLATE: &str = include_str!("../../../flashpolicy.conf");
@@ -109,10 +109,10 @@ pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
 }
 
 /// What is wrong with an answer.
-fn fault_of(option: &str, answer: &str) -> Result<(), Fault> {
+fn fault_of(option: &str, answer: &str) -> Result<(), ParseError> {
     match option {
         "--from" if sites(answer).next().is_none() => {
-            Err(Fault::new("no site", "write a site, or *"))
+            Err(ParseError::new("no site", "write a site, or *"))
         }
         "--from" => sites(answer).try_for_each(|site| {
             allow::parse(&format!("{site} *"))
@@ -125,14 +125,14 @@ fn fault_of(option: &str, answer: &str) -> Result<(), Fault> {
         }),
         "--to" => allow::parse(&format!("* {}", without_blanks(answer))).map(drop),
         _ if ["root", "systemd", "nobody"].contains(&answer) => Ok(()),
-        _ => Err(Fault::new(
+        _ => Err(ParseError::new(
             "not one of the choices",
             "write root, systemd or nobody",
         )),
     }
 }
 
-fn sentence(Fault { cause, cure }: &Fault) -> String {
+fn sentence(ParseError { cause, cure }: &ParseError) -> String {
     let between = if cure.is_empty() { "" } else { "; " };
     format!("{cause}{between}{cure}")
 }
@@ -249,14 +249,14 @@ fn next(file: &Path, from: &str, to: &str, by: &str) -> String {
             "127.0.0.1 --load 127.0.0.1:10843",
         ),
     };
-    let told = |site: &str, ports: &str| {
+    let options = |site: &str, ports: &str| {
         let port = ports.replace('*', "2001");
         format!(" --from {} --to {port}", site.replace('*', "www"))
     };
     let asked = match (sites(from).next().unwrap_or("*"), without_blanks(to)) {
         ("*", _) if by != "nobody" => String::new(),
-        ("*", ports) => told("www.example.com", &ports),
-        (site, ports) => told(site, &ports),
+        ("*", ports) => options("www.example.com", &ports),
+        (site, ports) => options(site, &ports),
     };
     let load = match by {
         "nobody" => {

@@ -3,10 +3,12 @@
 pub mod init;
 pub mod serve;
 
+mod elsewhere;
 mod first_run;
 mod reload;
 mod restart;
 mod running;
+mod server_files;
 mod spawn;
 mod start;
 mod starter;

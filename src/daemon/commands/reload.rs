@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::running::{RunningServer, ServerPlace};
+use super::running::RunningServer;
+use super::server_files::ServerFiles;
 use crate::config::Configured;
 use crate::daemon::control_socket::{Reply, Request};
 use crate::daemon::status::Reload;
@@ -17,13 +18,13 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// Has the running server reload.
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
     // The server reads the configuration itself, and tells its mistakes.
-    let place = ServerPlace::in_silence(configured)?;
-    if let Some(server) = place.find()?.or_else(|| place.find_meant()) {
+    let files = ServerFiles::quietly(configured)?;
+    if let Some(server) = files.find()?.or_else(|| files.find_meant()) {
         return reload(server);
     }
     complain(&format!(
         "flashpolicyd is not running; there is nothing to reload{}",
-        place.without_pid_file()
+        files.without_pid_file()
     ));
     Err(Exit::NotRunning)
 }

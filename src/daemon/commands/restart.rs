@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, absolute};
 use std::time::{Duration, Instant};
 
-use super::running::{RunningServer, ServerPlace};
+use super::running::RunningServer;
+use super::server_files::ServerFiles;
 use super::stop::{GRACE, process_of, signal};
 use super::{spawn, start};
 use crate::config::Configured;
@@ -31,52 +32,52 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// Starts a new server in the place of the running one; without one, starts it.
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
-    let place = check(configured).inspect_err(|_| {
+    let files = check(configured).inspect_err(|_| {
         // Only to say what it is like: the mistakes have been said.
-        let place = ServerPlace::in_silence(configured);
-        if let Ok(Ok(Some(server))) = place.map(|place| place.look()) {
+        let files = ServerFiles::quietly(configured);
+        if let Ok(Ok(Some(server))) = files.map(|files| files.running()) {
             complain(&left_as_it_is(&server));
         }
     })?;
-    let Some(server) = place.find()? else {
-        place.is_not_elsewhere()?;
-        return start::start(configured, &place);
+    let Some(server) = files.find()? else {
+        files.is_not_elsewhere()?;
+        return start::start(configured, &files);
     };
     let status = status_of(&server);
     if configured.file.is_none() {
-        has_the_same_file(&place, &server, status.as_ref())?;
+        has_the_same_file(&files, &server, status.as_ref())?;
     }
-    replace(configured, &place, &server, status.as_ref())
+    replace(configured, &files, &server, status.as_ref())
 }
 
-fn check(configured: &Configured) -> Result<ServerPlace, Exit> {
-    let place = ServerPlace::of(configured)?;
-    start::check_log(&place)?;
-    read_policies(&place.config)?;
+fn check(configured: &Configured) -> Result<ServerFiles, Exit> {
+    let files = ServerFiles::of(configured)?;
+    start::check_log(&files)?;
+    read_policies(&files.config)?;
     let unfit = |why: String| {
         complain(&why);
         Exit::Usage
     };
-    privileges::look_up(&place.config).map_err(unfit)?;
-    if let Some(log) = &place.config.startup.log_file {
+    privileges::look_up(&files.config).map_err(unfit)?;
+    if let Some(log) = &files.config.startup.log_file {
         logging::can_append(log).map_err(unfit)?;
     }
-    server::check_descriptors(&place.config).map_err(|error| {
+    server::check_descriptors(&files.config).map_err(|error| {
         complain(&error.to_string());
         Exit::Failed
     })?;
-    control_socket::can_bind(&place.pid_file).map_err(|why| {
+    control_socket::can_bind(&files.pid_file).map_err(|why| {
         complain(&why);
         Exit::Denied
     })?;
     spawn::check_program()?;
-    Ok(place)
+    Ok(files)
 }
 
 /// A restart in another folder finds another configuration, or none: its policies would replace
 /// those that are served. A server that does not answer has none that is known.
 fn has_the_same_file(
-    place: &ServerPlace,
+    files: &ServerFiles,
     server: &RunningServer,
     status: Option<&Status>,
 ) -> Result<(), Exit> {
@@ -86,7 +87,7 @@ fn has_the_same_file(
     let Some(used) = status.configuration.as_deref().map(Path::new) else {
         return Ok(());
     };
-    let found = place.file.as_deref();
+    let found = files.file.as_deref();
     let is_same = found.is_some_and(|found| match (found.canonicalize(), used.canonicalize()) {
         (Ok(found), Ok(used)) => found == used,
         _ => absolute(found).is_ok_and(|found| found == used),
@@ -114,11 +115,11 @@ fn left_as_it_is(server: &RunningServer) -> String {
 
 fn replace(
     configured: &Configured,
-    place: &ServerPlace,
+    files: &ServerFiles,
     old: &RunningServer,
     status: Option<&Status>,
 ) -> Result<Exit, Exit> {
-    check_new_ports(place, old, status)?;
+    check_new_ports(files, old, status)?;
     let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
     if old.is_suspended() {
         complain(&format!(
@@ -128,7 +129,7 @@ fn replace(
         complain(&left_as_it_is(old));
         return Err(Exit::Failed);
     }
-    let _lock = match pid_file::lock_for_stop(&place.pid_file, process.pid) {
+    let _lock = match pid_file::lock_for_stop(&files.pid_file, process.pid) {
         Ok(None) => {
             complain(&format!(
                 "another command stops process {} already; nothing was done",
@@ -142,21 +143,21 @@ fn replace(
     // Its ports are free from then on; its last clients have their deadline.
     if !releases(
         &process,
-        &place.pid_file,
-        place.config.startup.timeout + GRACE,
+        &files.pid_file,
+        files.config.startup.timeout + GRACE,
     ) {
         complain(&format!(
             "process {} was told to stop, and keeps its pid file {}{}; nothing was started",
             process.pid,
-            place.pid_file.display(),
+            files.pid_file.display(),
             processes::why_unresponsive(process.pid)
         ));
         return Err(Exit::Failed);
     }
-    let file = place.file.as_deref();
-    let arguments = spawn::arguments(configured, file, &place.pid_file);
+    let file = files.file.as_deref();
+    let arguments = spawn::arguments(configured, file, &files.pid_file);
     let new = spawn::start(&arguments).inspect_err(|_| {
-        let others = pid_file::holder(&place.pid_file).unwrap_or_default();
+        let others = pid_file::holder(&files.pid_file).unwrap_or_default();
         complain(&match others {
             Some(other) => format!(
                 "process {} has stopped, and process {other} serves",
@@ -169,7 +170,7 @@ fn replace(
             ),
         });
     })?;
-    let rest = match process.wait(place.config.startup.timeout + GRACE) {
+    let rest = match process.wait(files.config.startup.timeout + GRACE) {
         true => String::new(),
         false => {
             let why = processes::why_unresponsive(process.pid);
@@ -201,7 +202,7 @@ fn releases(process: &ProcessHandle, pid_file: &Path, time: Duration) -> bool {
 /// A port may be out of reach for this user, or another program's: that is found before the server
 /// stops.
 fn check_new_ports(
-    place: &ServerPlace,
+    files: &ServerFiles,
     old: &RunningServer,
     status: Option<&Status>,
 ) -> Result<(), Exit> {
@@ -213,7 +214,7 @@ fn check_new_ports(
         .iter()
         .filter_map(|l| l.address.parse::<SocketAddr>().ok());
     let has: Vec<u16> = addresses.map(|address| address.port()).collect();
-    for listen in &place.config.startup.listen {
+    for listen in &files.config.startup.listen {
         if let Err(error) = server::try_to_bind(listen.address) {
             // The old server has it, and leaves it.
             let in_use = error.cause.kind() == io::ErrorKind::AddrInUse;

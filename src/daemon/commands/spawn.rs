@@ -202,8 +202,8 @@ fn end(child: &mut Child) -> String {
             return "it was ended".into();
         }
     }
-    let excuse = processes::why_unresponsive(pid);
-    format!("process {pid} is still there{excuse}")
+    let why = processes::why_unresponsive(pid);
+    format!("process {pid} is still there{why}")
 }
 
 #[cfg(test)]

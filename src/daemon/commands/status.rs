@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::running::{RunningServer, ServerPlace};
+use super::running::RunningServer;
+use super::server_files::ServerFiles;
 use crate::config::Configured;
 use crate::daemon::control_socket::{Reply, Request};
 use crate::daemon::processes;
@@ -64,8 +65,8 @@ struct ServerStatus<'a> {
 
 /// Tells how the server of this configuration is.
 pub fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
-    let place = ServerPlace::despite_mistakes(configured)?;
-    let answer = query_again(&place);
+    let files = ServerFiles::despite_mistakes(configured)?;
+    let answer = query_again(&files);
     let (sentence, status) = (&answer.sentence, &answer.status);
     let shown = if json {
         let object = ServerStatus {
@@ -91,36 +92,36 @@ pub fn run(configured: &Configured, json: bool) -> Result<Exit, Exit> {
 }
 
 /// Asks anew where the server ended or was restarted while it was asked.
-fn query_again(place: &ServerPlace) -> Answer {
-    let mut answer = query(place);
+fn query_again(files: &ServerFiles) -> Answer {
+    let mut answer = query(files);
     for _ in 1..TRIES {
         if !answer.broke_off {
             break;
         }
         thread::sleep(PAUSE);
-        answer = query(place);
+        answer = query(files);
     }
     answer
 }
 
-fn query(place: &ServerPlace) -> Answer {
-    match place.look() {
+fn query(files: &ServerFiles) -> Answer {
+    match files.running() {
         Ok(Some(server)) => ask(server),
         Err(why) => Answer::of(Exit::Denied, why),
         Ok(None) => {
-            if let Some(meant) = place.find_meant() {
+            if let Some(meant) = files.find_meant() {
                 return ask(meant);
             }
-            let (pid_file, taken) = (place.pid_file.display(), place.taken());
-            let other = place.find_elsewhere().map(|other| other.is_another());
+            let (pid_file, taken) = (files.pid_file.display(), files.taken());
+            let other = files.find_elsewhere().map(|other| other.is_another());
             let note = other.map_or_else(String::new, |other| format!("; {other}"));
             if taken.is_empty() {
-                let listen = place.config.startup.listen.iter();
+                let listen = files.config.startup.listen.iter();
                 let ports: Vec<_> = listen.map(|l| l.address.port()).collect();
-                let sentence = nowhere(&place.pid_file, place.by_default, &ports) + &note;
+                let sentence = nowhere(&files.pid_file, files.by_default, &ports) + &note;
                 return Answer::of(Exit::Stopped, sentence);
             }
-            if let Some(pid) = place.process_without_pid_file() {
+            if let Some(pid) = files.process_without_pid_file() {
                 let user = processes::process_info(pid).map_or_else(String::new, |process| {
                     format!(" of user {}", processes::user_name(process.uid))
                 });
@@ -140,7 +141,7 @@ fn query(place: &ServerPlace) -> Answer {
     }
 }
 
-/// That no server was found. A server in the foreground has no pid file at the default place.
+/// That no server was found. A server in the foreground has no pid file where it is by default.
 fn nowhere(pid_file: &Path, by_default: bool, ports: &[u16]) -> String {
     let pid_file = pid_file.display();
     if !by_default {

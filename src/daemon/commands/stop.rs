@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::running::{RunningServer, ServerPlace};
+use super::running::RunningServer;
+use super::server_files::ServerFiles;
 use crate::config::Configured;
 use crate::daemon::control_socket::{self, Unreachable};
 use crate::daemon::pid_file::{self, PidFile};
@@ -32,34 +33,34 @@ const LAST_DESCRIPTORS: Duration = Duration::from_millis(500);
 
 /// Stops the server of this configuration, if it runs.
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
-    let place = ServerPlace::despite_mistakes(configured)?;
-    if let Some(server) = place.find()? {
-        return stop(&place, &server);
+    let files = ServerFiles::despite_mistakes(configured)?;
+    if let Some(server) = files.find()? {
+        return stop(&files, &server);
     }
-    place.is_not_elsewhere()?;
-    clean_up(&place);
-    let note = place.without_pid_file();
+    files.is_not_elsewhere()?;
+    clean_up(&files);
+    let note = files.without_pid_file();
     Ok(print(format!("flashpolicyd is already stopped{note}\n")))
 }
 
-fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
+fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
     let begun = Instant::now();
     let process = match process_of(server) {
         // It ended while it was found.
         Err(Exit::Failed) => {
-            clean_up(place);
+            clean_up(files);
             return Ok(print("flashpolicyd stopped by itself\n"));
         }
         process => process?,
     };
     let pid = process.pid;
-    let locked = pid_file::lock_for_stop(&place.pid_file, pid);
+    let locked = pid_file::lock_for_stop(&files.pid_file, pid);
     // Where another command stops it already, its end is all that is wanted.
     if !matches!(locked, Ok(None)) {
         signal(&process, server)?;
     }
     let mut how = "";
-    if !process.wait(place.config.startup.timeout + GRACE) {
+    if !process.wait(files.config.startup.timeout + GRACE) {
         how = ", by a second SIGTERM";
         signal(&process, server)?;
         if !process.wait(AT_ONCE) {
@@ -71,7 +72,7 @@ fn stop(place: &ServerPlace, server: &RunningServer) -> Result<Exit, Exit> {
             return Err(Exit::Failed);
         }
     }
-    clean_up(place);
+    clean_up(files);
     let took = begun.elapsed().as_secs_f64();
     let stopped = format!("flashpolicyd stopped after {took:.1} s{how} (process {pid})\n");
     Ok(print(stopped))
@@ -120,14 +121,14 @@ pub(super) fn signal(process: &ProcessHandle, server: &RunningServer) -> Result<
 
 /// A server that became another user could not remove its files; nor could one that was killed.
 /// They go while their lock is held, so that nobody else's are taken.
-fn clean_up(place: &ServerPlace) {
-    if !place.pid_file.exists() {
+fn clean_up(files: &ServerFiles) {
+    if !files.pid_file.exists() {
         return;
     }
-    let Ok(locked) = PidFile::write(&place.pid_file) else {
+    let Ok(locked) = PidFile::write(&files.pid_file) else {
         return;
     };
-    let socket = control_socket::path_beside(&place.pid_file);
+    let socket = control_socket::path_beside(&files.pid_file);
     let deadline = Instant::now() + LAST_DESCRIPTORS;
     loop {
         match control_socket::connect(&socket, Duration::ZERO) {

@@ -1,7 +1,7 @@
 //! What would allow the denied connections, and notes on what the verdicts do not cover. It prints
 //! nothing.
 
-use super::told::{Asked, Location, Told, masters, others};
+use super::verdicts::{Asked, OfferedPolicy, PortVerdict, masters, others};
 use crate::config::Config;
 use crate::config::inspect;
 use crate::config::policies::PolicyOrigin;
@@ -13,23 +13,23 @@ use crate::policy::{Grant, Host, Origin, Player, PortSet, Sample, others_count};
 /// The changes that allow the denied connections, each with the line that it replaces.
 pub(super) fn changes(
     config: &Config,
-    all: &[Location],
+    all: &[OfferedPolicy],
     asked: &Asked,
-    told: &[Told],
+    verdicts: &[PortVerdict],
     is_sample: bool,
 ) -> Vec<Change> {
     let others = others(all);
-    let mut wishes = Vec::new();
-    for denied in told.iter().filter(|told| !told.is_allowed()) {
+    let mut needed = Vec::new();
+    for denied in verdicts.iter().filter(|verdict| !verdict.is_allowed()) {
         let master = denied.master.map(|master| &master.offer);
         let (player, origin) = (asked.player, &asked.origin);
-        wishes.extend(advice::wishes(player, master, &others, origin, denied.port));
+        needed.extend(advice::needed(player, master, &others, origin, denied.port));
     }
-    let mut changes = advice::in_the_way(&wishes);
+    let mut changes = advice::in_the_way(&needed);
     let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     // The ports between those that were asked are meant, too.
     let named = is_sample.then_some(&asked.ports);
-    for grant in advice::grants(&wishes, named) {
+    for grant in advice::grants(&needed, named) {
         changes.push(match from_lines {
             true => in_a_line(config, grant),
             false => advice::allow(&grant),
@@ -64,7 +64,7 @@ fn in_a_line(config: &Config, grant: Grant) -> Change {
 /// Notes on what the verdicts do not cover.
 pub(super) fn notes(
     config: &Config,
-    all: &[Location],
+    all: &[OfferedPolicy],
     asked: &Asked,
     sample: &Sample,
 ) -> Vec<String> {
@@ -91,7 +91,7 @@ pub(super) fn notes(
         )),
         _ => {}
     }
-    let open = |master: &Location| {
+    let open = |master: &OfferedPolicy| {
         asked.player.asks_destination() && others_count(asked.player, Some(master.offer.policy))
     };
     if masters(all).any(open) {

@@ -1,11 +1,11 @@
 //! `flashpolicyd explain`: may a SWF from this origin connect to these ports? The answer comes from
 //! the configuration; no server is asked.
 //!
-//! [`told`] has the verdicts, [`change`] what to change, [`story()`] the text for people.
+//! [`verdicts`] has the verdicts, [`change`] what to change, [`story()`] the text for people.
 
 mod change;
 mod story;
-mod told;
+mod verdicts;
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::player::json::{self, Change};
 use crate::policy::{self, Origin, Player, PortSet};
 use change::{changes, notes};
 use story::{painted, story};
-use told::{Asked, Location, OneVerdict, Told, judge};
+use verdicts::{Asked, OfferedPolicy, OneVerdict, PortVerdict, judge};
 
 /// What `explain` is asked, as it was typed.
 #[derive(Clone, Debug)]
@@ -64,10 +64,10 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
     let locations = locations(&config, &all, asked.player);
     let granted = locations.iter().flat_map(|l| &l.offer.policy.grants);
     let sample = asked.ports.sample(granted.map(|grant| &grant.ports));
-    let told = judge(&locations, &asked, &sample);
-    let allowed = told.iter().all(Told::is_allowed);
+    let verdicts = judge(&locations, &asked, &sample);
+    let allowed = verdicts.iter().all(PortVerdict::is_allowed);
     let exit = if allowed { Exit::Fine } else { Exit::Failed };
-    let changes = changes(&config, &locations, &asked, &told, sample.is_partial());
+    let changes = changes(&config, &locations, &asked, &verdicts, sample.is_partial());
     let notes = notes(&config, &locations, &asked, &sample);
     let text = if as_json {
         json::line(&ExplainReport {
@@ -77,12 +77,15 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
             ports: question.to.clone(),
             ports_in_all: sample.of,
             player: asked.player.as_str(),
-            verdicts: told.iter().map(|t| t.as_json(&locations, &asked)).collect(),
+            verdicts: verdicts
+                .iter()
+                .map(|t| t.as_json(&locations, &asked))
+                .collect(),
             changes,
             notes,
         }) + "\n"
     } else {
-        story(&told, &locations, &asked, &changes, &notes)
+        story(&verdicts, &locations, &asked, &changes, &notes)
     };
     match print(text) {
         Exit::Fine => exit,
@@ -133,7 +136,7 @@ fn understand(question: &Question) -> Result<Asked, String> {
         origin: Origin::parse(&question.from).map_err(|fault| fault.to_string())?,
         ports: PortSet::parse(&question.to).map_err(|fault| fault.to_string())?,
         player: player
-            .map_err(|fault: policy::Fault| format!("--player: {fault}"))?
+            .map_err(|fault: policy::ParseError| format!("--player: {fault}"))?
             .unwrap_or_default(),
     })
 }
@@ -142,7 +145,7 @@ fn locations<'a>(
     config: &'a Config,
     all: &'a [ConfiguredPolicy],
     player: Player,
-) -> Vec<Location<'a>> {
+) -> Vec<OfferedPolicy<'a>> {
     let mut locations = Vec::new();
     for served in all {
         let mut ports: Vec<_> = served
@@ -153,7 +156,7 @@ fn locations<'a>(
         ports.dedup();
         for port in ports {
             let offer = served.offer(player, port);
-            locations.extend(offer.map(|offer| Location { offer, served }));
+            locations.extend(offer.map(|offer| OfferedPolicy { offer, served }));
         }
     }
     locations

@@ -1,7 +1,7 @@
 //! The text that `explain` prints for people: verdicts, reasons, changes and notes. It decides
 //! nothing.
 
-use super::told::{Asked, Location, Told, masters};
+use super::verdicts::{Asked, OfferedPolicy, PortVerdict, masters};
 use crate::output::terminal;
 use crate::output::text::{Colour, Style};
 use crate::player::json::Change;
@@ -9,17 +9,17 @@ use crate::policy::{MASTER_PORT, Player, PortSet, Verdict, ports_in_words};
 
 /// The verdicts, those that are the same for several ports together, and what follows from them.
 pub(super) fn story(
-    told: &[Told],
-    all: &[Location],
+    verdicts: &[PortVerdict],
+    all: &[OfferedPolicy],
     asked: &Asked,
     changes: &[Change],
     notes: &[String],
 ) -> String {
     let style = terminal::stdout();
     let several_masters = masters(all).count() > 1;
-    let mut groups: Vec<(&Told, Vec<u16>)> = Vec::new();
-    for one in told {
-        let same = |other: &&mut (&Told, Vec<u16>)| {
+    let mut groups: Vec<(&PortVerdict, Vec<u16>)> = Vec::new();
+    for one in verdicts {
+        let same = |other: &&mut (&PortVerdict, Vec<u16>)| {
             let both = [one, other.0].map(|t| t.master.map(|m| std::ptr::from_ref(m.served)));
             both[0] == both[1] && one.verdict == other.0.verdict
         };

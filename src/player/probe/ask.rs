@@ -161,8 +161,8 @@ pub(super) fn ask(address: SocketAddr, question: Question) -> Exchange {
     exchange
 }
 
-/// The same for a look at what is there, in the clear and within this limit.
-pub(super) fn look(address: SocketAddr, request: &[u8], limit: Duration) -> Exchange {
+/// The same in the clear and within this limit.
+pub(super) fn ask_plainly(address: SocketAddr, request: &[u8], limit: Duration) -> Exchange {
     let question = Question {
         request,
         inside: None,

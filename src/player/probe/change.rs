@@ -9,7 +9,7 @@ use super::report::{Address, MAX_FINDINGS, Report};
 use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use crate::output::text::each_once;
-use crate::player::advice::{self, Wish};
+use crate::player::advice::{self, NeededChange};
 use crate::player::json::Change;
 use crate::policy::{FIRST_UNPRIVILEGED_PORT, MASTER_PORT, Severity};
 
@@ -130,14 +130,14 @@ fn missing(report: &Report, addresses: &[&Address]) -> Vec<Change> {
     let denied: Vec<_> = verdicts(addresses)
         .filter(|(_, verdict)| !verdict.is_allowed())
         .collect();
-    let wishes = denied.iter().flat_map(|(_, verdict)| &verdict.wishes);
-    let wishes: Vec<_> = wishes.cloned().collect();
+    let needed = denied.iter().flat_map(|(_, verdict)| &verdict.needed);
+    let needed: Vec<_> = needed.cloned().collect();
     let named = report.plan.to.as_ref();
     let sampled = named.filter(|_| report.plan.sampled_of().is_some());
-    let mut changes = advice::changes(&wishes, sampled);
-    if wishes
+    let mut changes = advice::changes(&needed, sampled);
+    if needed
         .iter()
-        .any(|wish| matches!(wish, Wish::LowPort { .. }))
+        .any(|change| matches!(change, NeededChange::LowPort { .. }))
     {
         let move_it = format!("or move the game to port {FIRST_UNPRIVILEGED_PORT} or above");
         changes.push(Change::in_words(move_it));

@@ -4,7 +4,7 @@ use std::panic;
 use std::thread;
 
 /// The results of `work` for each item, in the items' order. The caller bounds how many there are.
-pub(super) fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let work = &work;
     if let [only] = items {
         return vec![work(only)];
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn results_stand_in_the_order_of_the_items() {
-        assert_eq!(at_once(&[3, 1, 2], |n| n * 10), [30, 10, 20]);
-        assert_eq!(at_once(&[3], |n| n * 10), [30]);
-        assert!(at_once(&[], |n: &i32| n * 10).is_empty());
+        assert_eq!(in_parallel(&[3, 1, 2], |n| n * 10), [30, 10, 20]);
+        assert_eq!(in_parallel(&[3], |n| n * 10), [30]);
+        assert!(in_parallel(&[], |n: &i32| n * 10).is_empty());
     }
 }

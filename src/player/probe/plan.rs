@@ -62,7 +62,7 @@ pub struct Arguments {
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
+pub struct HostPort {
     /// The host as the SWF names it.
     pub host: Host,
     /// The port, from 1.
@@ -81,7 +81,7 @@ pub struct Plan {
     /// The ports that it would connect to; none without [`Plan::from`] or [`Plan::air`].
     pub to: Option<PortSet>,
     /// The locations that the SWF names with `loadPolicyFile`, in its order.
-    pub loads: Vec<Location>,
+    pub loads: Vec<HostPort>,
     /// The player whose verdict is asked for.
     pub player: Player,
     /// Warnings that were accepted.
@@ -197,7 +197,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -277,7 +277,7 @@ fn fits_together(arguments: &Arguments, player: Player, air: bool) -> Result<(),
 }
 
 /// A location as it stands in the SWF's call, or alone.
-fn location(text: &str) -> Result<Location, String> {
+fn location(text: &str) -> Result<HostPort, String> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
         None => (String::new(), text),
@@ -310,7 +310,7 @@ fn location(text: &str) -> Result<Location, String> {
                    loadPolicyFile(\"xmlsocket://HOST:PORT\")";
         return Err(wrong("--load", text, why));
     };
-    Ok(Location {
+    Ok(HostPort {
         host: host("--load", name)?,
         port: port("--load", number)?,
     })

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::ask::{Exchange, Question, REQUEST, ask, watch};
 use super::classes::Class;
 use super::classify::{AnswerState, Remark};
-use super::parallel::at_once;
+use super::parallel::in_parallel;
 use super::plan::{ELSEWHERE, PLAYERS_PATIENCE, Plan, SOCKET_TIMEOUT};
 use super::player::waits_for_silence;
 use super::progress::Progress;
+use super::recheck::recheck;
 use super::report::{Address, Report};
 use super::resolve::resolve;
-use super::second_look::look_again;
 use super::secure::Secure;
 use super::step::{Role, Step};
 use super::verdict::{PortVerdict, distrust, judge, waited};
@@ -57,7 +57,7 @@ pub fn run(plan: Plan, progress: &Progress) -> Report {
         secure: plan.tls.then(|| Secure::of(&plan.host)).flatten(),
         progress,
     };
-    let mut addresses = at_once(&ips, |&ip| examine(&asking, ip));
+    let mut addresses = in_parallel(&ips, |&ip| examine(&asking, ip));
     let any_route = addresses.iter().any(|address| !address.has_no_route());
     for address in &mut addresses {
         if any_route && address.has_no_route() {
@@ -146,7 +146,7 @@ fn near_timeout(plan: &Plan, address: &Address) -> Option<Remark> {
 fn examine(asking: &Asking, ip: IpAddr) -> Address {
     let plan = asking.plan;
     if plan.air {
-        let verdicts = at_once(&plan.sample([]), |&port| {
+        let verdicts = in_parallel(&plan.sample([]), |&port| {
             let mut verdict = PortVerdict::exempt(port);
             watch_port(asking, SocketAddr::new(ip, port), &mut verdict, false);
             verdict
@@ -160,13 +160,13 @@ fn examine(asking: &Asking, ip: IpAddr) -> Address {
     }
     let address = SocketAddr::new(ip, plan.port);
     let master = step(asking, Role::Master, address);
-    let loads = at_once(&locations(plan, &master), |&port| {
+    let loads = in_parallel(&locations(plan, &master), |&port| {
         step(asking, Role::Load, SocketAddr::new(ip, port))
     });
     let verdicts = match &plan.from {
         Some(origin) => {
             let ports = plan.sample(std::iter::once(&master).chain(&loads));
-            at_once(&ports, |&port| {
+            in_parallel(&ports, |&port| {
                 examine_port(asking, origin, &master, &loads, port)
             })
         }
@@ -282,7 +282,7 @@ fn step(asking: &Asking, role: Role, address: SocketAddr) -> Step {
     let mut step = Step::new(role, exchange);
     let again = format!("seeing what else {address} answers");
     progress.during(again, patience, || {
-        look_again(plan, secure.as_ref(), &mut step)
+        recheck(plan, secure.as_ref(), &mut step)
     });
     step
 }

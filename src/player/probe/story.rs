@@ -25,7 +25,7 @@ pub fn story(report: &Report, style: &Style) -> String {
         style: *style,
     };
     lines.state(report);
-    lines.introduction(report);
+    lines.preamble(report);
     for address in &report.addresses {
         lines.text.push('\n');
         for step in address.steps() {
@@ -98,7 +98,7 @@ impl Lines {
     }
 
     /// The part before the first address.
-    fn introduction(&mut self, report: &Report) {
+    fn preamble(&mut self, report: &Report) {
         let plan = &report.plan;
         if plan.port != MASTER_PORT {
             let instead = format!(

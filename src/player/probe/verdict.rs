@@ -13,7 +13,7 @@ use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::secure::Tls;
 use super::step::{Role, Step, alone};
 use crate::output::text::{clip, time};
-use crate::player::advice::{self, Wish};
+use crate::player::advice::{self, NeededChange};
 use crate::policy::{
     self, MASTER_PORT, Offer, Origin, Player, Reason, decide, grant_number, others_count,
     render_grant,
@@ -52,7 +52,7 @@ pub struct PortVerdict {
     /// The port on which this player waits without a time-out, and how long nothing came from it.
     pub waits_on: Option<(u16, Duration)>,
     /// The changes that would allow it.
-    pub(super) wishes: Vec<Wish>,
+    pub(super) needed: Vec<NeededChange>,
 }
 
 /// The grant that allows a connection.
@@ -83,7 +83,7 @@ impl PortVerdict {
             tls: None,
             silent: None,
             waits_on: None,
-            wishes: Vec::new(),
+            needed: Vec::new(),
         }
     }
 
@@ -146,7 +146,7 @@ pub(super) fn judge(
         .collect();
     let offer = master.offer(plan.player);
     let mut granting = None;
-    let (mut reasons, mut wishes) = (Vec::new(), Vec::new());
+    let (mut reasons, mut needed) = (Vec::new(), Vec::new());
     match policy::explain(plan.player, offer.as_ref(), &offers, origin, port) {
         _ if plan.player.refuses(&plan.host).is_some() => {
             reasons.extend(plan.player.refuses(&plan.host).map(String::from));
@@ -159,7 +159,7 @@ pub(super) fn judge(
         }
         policy::Verdict::Denied(found) => {
             reasons = self::reasons(plan, &found, master, loads, own, port);
-            wishes = self::wishes(plan, master, &others, origin, port);
+            needed = self::needed(plan, master, &others, origin, port);
         }
     }
     let granting_step = granting.as_ref().map(|(step, _)| *step);
@@ -181,7 +181,7 @@ pub(super) fn judge(
         reasons,
         waits_on: (master.exchange.is_silent() && waits_for_silence(plan.player))
             .then_some((plan.port, master.exchange.time)),
-        wishes,
+        needed,
         ..PortVerdict::exempt(port)
     }
 }
@@ -221,7 +221,13 @@ fn by(plan: &Plan, step: &Step, origin: &Origin, port: u16) -> Option<AllowedBy>
 
 /// What it takes to have the connection allowed: nothing but the cures of what is wrong with the
 /// answers, where a policy would allow it once it came as it should.
-fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u16) -> Vec<Wish> {
+fn needed(
+    plan: &Plan,
+    master: &Step,
+    others: &[&Step],
+    origin: &Origin,
+    port: u16,
+) -> Vec<NeededChange> {
     // Where no policy came at all, nothing is known to be missing in one.
     let came = |step: &&Step| step.answer.reading.is_some() || step.answer.intended().is_some();
     if !came(&master) && !others.iter().any(came) {
@@ -235,7 +241,7 @@ fn wishes(plan: &Plan, master: &Step, others: &[&Step], origin: &Origin, port: u
     match policy::explain(plan.player, intended.as_ref(), &offers, origin, port) {
         policy::Verdict::Allowed { .. } => Vec::new(),
         policy::Verdict::Denied(_) => {
-            advice::wishes(plan.player, intended.as_ref(), &offers, origin, port)
+            advice::needed(plan.player, intended.as_ref(), &offers, origin, port)
         }
     }
 }
@@ -299,7 +305,7 @@ fn reasons(
     let asked = destination.to_string();
     for reason in found {
         lines.push(match reason {
-            Reason::NoMaster => format!("port {}: {}", plan.port, because(master)),
+            Reason::NoMaster => format!("port {}: {}", plan.port, reason_of(master)),
             Reason::Policy { port, denial }
                 if *port == MASTER_PORT && master.offer(plan.player).is_some() =>
             {
@@ -314,7 +320,7 @@ fn reasons(
 }
 
 /// Why a step gave no policy.
-fn because(step: &Step) -> &str {
+fn reason_of(step: &Step) -> &str {
     let error = step.answer.error();
     error.map_or("no policy", |error| &error.cause)
 }
@@ -329,7 +335,7 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
         lines.push(format!(
             "port {}, named by --load: {}",
             load.exchange.address.port(),
-            because(load)
+            reason_of(load)
         ));
     }
     for load in plan.loads.iter().filter(|load| load.host != plan.host) {
@@ -353,7 +359,7 @@ fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>
         lines.push(format!(
             "port {} itself has no policy: {}{more}",
             own.exchange.address.port(),
-            because(own)
+            reason_of(own)
         ));
     }
     lines

@@ -150,12 +150,12 @@ impl ServerCertVerifier for Recorder {
 
 /// What is wrong with a certificate, behind "the certificate".
 fn in_words(error: &Error) -> String {
-    use CertificateError as Fault;
+    use CertificateError as ParseError;
     let Error::InvalidCertificate(fault) = error else {
         return format!("is not understood ({})", shown(&error.to_string()));
     };
     match fault {
-        Fault::NotValidForNameContext {
+        ParseError::NotValidForNameContext {
             expected,
             presented,
         } => {
@@ -171,11 +171,13 @@ fn in_words(error: &Error) -> String {
                 false => format!("is for {}, and not for {name}", list(&names)),
             }
         }
-        Fault::NotValidForName => "is for another host name".into(),
-        Fault::UnknownIssuer => "is signed by nobody whom this computer trusts".into(),
-        Fault::Expired | Fault::ExpiredContext { .. } => "has expired".into(),
-        Fault::NotValidYet | Fault::NotValidYetContext { .. } => "is not valid yet".into(),
-        Fault::Revoked => "is revoked".into(),
+        ParseError::NotValidForName => "is for another host name".into(),
+        ParseError::UnknownIssuer => "is signed by nobody whom this computer trusts".into(),
+        ParseError::Expired | ParseError::ExpiredContext { .. } => "has expired".into(),
+        ParseError::NotValidYet | ParseError::NotValidYetContext { .. } => {
+            "is not valid yet".into()
+        }
+        ParseError::Revoked => "is revoked".into(),
         other => match format!("{other:?}") {
             // As `openssl req -x509` makes them.
             what if what.contains("CaUsedAsEndEntity") => {

@@ -6,17 +6,17 @@ use crate::output::text::{did_you_mean, quote};
 
 /// Why a value could not be understood, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ParseError {
     /// The cause, with the value; printable on one line.
     pub cause: String,
     /// The cure.
     pub cure: String,
 }
 
-impl Fault {
+impl ParseError {
     /// A fault with this cause and this cure.
     pub fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
-        Fault {
+        ParseError {
             cause: cause.into(),
             cure: cure.into(),
         }
@@ -30,20 +30,20 @@ pub(super) fn by_name<T: Copy>(
     known: &[(&str, T)],
     what: &str,
     otherwise: &str,
-) -> Result<T, Fault> {
+) -> Result<T, ParseError> {
     let value = known.iter().find(|(known, _)| *known == name);
     value.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
         let cure = did_you_mean(name, &names, "`");
         let cure = cure.unwrap_or_else(|| otherwise.into());
-        Fault::new(format!("{} is no {what}", quote(name)), cure)
+        ParseError::new(format!("{} is no {what}", quote(name)), cure)
     })
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.cause, self.cure)
     }
 }
 
-impl error::Error for Fault {}
+impl error::Error for ParseError {}

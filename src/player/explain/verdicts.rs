@@ -20,12 +20,12 @@ pub(super) struct Asked {
 
 /// A policy and a port that serves it.
 #[derive(Clone, Copy)]
-pub(super) struct Location<'a> {
+pub(super) struct OfferedPolicy<'a> {
     pub(super) offer: Offer<'a>,
     pub(super) served: &'a ConfiguredPolicy,
 }
 
-impl Location<'_> {
+impl OfferedPolicy<'_> {
     /// A grant of it as XML.
     fn xml(&self, grant: usize) -> String {
         let grant = self.offer.policy.grants.get(grant);
@@ -33,12 +33,12 @@ impl Location<'_> {
     }
 }
 
-/// The most grants of one policy whose refusal is told.
+/// The most grants of one policy whose refusal is listed.
 const MAX_REFUSALS: usize = 10;
 
 /// The verdict of one master and the other locations on one port.
-pub(super) struct Told<'a> {
-    pub master: Option<&'a Location<'a>>,
+pub(super) struct PortVerdict<'a> {
+    pub master: Option<&'a OfferedPolicy<'a>>,
     pub port: u16,
     pub verdict: Verdict,
 }
@@ -52,49 +52,55 @@ pub(super) struct OneVerdict {
 }
 
 /// The policies on port 843.
-pub(super) fn masters<'a>(all: &'a [Location<'a>]) -> impl Iterator<Item = &'a Location<'a>> {
+pub(super) fn masters<'a>(
+    all: &'a [OfferedPolicy<'a>],
+) -> impl Iterator<Item = &'a OfferedPolicy<'a>> {
     all.iter().filter(|l| l.offer.port == MASTER_PORT)
 }
 
 /// The policies on other ports, as they are offered there.
-pub(super) fn others<'a>(all: &[Location<'a>]) -> Vec<Offer<'a>> {
+pub(super) fn others<'a>(all: &[OfferedPolicy<'a>]) -> Vec<Offer<'a>> {
     let offers = all.iter().map(|location| location.offer);
     offers.filter(|offer| offer.port != MASTER_PORT).collect()
 }
 
 /// One verdict for each port, and for each policy on port 843: listeners may have their own.
 pub(super) fn judge<'a>(
-    locations: &'a [Location<'a>],
+    locations: &'a [OfferedPolicy<'a>],
     asked: &Asked,
     sample: &Sample,
-) -> Vec<Told<'a>> {
+) -> Vec<PortVerdict<'a>> {
     let others = others(locations);
     let mut masters: Vec<_> = masters(locations).map(Some).collect();
     if masters.is_empty() {
         masters.push(None);
     }
-    let mut told = Vec::new();
+    let mut verdicts = Vec::new();
     for master in masters {
         for &port in &sample.ports {
             let offer = master.map(|master| &master.offer);
             let verdict = policy::explain(asked.player, offer, &others, &asked.origin, port);
-            told.push(Told {
+            verdicts.push(PortVerdict {
                 master,
                 port,
                 verdict,
             });
         }
     }
-    told
+    verdicts
 }
 
-impl Told<'_> {
+impl PortVerdict<'_> {
     pub fn is_allowed(&self) -> bool {
         matches!(self.verdict, Verdict::Allowed { .. })
     }
 
     /// The location that serves the policy of this port.
-    fn location<'b>(&'b self, all: &'b [Location<'b>], port: u16) -> Option<&'b Location<'b>> {
+    fn location<'b>(
+        &'b self,
+        all: &'b [OfferedPolicy<'b>],
+        port: u16,
+    ) -> Option<&'b OfferedPolicy<'b>> {
         match self.master {
             Some(master) if port == MASTER_PORT => Some(master),
             _ => all.iter().find(|location| location.offer.port == port),
@@ -102,7 +108,7 @@ impl Told<'_> {
     }
 
     /// The sentence on `ports`, for which the verdict is the same.
-    pub fn headline(&self, all: &[Location], asked: &Asked, ports: &str) -> String {
+    pub fn headline(&self, all: &[OfferedPolicy], asked: &Asked, ports: &str) -> String {
         let swf = match &asked.origin {
             Origin::Local => "a local SWF".into(),
             origin => format!("a SWF from {}", origin.in_words()),
@@ -125,7 +131,7 @@ impl Told<'_> {
     }
 
     /// What nobody knows of how the player takes the policy that allows it: sentences.
-    fn doubts(&self, all: &[Location], asked: &Asked) -> Vec<String> {
+    fn doubts(&self, all: &[OfferedPolicy], asked: &Asked) -> Vec<String> {
         let Verdict::Allowed { port, grant } = self.verdict else {
             return Vec::new();
         };
@@ -141,19 +147,19 @@ impl Told<'_> {
     }
 
     /// The conditions under which the verdict on these ports holds: sentences.
-    pub fn conditions(&self, all: &[Location], asked: &Asked, ports: &[u16]) -> Vec<String> {
+    pub fn conditions(&self, all: &[OfferedPolicy], asked: &Asked, ports: &[u16]) -> Vec<String> {
         let mut conditions = self.doubts(all, asked);
         conditions.extend(asked.player.conditions(&asked.origin, ports));
         conditions
     }
 
     /// The reason in words, for the ports `asked`.
-    fn in_words(&self, all: &[Location], reason: &Reason, asked: &str) -> String {
+    fn in_words(&self, all: &[OfferedPolicy], reason: &Reason, asked: &str) -> String {
         let name = |port: u16, grant: usize| self.grant_name(all, port, grant);
         clip(&reason.in_words(asked, &name))
     }
 
-    fn grant_name(&self, all: &[Location], port: u16, grant: usize) -> String {
+    fn grant_name(&self, all: &[OfferedPolicy], port: u16, grant: usize) -> String {
         let location = self.location(all, port);
         location.map_or_else(String::new, |location| location.served.grant_name(grant))
     }
@@ -167,7 +173,7 @@ impl Told<'_> {
 
     /// The reasons as a list, for the ports `asked`; where several grants refuse, each has a line of
     /// its own.
-    pub fn reason_lines(&self, all: &[Location], asked: &str) -> Vec<String> {
+    pub fn reason_lines(&self, all: &[OfferedPolicy], asked: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for reason in self.reasons() {
             match reason {
@@ -191,7 +197,7 @@ impl Told<'_> {
         lines
     }
 
-    pub fn as_json(&self, all: &[Location], asked: &Asked) -> OneVerdict {
+    pub fn as_json(&self, all: &[OfferedPolicy], asked: &Asked) -> OneVerdict {
         let by = match self.verdict {
             Verdict::Denied(_) => None,
             Verdict::Allowed { port, grant } => {

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::{End, Exchange, NoConnection, Question, REQUEST, ask, look};
+use super::ask::{End, Exchange, NoConnection, Question, REQUEST, ask, ask_plainly};
 use super::bytes::contains;
 use super::classes::Class;
 use super::classify::Remark;
-use super::parallel::at_once;
+use super::parallel::in_parallel;
 use super::plan::Plan;
 use super::secure::{NoTls, Secure};
 use super::service::other_service;
@@ -16,22 +16,22 @@ use super::step::{Role, Step};
 use crate::output::text::time;
 use crate::policy::Host;
 
-/// How long a second look takes: no player waits for it. Where the way is long, it may take four
+/// How long such an exchange takes: no player waits for it. Where the way is long, it may take four
 /// ways there and back, which a handshake needs with one to spare.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+const RECHECK_TIME: Duration = Duration::from_secs(1);
 
 /// What an answer holds that is a policy.
 const POLICY: &[u8] = b"cross-domain-policy";
 
-/// Looks again where the answer is an error, and says what was found in its remarks.
-pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
+/// Asks again where the answer is an error, and adds what was found to its remarks.
+pub(super) fn recheck(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
     let Some(class) = step.answer.fault() else {
         return;
     };
     let at = step.exchange.address;
     let connected = step.exchange.connected.clone();
     let way = connected.clone().unwrap_or_default();
-    let limit = SECOND_LOOK.max(way * 4).min(plan.patience);
+    let limit = RECHECK_TIME.max(way * 4).min(plan.patience);
     if class == Class::NoTls {
         in_the_clear(at, limit, step);
     }
@@ -52,7 +52,7 @@ pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) 
     }
     let header = [b"PROXY UNKNOWN\r\n", REQUEST].concat();
     let ended = nothing_came && !is_tls && step.exchange.ended_empty();
-    let expects_header = ended && contains(&look(at, &header, limit).bytes, POLICY);
+    let expects_header = ended && contains(&ask_plainly(at, &header, limit).bytes, POLICY);
     if expects_header {
         let cause =
             "a policy comes where a PROXY header stands before the request, and none without it";
@@ -77,7 +77,9 @@ pub(super) fn look_again(plan: &Plan, secure: Option<&Secure>, step: &mut Step) 
         let web = SocketAddr::new(at.ip(), 80);
         looks.push((web, get.into_bytes(), Shows::Crossdomain(web)));
     }
-    let seen = at_once(&looks, |(at, request, _)| look(*at, request, limit).bytes);
+    let seen = in_parallel(&looks, |(at, request, _)| {
+        ask_plainly(*at, request, limit).bytes
+    });
     for ((_, _, shows), bytes) in looks.iter().zip(seen) {
         take(shows, &bytes, step);
     }
@@ -107,7 +109,7 @@ fn inside_tls(at: SocketAddr, limit: Duration) -> Option<&'static str> {
 
 /// A port without TLS may have a policy for those that ask in the clear.
 fn in_the_clear(at: SocketAddr, limit: Duration, step: &mut Step) {
-    if contains(&look(at, REQUEST, limit).bytes, POLICY) {
+    if contains(&ask_plainly(at, REQUEST, limit).bytes, POLICY) {
         let remarks = step.answer.remarks.iter_mut();
         for error in remarks.filter(|remark| remark.is_error()) {
             error.cause += "; in the clear it has a policy, for Socket and XMLSocket";
