@@ -91,7 +91,6 @@ const PURE: &[&str] = &[
     "config::mistakes",
     "daemon::server::request",
     "daemon::server::proxy",
-    "daemon::server::intake",
     "daemon::server::table",
     "daemon::server::client_lines",
     "daemon::server::source",

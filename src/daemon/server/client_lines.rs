@@ -15,7 +15,7 @@ use super::tally::Tally;
 
 /// Clients of one source that have lines at once: some pages with several SWFs, or a class of people
 /// behind one address.
-const AT_ONCE: u32 = 60;
+const BURST: u32 = 60;
 
 /// After that one client of the source has lines in each such time. A client that comes sooner has
 /// none, and the time begins anew with it: a loop has lines for its first clients only, and takes
@@ -24,7 +24,7 @@ const ONE_IN: Duration = Duration::from_secs(1);
 
 /// Clients of all sources that have lines at once: about as many as there are sources in the table,
 /// so that a source at rest has its lines also when all the others begin a loop.
-const ALL_AT_ONCE: u32 = 4_096;
+const BURST_OF_ALL: u32 = 4_096;
 
 /// The part of these that is kept for sources at rest: those that have used nothing of their own.
 const FOR_SOURCES_AT_REST: u32 = 2_048;
@@ -98,11 +98,11 @@ impl State {
         let own = self.own(source, now);
         let after = own.saturating_duration_since(now) + ONE_IN;
         let for_all = if after == ONE_IN {
-            ALL_AT_ONCE
+            BURST_OF_ALL
         } else {
-            ALL_AT_ONCE - FOR_SOURCES_AT_REST
+            BURST_OF_ALL - FOR_SOURCES_AT_REST
         };
-        let used_up = ONE_IN * AT_ONCE;
+        let used_up = ONE_IN * BURST;
         *own = now + after.min(used_up);
         let permitted = after <= used_up && all <= ALL_ONE_IN * for_all;
         if permitted {

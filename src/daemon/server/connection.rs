@@ -15,9 +15,8 @@ use socket2::SockRef;
 
 use super::context::Context;
 use super::endpoint::Endpoint;
-use super::intake::{Intake, UnreadInput};
 use super::proxy::{self, HeaderProgress, MAX_HEADER_BYTES, ProxiedClient};
-use super::request::{MAX_REQUEST_BYTES, Progress};
+use super::request::{MAX_REQUEST_BYTES, Progress, UnreadInput, parse_request};
 use super::source::Source;
 use super::table::{Phase, Wait};
 use crate::daemon::stats::{Counter, Stats};
@@ -88,8 +87,8 @@ impl Drop for OpenAt {
 enum State {
     /// A balancer's PROXY header. These bytes of it are here.
     Header(Vec<u8>),
-    /// A request.
-    Asking(Intake),
+    /// A request. These bytes of it are here.
+    Asking(Vec<u8>),
     /// That it takes the rest of the policy.
     Answering(Sending),
     /// That it closes its side. Until then, whatever it sends is dropped.
@@ -131,7 +130,7 @@ impl Connection {
                 State::Header(Vec::new())
             } else {
                 endpoint.count_accepted();
-                State::Asking(Intake::default())
+                State::Asking(Vec::new())
             },
             level: Level::Info,
             has_lines: None,
@@ -198,7 +197,7 @@ impl Connection {
             (_, HeaderProgress::Complete(header)) => {
                 let first = received.split_off(header.len);
                 self.adopt_client(header.client);
-                self.state = State::Asking(Intake::default());
+                self.state = State::Asking(Vec::new());
                 match first.is_empty() {
                     true => self.read_request(),
                     false => self.take_request_bytes(&first),
@@ -255,11 +254,12 @@ impl Connection {
 
     /// Reads what there is of the request.
     fn read_request(&mut self) -> Next {
-        let State::Asking(intake) = &self.state else {
+        let State::Asking(received) = &self.state else {
             return Next::Close;
         };
         let mut bytes = [0; MAX_REQUEST_BYTES];
-        match receive(&self.stream, &mut bytes[..intake.room()]) {
+        let room = MAX_REQUEST_BYTES - received.len().min(MAX_REQUEST_BYTES);
+        match receive(&self.stream, &mut bytes[..room]) {
             Read::Bytes(count) => self.take_request_bytes(&bytes[..count]),
             Read::Nothing => self.take_request_bytes(&[]),
             Read::Ended => {
@@ -272,12 +272,14 @@ impl Connection {
 
     /// Takes the next bytes of the client.
     fn take_request_bytes(&mut self, bytes: &[u8]) -> Next {
-        let State::Asking(intake) = &mut self.state else {
+        let State::Asking(received) = &mut self.state else {
             return Next::Close;
         };
-        match intake.feed(bytes) {
-            Progress::Complete => {
-                let unread = intake.unread();
+        received.extend_from_slice(bytes);
+        // A header's last read may hold more.
+        received.truncate(MAX_REQUEST_BYTES);
+        match parse_request(received) {
+            Progress::Complete(unread) => {
                 self.log_accepted();
                 self.state = State::Answering(Sending {
                     policy: self.endpoint.0.policy(),
@@ -288,7 +290,7 @@ impl Connection {
                 self.send_policy()
             }
             Progress::Never => {
-                let received = intake.take_received();
+                let received = std::mem::take(received);
                 self.count_end(|stats| &stats.not_a_request);
                 let why = if proxy::looks_like_a_header(&received) {
                     "A PROXY header, which this 'listen' does not expect. Closing connection."

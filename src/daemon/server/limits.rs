@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 /// Permits a number of events at once, and then one in each span of time.
 pub(super) struct RateLimit {
-    at_once: u32,
+    burst: u32,
     one_in: Duration,
     /// When the whole number is permitted again.
     full_at: Mutex<Instant>,
 }
 
 impl RateLimit {
-    pub(super) fn new(at_once: u32, one_in: Duration) -> RateLimit {
+    pub(super) fn new(burst: u32, one_in: Duration) -> RateLimit {
         RateLimit {
-            at_once,
+            burst,
             one_in,
             full_at: Mutex::new(Instant::now()),
         }
@@ -36,7 +36,7 @@ impl RateLimit {
     pub(super) fn permits(&self, now: Instant) -> bool {
         let mut full_at = lock(&self.full_at);
         let full_again = now.max(*full_at) + self.one_in;
-        let permitted = full_again - now <= self.one_in * self.at_once;
+        let permitted = full_again - now <= self.one_in * self.burst;
         if permitted {
             *full_at = full_again;
         }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_permitted_at_once_and_then_one_in_each_span() {
+    fn a_burst_is_permitted_and_then_one_in_each_span() {
         let limit = RateLimit::new(500, Duration::from_millis(20));
         let start = *lock(&limit.full_at);
         let permitted = |at, asked| permitted(&limit, start, at, asked);

@@ -8,7 +8,6 @@ mod connection;
 mod context;
 mod endpoint;
 mod fd_limit;
-mod intake;
 mod limits;
 mod listener;
 mod poller;

@@ -1,5 +1,5 @@
-//! The request matcher: is this a policy request, can it still become one, or never?
-//! Pure: it reads no socket and keeps no bytes.
+//! The request: do a client's bytes ask for the policy, can they still, or never? The outcome does
+//! not depend on how the bytes are cut. Pure: it reads no socket and keeps no bytes.
 
 /// The beginning of every request; blanks and `/>` follow.
 const HEAD: &[u8] = b"<policy-file-request";
@@ -9,7 +9,7 @@ const TAIL: &[u8] = b"/>";
 /// Source: rule book section 1.1 (DG).
 pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
 
-/// At most this many bytes of a client are looked at.
+/// At most this many bytes of a client are parsed.
 pub const MAX_REQUEST_BYTES: usize = 128;
 
 /// The state after the bytes so far.
@@ -19,62 +19,38 @@ pub enum Progress {
     Incomplete,
     /// They are a request, complete with the `/>`. A NUL, a line end or anything else may follow;
     /// the answer does not wait for it, since some clients never send the NUL.
-    Complete,
+    Complete(UnreadInput),
     /// Whatever follows, they cannot become a request.
     Never,
 }
 
-/// Recognises a request in pieces of any size, each byte looked at once.
-#[derive(Clone, Debug, Default)]
-pub struct Matcher {
-    seen: usize,
-    stage: Stage,
+/// The bytes that may still come after a complete request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadInput {
+    /// All that Flash Player ever sends has been read.
+    None,
+    /// There may be unread bytes, or bytes under way: they would turn a close into a reset.
+    Possible,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    /// Inside `HEAD`: as much of it has matched as bytes were seen.
-    #[default]
-    Head,
-    /// After `HEAD`: blanks, or the `/`.
-    Blanks,
-    /// After the `/`: the `>`.
-    Tail,
-    Complete,
-    Never,
-}
-
-impl Matcher {
-    /// Looks at the next bytes of the client.
-    pub fn feed(&mut self, bytes: &[u8]) -> Progress {
-        for &byte in bytes {
-            if matches!(self.stage, Stage::Complete | Stage::Never) {
-                break;
-            }
-            self.stage = self.step(byte);
-            self.seen += 1;
-            if self.seen == MAX_REQUEST_BYTES && self.stage != Stage::Complete {
-                self.stage = Stage::Never;
-            }
-        }
-        match self.stage {
-            Stage::Complete => Progress::Complete,
-            Stage::Never => Progress::Never,
-            Stage::Head | Stage::Blanks | Stage::Tail => Progress::Incomplete,
-        }
-    }
-
-    fn step(&self, byte: u8) -> Stage {
-        match self.stage {
-            Stage::Head if HEAD.get(self.seen) != Some(&byte) => Stage::Never,
-            Stage::Head if self.seen + 1 == HEAD.len() => Stage::Blanks,
-            Stage::Head => Stage::Head,
-            Stage::Blanks if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => Stage::Blanks,
-            Stage::Blanks if byte == TAIL[0] => Stage::Tail,
-            Stage::Tail if byte == TAIL[1] => Stage::Complete,
-            Stage::Blanks | Stage::Tail | Stage::Never => Stage::Never,
-            Stage::Complete => Stage::Complete,
-        }
+/// Parses the first bytes of a client, all of them each time.
+pub fn parse_request(received: &[u8]) -> Progress {
+    let parsed = &received[..received.len().min(MAX_REQUEST_BYTES)];
+    let (head, rest) = parsed.split_at(parsed.len().min(HEAD.len()));
+    let blanks = rest.iter().take_while(|b| b" \t\r\n".contains(b)).count();
+    let tail = &rest[blanks..];
+    if !HEAD.starts_with(head) {
+        Progress::Never
+    } else if tail.starts_with(TAIL) {
+        Progress::Complete(if received == REQUEST {
+            UnreadInput::None
+        } else {
+            UnreadInput::Possible
+        })
+    } else if TAIL.starts_with(tail) && parsed.len() < MAX_REQUEST_BYTES {
+        Progress::Incomplete
+    } else {
+        Progress::Never
     }
 }
 
@@ -83,28 +59,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn whole(bytes: &[u8]) -> Progress {
-        Matcher::default().feed(bytes)
-    }
+    use Progress::{Complete, Incomplete, Never};
+    use UnreadInput::Possible;
 
     #[test]
     fn the_players_request_is_complete_with_and_without_its_nul() {
-        assert_eq!(whole(REQUEST), Progress::Complete);
-        assert_eq!(whole(b"<policy-file-request/>"), Progress::Complete);
+        assert_eq!(parse_request(REQUEST), Complete(UnreadInput::None));
+        assert_eq!(parse_request(b"<policy-file-request/>"), Complete(Possible));
     }
 
     #[test]
     fn blanks_are_allowed_before_the_slash_only() {
-        assert_eq!(whole(b"<policy-file-request \t\r\n/>"), Progress::Complete);
-        assert_eq!(whole(b" <policy-file-request/>"), Progress::Never);
-        assert_eq!(whole(b"<policy-file-request/ >"), Progress::Never);
-        assert_eq!(whole(b"<policy -file-request/>"), Progress::Never);
+        assert_eq!(
+            parse_request(b"<policy-file-request \t\r\n/>"),
+            Complete(Possible)
+        );
+        assert_eq!(parse_request(b" <policy-file-request/>"), Never);
+        assert_eq!(parse_request(b"<policy-file-request/ >"), Never);
+        assert_eq!(parse_request(b"<policy -file-request/>"), Never);
     }
 
     #[test]
     fn a_wrong_byte_is_final_at_once() {
         for bytes in [&b"G"[..], b"\0", b"\x16\x03\x01", b"<policy-file-requesT"] {
-            assert_eq!(whole(bytes), Progress::Never, "{}", bytes.escape_ascii());
+            assert_eq!(parse_request(bytes), Never, "{}", bytes.escape_ascii());
         }
     }
 
@@ -112,26 +90,34 @@ mod tests {
     fn blanks_do_not_go_on_for_ever() {
         let mut long = HEAD.to_vec();
         long.resize(MAX_REQUEST_BYTES - 1, b' ');
-        assert_eq!(whole(&long), Progress::Incomplete);
+        assert_eq!(parse_request(&long), Incomplete);
         long.push(b' ');
-        assert_eq!(whole(&long), Progress::Never);
+        assert_eq!(parse_request(&long), Never);
         long.extend(TAIL);
-        assert_eq!(whole(&long), Progress::Never);
+        assert_eq!(parse_request(&long), Never);
     }
 
     #[test]
-    fn the_last_byte_that_is_looked_at_may_complete_the_request() {
+    fn the_last_byte_that_is_parsed_may_complete_the_request() {
         let mut bytes = HEAD.to_vec();
         bytes.resize(MAX_REQUEST_BYTES - TAIL.len(), b' ');
         bytes.extend(TAIL);
         assert_eq!(bytes.len(), MAX_REQUEST_BYTES);
-        assert_eq!(whole(&bytes), Progress::Complete);
+        assert_eq!(parse_request(&bytes), Complete(Possible));
+    }
+
+    #[test]
+    fn something_may_follow_all_but_the_players_own_bytes() {
+        for more in [&b"\n"[..], b"\0x", &[b'x'; 500]] {
+            let bytes = [b"<policy-file-request/>", more].concat();
+            assert_eq!(parse_request(&bytes), Complete(Possible));
+        }
     }
 
     /// A second definition of a request, for comparison.
     fn is_request(bytes: &[u8]) -> bool {
-        let looked_at = &bytes[..bytes.len().min(MAX_REQUEST_BYTES)];
-        let Some(rest) = looked_at.strip_prefix(HEAD) else {
+        let parsed = &bytes[..bytes.len().min(MAX_REQUEST_BYTES)];
+        let Some(rest) = parsed.strip_prefix(HEAD) else {
             return false;
         };
         let blanks = rest.iter().take_while(|b| b" \t\r\n".contains(b)).count();
@@ -148,34 +134,57 @@ mod tests {
         proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
     }
 
+    /// The same by one byte after the other, for comparison.
+    fn by_bytes(bytes: &[u8]) -> Progress {
+        let (mut seen, mut tail) = (0, 0);
+        for &byte in bytes.iter().take(MAX_REQUEST_BYTES) {
+            let fits = match seen {
+                0..20 => byte == HEAD[seen],
+                _ if byte == TAIL[tail] => {
+                    tail += 1;
+                    true
+                }
+                _ => tail == 0 && b" \t\r\n".contains(&byte),
+            };
+            seen += 1;
+            if tail == TAIL.len() {
+                let exact = bytes == REQUEST;
+                return Complete(if exact { UnreadInput::None } else { Possible });
+            }
+            if !fits || seen == MAX_REQUEST_BYTES {
+                return Never;
+            }
+        }
+        Incomplete
+    }
+
     proptest! {
         #[test]
-        fn the_answer_does_not_depend_on_how_the_bytes_are_cut(
+        fn it_is_what_a_byte_after_the_other_says_and_no_decision_is_taken_back(
             bytes in nearly_a_request(),
-            cuts in proptest::collection::vec(1usize..50, 0..40),
         ) {
-            let mut matcher = Matcher::default();
-            let mut progress = matcher.feed(&[]);
-            let mut rest = &bytes[..];
-            for cut in cuts {
-                let (piece, after) = rest.split_at(cut.min(rest.len()));
-                progress = matcher.feed(piece);
-                rest = after;
+            let whole = parse_request(&bytes);
+            prop_assert_eq!(whole, by_bytes(&bytes));
+            prop_assert_eq!(matches!(whole, Complete(_)), is_request(&bytes));
+            for cut in 0..bytes.len() {
+                match parse_request(&bytes[..cut]) {
+                    Incomplete => {}
+                    Never => prop_assert_eq!(whole, Never),
+                    Complete(_) => prop_assert!(matches!(whole, Complete(_))),
+                }
             }
-            if !rest.is_empty() {
-                progress = matcher.feed(rest);
-            }
-            prop_assert_eq!(progress, whole(&bytes));
-            prop_assert_eq!(progress == Progress::Complete, is_request(&bytes));
         }
 
         #[test]
         fn incomplete_means_that_a_request_can_still_follow(bytes in nearly_a_request()) {
-            if whole(&bytes) == Progress::Incomplete {
+            if parse_request(&bytes) == Incomplete {
                 let can_follow = (0..=HEAD.len()).any(|from| {
                     [&HEAD[from..], b""].iter().any(|head| {
                         [&b"/>"[..], b">"].iter().any(|tail| {
-                            whole(&[&bytes[..], head, tail].concat()) == Progress::Complete
+                            matches!(
+                            parse_request(&[&bytes[..], head, tail].concat()),
+                            Complete(_)
+                        )
                         })
                     })
                 });
