@@ -12,18 +12,19 @@
 //!            └─────────┬─────────┘
 //!                   config           flashpolicy.conf, its policies, its mistakes
 //!                      │
-//!                   policy           the rules of players; pure
+//!              output, system        exit codes, colours; opening a file
 //!                      │
-//!              output, system        text and findings; opening a file
+//!                   policy           the rules of players; pure, a crate of its own
 //! ```
-//! 1. [`policy`] reads, checks, writes and decides. Its rules, with their sources, are `policy/rules.md`.
+//! 1. [`policy`] reads, checks, writes and decides. Its rules, with their sources, are
+//!    `policy/rules.md`. The types of findings and texts are there, too, since it needs them.
 //! 2. [`config`] makes a [`Config`](config::Config) of a file and options; `config/keys.rs` has one
 //!    entry for each key, `config/policies.rs` says which listener serves which policy.
 //! 3. [`player`] is what runs where the player is: it opens connections, and serves none.
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
 //!    `daemon/commands` what the user types. Only it names signals, users and `/proc`.
 //! 5. [`cli`] knows the command line and the pages of the help; it calls the rest.
-//! 6. [`output`] has what all say things with; `system` opens files, each system in its way.
+//! 6. [`output`] has exit codes and colours; `system` opens files, each system in its way.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,
 //! which of them are pure, and which are for Linux; it fails where a `use` breaks that.
@@ -47,7 +48,7 @@
 //!
 //! # A log line
 //! 1. A worker has a line about a client: `daemon/server/client_lines.rs` decides whether this source
-//!    gets one, and counts it if not. Bytes of the client are escaped (`output/text.rs`).
+//!    gets one, and counts it if not. Bytes of the client are escaped (`policy/text.rs`).
 //! 2. The macros of `log` hand it to `daemon/logging`, where simplelog gives it time and level.
 //! 3. Each destination (the file, the console) has a queue and a thread (`queue.rs`, `writer.rs`), so
 //!    that nobody waits for a disk; a full queue loses lines, and the next line says how many.
@@ -89,5 +90,7 @@ pub mod config;
 pub mod daemon;
 pub mod output;
 pub mod player;
-pub mod policy;
 mod system;
+
+/// The rules of policies: a crate of its own, in `src/policy`.
+pub use flashpolicy as policy;

@@ -1,7 +1,7 @@
 //! What everything is said with: text for messages, findings, colours, exit codes. It knows no policy
 //! and no configuration.
 
-pub mod diagnostic;
 pub(crate) mod exit;
 pub(crate) mod terminal;
-pub mod text;
+
+pub use flashpolicy::{diagnostic, text};

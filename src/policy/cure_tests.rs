@@ -3,7 +3,7 @@
 //! follows from them.
 
 use super::{Code, Finding, Reading, read};
-use crate::output::diagnostic::Place;
+use crate::diagnostic::Place;
 
 /// How a cure is applied.
 enum Apply {

@@ -9,7 +9,7 @@ use super::{
     Origin, ParseError,
     origin::{Host, parse_ip},
 };
-use crate::output::text::{is_printable, quote};
+use crate::text::{is_printable, quote};
 
 /// The `domain` of an `allow-access-from` element (rule book 3).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -153,7 +153,7 @@ fn networks_are_told_from_names_and_ports() {
 
 proptest! {
     #[test]
-    fn a_written_pattern_reads_back_the_same(pattern in super::super::strategies::domain()) {
+    fn a_written_pattern_reads_back_the_same(pattern in crate::strategies::domain()) {
         prop_assert_eq!(DomainPattern::parse(&pattern.to_string()), Ok(pattern));
     }
 

@@ -12,7 +12,7 @@ use super::{
     findings::{Code, Finding, Found},
     lightspark,
 };
-use crate::output::text::{did_you_mean, quote};
+use crate::text::{did_you_mean, quote};
 
 const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";

@@ -1,14 +1,14 @@
 //! What can be found wrong with a policy: the codes, and a finding.
 //!
 //! Decides nothing about a file and prints nothing: `parse`, `malformed` and
-//! `elements` find, [`diagnostic`](crate::output::diagnostic) shows.
+//! `elements` find, [`diagnostic`](crate::diagnostic) shows.
 
 use std::ops::Range;
 
-pub use crate::output::diagnostic::Severity;
+pub use crate::diagnostic::Severity;
 
 use super::Player;
-use crate::output::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place};
+use crate::diagnostic::{Diagnostic, MOST_OF_A_KIND, Place};
 
 /// One thing found in a policy file. All texts are printable on one line,
 /// whatever the file holds.

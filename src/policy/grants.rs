@@ -10,7 +10,7 @@ use super::{
     DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, blocked, elements::Judge,
     findings::Code,
 };
-use crate::output::text::{clip, quote};
+use crate::text::{clip, quote};
 
 impl Judge<'_> {
     pub(super) fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {

@@ -5,7 +5,7 @@
 //! other players do; it never recurses, and its time grows with the length of the text.
 
 use super::{DomainPattern, Grant, MetaPolicy, Policy, PortSet, findings::Code};
-use crate::output::text::printable;
+use crate::text::printable;
 
 /// What counts for Lightspark.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Origin, Player, decide, read as read_policy, render, strategies};
+use crate::{Origin, Player, decide, read as read_policy, render, strategies};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
 const ALL: &str = r#"<site-control permitted-cross-domain-policies="all"/>"#;
@@ -257,9 +257,9 @@ proptest! {
     fn what_is_said_of_any_grant_is_printable(domain in any::<String>(), ports in any::<String>()) {
         let text = format!("<{ROOT}><allow-access-from domain='{domain}' to-ports='{ports}'/>");
         for taken in [read(&text).master, read(&text).elsewhere] {
-            let words = crate::policy::words(&taken.policy).concat();
-            prop_assert!(words.chars().all(crate::output::text::is_printable), "{words:?}");
-            prop_assert!(taken.stop.is_none_or(|stop| stop.chars().all(crate::output::text::is_printable)));
+            let words = crate::words(&taken.policy).concat();
+            prop_assert!(words.chars().all(crate::text::is_printable), "{words:?}");
+            prop_assert!(taken.stop.is_none_or(|stop| stop.chars().all(crate::text::is_printable)));
         }
     }
 

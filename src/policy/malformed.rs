@@ -11,7 +11,7 @@ use super::{
     findings::{Code, Finding},
     source::{last_char, offset},
 };
-use crate::output::text::{printable, quote};
+use crate::text::{printable, quote};
 
 /// The quotes that word processors write for `"` and `'`.
 const TYPOGRAPHIC: [char; 8] = [

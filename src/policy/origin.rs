@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::ParseError;
-use crate::output::text::quote;
+use crate::text::quote;
 
 /// Where the content that wants to connect was loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]

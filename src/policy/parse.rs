@@ -13,8 +13,8 @@ use super::{
     malformed,
     source::Lines,
 };
-use crate::output::diagnostic::{self, Diagnostic};
-use crate::output::text::Style;
+use crate::diagnostic::{self, Diagnostic};
+use crate::text::Style;
 
 /// The largest policy that is read, in bytes. Clients stop long before it:
 /// at 5,000 (Unity) or 10,000 (Adobe's sample servers; rule book 1.8).
@@ -37,7 +37,7 @@ pub struct Reading {
     /// The policy, unless there is an error among the findings.
     pub policy: Option<Policy>,
     /// Everything found, in the order of the file, but of each code at most
-    /// [`MOST_OF_A_KIND`](crate::output::diagnostic::MOST_OF_A_KIND). Where the text cannot be parsed at
+    /// [`MOST_OF_A_KIND`](crate::diagnostic::MOST_OF_A_KIND). Where the text cannot be parsed at
     /// all, what follows that place is not looked at.
     pub findings: Vec<Finding>,
     /// How many more there are of which codes.

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use crate::output::text::{did_you_mean, quote};
+use crate::text::{did_you_mean, quote};
 
 /// Why a value could not be understood, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]

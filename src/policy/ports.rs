@@ -6,7 +6,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use super::ParseError;
-use crate::output::text::quote;
+use crate::text::quote;
 
 /// The port of the master policy: Flash Player asks there first, and only
 /// there does a meta-policy count (rule book 1.10 \[SPF, DG\] and 2.6).

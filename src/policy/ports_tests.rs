@@ -132,8 +132,8 @@ fn up_to_sixteen_ports_are_asked_and_of_more_the_edges() {
 proptest! {
     #[test]
     fn a_sample_is_small_and_from_the_set(
-        asked in super::super::strategies::ports(),
-        granted in super::super::strategies::ports(),
+        asked in crate::strategies::ports(),
+        granted in crate::strategies::ports(),
     ) {
         let sample = asked.sample([&granted]);
         prop_assert!(!sample.ports.is_empty() && sample.ports.len() <= MAX_ASKED);
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn a_written_set_reads_back_the_same(set in super::super::strategies::ports()) {
+    fn a_written_set_reads_back_the_same(set in crate::strategies::ports()) {
         prop_assert_eq!(PortSet::parse(&set.to_string()), Ok(set));
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Code, MAX_POLICY_BYTES, Reading, Severity, read, render, strategies};
-use crate::output::diagnostic::{self, Place};
-use crate::output::text::{Style, is_printable};
+use crate::diagnostic::{self, Place};
+use crate::text::{Style, is_printable};
 
 const GRANT: &str = r#"<allow-access-from domain="a.example" to-ports="2001"/>"#;
 
@@ -785,10 +785,7 @@ fn of_thousands_of_findings_the_first_are_kept_and_all_are_counted() {
         "an error behind all warnings counts"
     );
     let offer = reading
-        .offer(
-            crate::policy::Player::Lightspark,
-            crate::policy::MASTER_PORT,
-        )
+        .offer(crate::Player::Lightspark, crate::MASTER_PORT)
         .unwrap();
     assert!(
         offer.stop.is_some(),

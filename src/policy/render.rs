@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::{DomainPattern, Grant, MetaPolicy, PortSet, read, strategies};
+    use crate::{DomainPattern, Grant, MetaPolicy, PortSet, read, strategies};
 
     #[test]
     fn the_policy_that_allows_everything_has_its_usual_form() {

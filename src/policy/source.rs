@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::output::diagnostic::Place;
-use crate::output::text::printable;
+use crate::diagnostic::Place;
+use crate::text::printable;
 
 /// The lines of a file, for the places in it. Places on the same line share its text.
 pub(super) struct Lines<'a> {

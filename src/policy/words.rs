@@ -4,7 +4,7 @@
 //! the end is for `decide` and `explain`.
 
 use super::{Grant, MASTER_PORT, MetaPolicy, Policy, PortSet, domain::Pattern};
-use crate::output::text::list;
+use crate::text::list;
 
 /// A policy in plain words: a sentence for the meta-policy, if it has one,
 /// and one for each grant, or that there is none.
@@ -69,7 +69,7 @@ pub fn ports_in_words(ports: &PortSet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::read;
+    use crate::read;
 
     fn grant(attributes: &str) -> String {
         let xml =

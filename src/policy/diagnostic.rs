@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::output::text::{Colour, Style, is_printable, printable};
+use crate::text::{Colour, Style, is_printable, printable};
 
 /// How much of a line is shown before the place in question, as a part of the width: two fifths.
 const BEFORE: (usize, usize) = (2, 5);

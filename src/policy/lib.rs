@@ -6,15 +6,19 @@
 //! policy back as XML, [`decide()`] and [`explain()`] answer as Flash Player
 //! would, [`words()`] says in English what a policy means.
 //!
-//! This module never touches a socket, a file, a terminal or the configuration:
+//! This crate never touches a socket, a file, a terminal or the configuration:
 //! bytes and values in, values and text out.
 //!
 //! The rules are the players'; they follow, each with its number, which the code cites.
 //!
 #![doc = include_str!("rules.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod blocked;
 mod decide;
+pub mod diagnostic;
 mod domain;
 mod elements;
 mod explain;
@@ -30,6 +34,7 @@ mod player;
 mod ports;
 mod render;
 mod source;
+pub mod text;
 mod words;
 
 #[cfg(test)]
