@@ -391,6 +391,27 @@ fn status_tells_what_is_served_and_the_figures_and_json_has_the_same() {
 }
 
 #[test]
+fn status_says_that_a_policy_file_changed_and_has_errors_and_that_it_is_right_again() {
+    let service = Service::new();
+    let policy = service.folder.path().join("p.xml");
+    fs::write(&policy, "<cross-domain-policy/>").unwrap();
+    service.config("policy_file = p.xml\npolicy_watch = 0.1");
+    service.start();
+    for (text, took_effect) in [
+        ("<cross-domain-policy", false),
+        ("<cross-domain-policy/>", true),
+    ] {
+        fs::write(&policy, text).unwrap();
+        wait_for("the status", || {
+            let said = service.bare(&["status", "-c", "x.conf", "--json"]);
+            let json: Value = serde_json::from_str(&said.text).ok()?;
+            (json["last_reload"]["took_effect"] == took_effect).then_some(())
+        });
+    }
+    service.call("stop").assert(0, "stopped");
+}
+
+#[test]
 fn reload_succeeds_only_if_it_took_effect_and_else_shows_the_servers_error() {
     let service = Service::new();
     service.config("allow = *.example.com 2001");

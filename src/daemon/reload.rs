@@ -43,6 +43,9 @@ pub struct Reloader {
 /// none: there is no such file.
 type PolicyFiles = Vec<(PathBuf, Option<(u64, u64, u64, i64, i64, i64, i64)>)>;
 
+/// How a reload ended: a sentence and the warnings, or the errors.
+type Outcome = Result<(String, Vec<String>), Vec<String>>;
+
 /// To be made before the files are read: a change after that is seen by the next check.
 fn policy_files(config: &Config) -> PolicyFiles {
     let paths = config.policy_files().into_iter();
@@ -178,13 +181,19 @@ impl Reloader {
         log::info!("Reloading...");
         let before = self.serving.clone();
         let outcome = self.read_anew();
+        self.record(outcome);
+        (self.serving != before).then(|| self.serving.clone())
+    }
+
+    /// Logs how a reload ended, and keeps it for the status.
+    fn record(&mut self, outcome: Outcome) {
         let took_effect = outcome.is_ok();
         let said = match outcome {
             Ok((outcome, mut said)) => {
+                log::info!("{outcome}");
                 for warning in &said {
                     log::warn!("{warning}");
                 }
-                log::info!("{outcome}");
                 // First, since lines at the end may be left out.
                 said.insert(0, outcome);
                 said
@@ -197,11 +206,9 @@ impl Reloader {
             }
         };
         self.last_reload = Some(Reload::now(took_effect, said));
-        (self.serving != before).then(|| self.serving.clone())
     }
 
-    /// Gives a sentence for the outcome, and the warnings.
-    fn read_anew(&mut self) -> Result<(String, Vec<String>), Vec<String>> {
+    fn read_anew(&mut self) -> Outcome {
         let Loaded { config: new, file } = self.configured.load().map_err(|mistakes| {
             let lines = mistakes.iter().map(ToString::to_string).collect();
             let mut lines = first(lines, &mistakes);
@@ -254,7 +261,7 @@ impl Reloader {
         Ok((outcome, warnings))
     }
 
-    /// Looks at the policy files, when it is time. Gives the policies when a file changed and all
+    /// Checks the policy files, when it is time. Gives the policies when a file changed and all
     /// of them are free of errors. A changed file counts once two checks in a row saw the same of
     /// it, and reading it did not overlap with a change: before that it may be half written.
     pub fn poll_files(&mut self) -> Option<Policies> {
@@ -274,39 +281,31 @@ impl Reloader {
         }
         let changed: Vec<_> = changed.iter().map(|f| f.0.display().to_string()).collect();
         self.settled = files;
+        let before = self.complained;
+        self.complained = read.is_err();
         match read {
-            Ok((all, policies)) => self.take_over(&changed, &all, policies),
             Err(bad) => {
-                self.complained = true;
-                log::error!("A policy file changed and has errors; the last good one goes on:");
-                for line in findings(&bad) {
-                    log::error!("{line}");
+                let mut lines =
+                    vec!["A policy file changed and has errors; the last good one goes on:".into()];
+                lines.extend(findings(&bad));
+                self.record(Err(lines));
+                None
+            }
+            Ok((_, policies)) if policies == self.serving => {
+                if before {
+                    let outcome = "The policy files are free of errors again.".into();
+                    self.record(Ok((outcome, Vec::new())));
                 }
                 None
             }
-        }
-    }
-
-    fn take_over(
-        &mut self,
-        changed: &[String],
-        all: &[ConfiguredPolicy],
-        policies: Policies,
-    ) -> Option<Policies> {
-        let complained = std::mem::take(&mut self.complained);
-        if policies == self.serving {
-            if complained {
-                log::info!("The policy files are free of errors again.");
+            Ok((all, policies)) => {
+                self.described = status::describe(&all);
+                self.serving.clone_from(&policies);
+                let outcome = format!("Changed: {}. The new policy is served.", changed.join(", "));
+                self.record(Ok((outcome, findings_of(&all))));
+                Some(policies)
             }
-            return None;
         }
-        log::info!("Changed: {}. The new policy is served.", changed.join(", "));
-        for line in findings_of(all) {
-            log::warn!("{line}");
-        }
-        self.described = status::describe(all);
-        self.serving.clone_from(&policies);
-        Some(policies)
     }
 }
 
