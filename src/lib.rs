@@ -20,11 +20,12 @@
 //!    `policy/rules.md`. The types of findings and texts are there, too, since it needs them.
 //! 2. [`config`] makes a [`Config`](config::Config) of a file and options; `config/keys.rs` has one
 //!    entry for each key, `config/policies.rs` says which listener serves which policy.
-//! 3. [`player`] is what runs where the player is: it opens connections, and serves none.
+//! 3. [`player`] is what runs where a player or an operator sits: `probe` asks a server, `check`,
+//!    `explain` and `policy` read a configuration. It serves nothing.
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
-//!    `daemon/commands` what the user types. Only it names signals, users and `/proc`.
+//!    `daemon/commands` what the user types, `daemon/host_check.rs` what `check` finds on the host.
 //! 5. [`cli`] knows the command line and the pages of the help; it calls the rest.
-//! 6. [`output`] has exit codes and colours; `system` opens files, each system in its way.
+//! 6. [`output`] prints; `system` opens files. Of the portable half, only `system` differs by system.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,
 //! which of them are pure, and which are for Linux; it fails where a `use` breaks that.
@@ -34,15 +35,15 @@
 //!    `accept` on the listener's shared socket. The kernel gives a connection to exactly one of them
 //!    (`acceptor.rs`); while all of them serve, it keeps the others in its backlog.
 //! 2. That worker serves it as far as possible without waiting (`connection.rs`): it reads the
-//!    request (`request.rs`), sends the policy and its NUL in one write, and closes. Behind a load
-//!    balancer a PROXY header comes first, which names the client (`proxy.rs`). Most connections end
-//!    here, and enter no table.
+//!    request (`request.rs`), sends the policy and its NUL in one write, and ends its side. Behind a
+//!    load balancer a PROXY header comes first, which names the client (`proxy.rs`).
 //! 3. A client may not have sent its request, not take its answer, or not have closed its side. Then
 //!    the poller (`poller.rs`, one thread and one `epoll`) has the connection and serves it when an
 //!    event comes or its deadline passes. No worker ever waits for a client. At the limit of
 //!    connections that wait, another one is evicted (`table.rs`), after a last try to serve it.
 //! 4. The close causes no reset: the end of the stream is sent first, and for a while the bytes that
-//!    still arrive are read and dropped.
+//!    still arrive are read and dropped. Under load, a client whose bytes have all been read is closed
+//!    at once, and never enters the table.
 //!
 //! Only `daemon/server/connection.rs` reads from clients and writes to them.
 //!
@@ -52,34 +53,39 @@
 //! 2. The macros of `log` hand it to `daemon/logging`, where simplelog gives it time and level.
 //! 3. Each destination (the file, the console) has a queue and a thread (`queue.rs`, `writer.rs`), so
 //!    that nobody waits for a disk; a full queue loses lines, and the next line says how many.
-//! 4. `file.rs` writes to the file, begins a new one where it is too large or was moved, and keeps what
-//!    cannot be written until it can.
+//! 4. `file.rs` writes to the file, and begins a new one where it is too large or was moved.
 //!
 //! # A reload
-//! 1. SIGHUP (`daemon/signals.rs`), `flashpolicyd reload` (`daemon/control_socket`) or a changed file
-//!    asks the housekeeping thread (`daemon/housekeeping.rs`), which does all work with files.
-//! 2. `daemon/reload.rs` reads the configuration and every policy. One error, and the last good state
-//!    stays; the log, the status and the command say why.
-//! 3. Else the server (`daemon/server`) gets the new policies in one step: a connection has the old one
+//! 1. SIGHUP (`daemon/signals.rs`, `daemon/supervisor.rs`) or `flashpolicyd reload`
+//!    (`daemon/control_socket`) asks the housekeeping thread (`daemon/housekeeping.rs`), which does all
+//!    work with files. It also finds a changed policy file by itself.
+//! 2. `daemon/reload.rs` reads the configuration and every policy, or after a change the policies
+//!    alone. One error, and the last good state stays; the log, the status and the command say why.
+//! 3. Else each listener (`daemon/server/endpoint.rs`) gets its new policy: a connection has the old one
 //!    or the new one, whole. What needs a restart is named.
 //!
 //! # Threads of a server
 //! The main thread starts it (`daemon/startup.rs`, a type for each step) and is then the supervisor
-//! (`daemon/supervisor.rs`). There are the workers, the poller, one thread for signals, one for all work
-//! with files, one for the control socket, and one for each destination of the log.
+//! (`daemon/supervisor.rs`). There are the workers, the poller, those for signals, one for all work with
+//! files, those of the control socket, and one for each destination of the log.
+//!
+//! A second SIGTERM: `daemon/signals.rs` passes it on, `daemon/server/stop.rs` ends at once, and where
+//! something hangs, `daemon/signals.rs` ends the process.
 //!
 //! # Words
 //! - **policy**: the XML that a player asks for; **grant**: one `allow-access-from` or `allow` line.
 //! - **meta-policy**: which policies a host permits; **master policy**: the one on port 843.
 //! - **listener**: an address, a port and its policy; **worker**: a thread that accepts and serves.
-//! - **deadline**: when a connection ends at the latest; **eviction**: an early end, to make room.
-//! - **linger**: reading on after the answer, so that the close resets nothing; **drain**: the end of a
-//!   stop, in which accepted clients still get their answer.
+//! - **deadline**: when the request has to be complete (`timeout`, 3 s), or the next byte of the policy
+//!   taken; **eviction**: an end before that, to make room.
+//! - **linger**: reading on after the answer, so that the close resets nothing.
 //! - **source**: the addresses that count as one client (an IPv4 address, an IPv6 /64).
-//! - **exchange**: one question of the probe with its answer; **class**: what an answer is.
-//! - **verdict**: may this SWF connect; **denial**: why not, with a **refusal** for each grant.
-//! - **finding**: what is wrong in a file, with its **place**, its **code**, its **cause**, and its
-//!   **cure**: what to do.
+//! - **exchange**: one question of the probe with its answer; **step**: an exchange with its role in
+//!   what a player does; **remark**: what is wrong with it, of a **class**.
+//! - **offer**: a policy as a player takes it on a port; **verdict**: may this SWF connect; **reason**:
+//!   why not, and of a policy the **denial**, with a **refusal** for each grant.
+//! - **finding**: what is wrong in a policy; **diagnostic**: a finding or a mistake of a configuration
+//!   with its **place**, its **code**, its **cause**, and its **cure**: what to do.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -22,7 +22,7 @@ const ORDER: &[(&str, &str)] = &[
     ),
     ("daemon::control_socket", "how commands ask a server"),
     (
-        "daemon::own_files",
+        "daemon::host_check",
         "what `check` finds on the server's host",
     ),
     ("daemon::status", "what a running server says of itself"),
@@ -44,7 +44,6 @@ const ORDER: &[(&str, &str)] = &[
     ("player::policy", "what would be served, in words"),
     ("player::probe", "asks a server and says what is wrong"),
     ("player::input", "the configuration and its policies, read"),
-    ("player::print", "standard output and standard error"),
     ("player::advice", "what to change so that it is allowed"),
     ("player::json", "the types that are printed as JSON"),
     ("player::protocols", "other protocols, by their first bytes"),

@@ -273,7 +273,7 @@ fn a_game_that_ends_the_connection_before_anything_is_said_is_what_the_player_re
             .run()
             .exits(2)
             .says("http://a.example is turned away by 127.0.0.1, port")
-            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, because the port ended the connection after")
+            .says("ALLOWED, and the player reports a close, and SecurityError #2048 after 20 s, because the port closed the connection after")
             .says(format!("read the log of the application on port {game}"));
         let object = probe.clone().json();
         let verdict = &object["addresses"][0]["verdicts"][0];

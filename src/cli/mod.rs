@@ -19,7 +19,7 @@ use crate::player::probe::plan::ignored;
 mod help;
 mod run;
 
-pub use crate::player::print::usage;
+pub use crate::output::print::usage;
 pub use run::run;
 
 /// The commands, for "did you mean".

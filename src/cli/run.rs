@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::Command;
 use crate::daemon::commands::{self, init, serve};
-use crate::daemon::own_files::own_files;
-use crate::player::print::print;
+use crate::daemon::host_check::host_findings;
+use crate::output::print::print;
 use crate::player::{check, explain, policy, probe};
 
 /// Runs a command to its end.
@@ -25,7 +25,7 @@ pub fn run(command: Command) -> ExitCode {
             strict,
             ignore,
             json,
-        } => check::run(&configured, &files, strict, &ignore, json, own_files),
+        } => check::run(&configured, &files, strict, &ignore, json, host_findings),
         Command::Policy { configured, json } => policy::run(&configured, json),
         Command::Explain {
             configured,

@@ -107,16 +107,16 @@ impl Draft {
     }
 
     fn mistake(&mut self, place: Place, cause: String, cure: impl Into<String>) {
-        if !self.is_left_out() {
+        if !self.count_if_full() {
             self.mistakes.push(Diagnostic::error(place, cause, cure));
         }
     }
 
     /// Whether one more mistake is only counted; it is, then.
-    fn is_left_out(&mut self) -> bool {
-        let is_left_out = self.mistakes.len() >= MOST_OF_A_KIND;
-        self.mistakes_left_out += usize::from(is_left_out);
-        is_left_out
+    fn count_if_full(&mut self) -> bool {
+        let count_if_full = self.mistakes.len() >= MOST_OF_A_KIND;
+        self.mistakes_left_out += usize::from(count_if_full);
+        count_if_full
     }
 
     fn set(&mut self, name: &str, value: &str, folder: &Path, place: Place, key_place: Place) {
@@ -126,7 +126,7 @@ impl Draft {
         }
         let Some(key) = Key::named(name) else {
             // The search for the key that was meant takes its time.
-            if !self.is_left_out() {
+            if !self.count_if_full() {
                 let cause = format!("unknown key '{}'", shown(name));
                 let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
                 self.mistake(key_place, cause, instead_of(name, value, &keys));
@@ -149,7 +149,7 @@ impl Draft {
             self.config.written.0.push((key.name, place.clone()));
         }
         if let Err(ParseError { cause, cure }) = outcome {
-            if self.is_left_out() {
+            if self.count_if_full() {
                 return;
             }
             let cure = match self.without_comment(key, value, folder) {

@@ -1,6 +1,6 @@
 //! Finds what is wrong with a configuration whose single lines are right: listeners that no other
 //! host reaches, a meta-policy that no listener serves on port 843, and a user that other services
-//! have. It opens nothing.
+//! have. It opens nothing. (`policies.rs` reads the policies.)
 
 use crate::config::policies::{self, PolicyOrigin};
 use crate::config::{CODES, Config};

@@ -1,4 +1,4 @@
-//! Finds and reads the configuration file. No other file of `config` opens one. It parses no line.
+//! Finds and reads the configuration file. It parses no line.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -79,8 +79,8 @@ fn read(path: &Path, found: bool) -> Result<String, Vec<Diagnostic>> {
     if found && path.is_relative() {
         if let Some(why) = system::put_here_by(&metadata).map_err(cannot_read)? {
             return Err(mistake(format!(
-                "root does not take the configuration of the current folder where another user \
-                 may have put it there: {why}; to take it all the same: --config ./{}",
+                "root does not use a configuration of the current folder that another user \
+                     may have put there: {why}; to use it all the same: --config ./{}",
                 path.display()
             )));
         }

@@ -1,7 +1,9 @@
 //! The configuration: `flashpolicy.conf`, and the options of the command line that override it,
 //! become a [`Config`]. `keys.rs` has one entry for each key, `values.rs` parses values, `draft.rs`
 //! puts the lines together, `load.rs` opens the configuration file, and `mistakes.rs` has the words
-//! for what is wrong. It opens no other file; it binds no port and logs nothing.
+//! for what is wrong. `policies.rs` reads the policies that it names, `inspect.rs` finds what is wrong
+//! with its listeners, `allow.rs` parses an `allow` line, `ignore.rs` accepts warnings. It binds no port
+//! and logs nothing.
 
 pub(crate) mod allow;
 mod draft;

@@ -26,7 +26,7 @@ pub struct ConfiguredPolicy {
     /// How many warnings are accepted.
     pub ignored: usize,
     /// The lines of the configuration that its grants come from, in their order.
-    lines: Vec<Place>,
+    grant_places: Vec<Place>,
     /// As it stands in the file; empty where it could not be read.
     bytes: Vec<u8>,
     /// What was read; none where it could not be.
@@ -97,7 +97,7 @@ impl ConfiguredPolicy {
     }
 
     /// Everything found, a line each, for the log.
-    pub fn lines(&self) -> Vec<String> {
+    pub fn finding_lines(&self) -> Vec<String> {
         let lines = self.findings.iter().map(|finding| match finding.code {
             Some(_) => finding.to_string(),
             None => format!("{}: error: {}", finding.place, finding.cause),
@@ -107,7 +107,7 @@ impl ConfiguredPolicy {
 
     /// The line of the configuration that a grant comes from, by its index from 0.
     pub fn line_of(&self, grant: usize) -> Option<&Place> {
-        self.lines.get(grant)
+        self.grant_places.get(grant)
     }
 
     /// The name of a grant: its line and the place of that, or its number.
@@ -157,7 +157,7 @@ fn read_one(
         listeners,
         findings: Vec::new(),
         ignored: 0,
-        lines: Vec::new(),
+        grant_places: Vec::new(),
         bytes: Vec::new(),
         reading: None,
     };
@@ -166,7 +166,7 @@ fn read_one(
     let bytes = match &served.origin {
         PolicyOrigin::File(path) => read_file(path),
         PolicyOrigin::Allow | PolicyOrigin::BuiltIn => {
-            served.lines = config.written.places_of("allow").cloned().collect();
+            served.grant_places = config.written.places_of("allow").cloned().collect();
             let policy = Policy {
                 meta: config.live.meta_policy.filter(|_| controls),
                 grants: config.live.allow.clone(),

@@ -32,7 +32,7 @@ pub struct Housekeeping(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    wanted: Mutex<Wanted>,
+    pending: Mutex<Pending>,
     changed: Condvar,
     /// The ports are closed: the file with the statistics may be the next server's.
     ports_closed: AtomicBool,
@@ -41,7 +41,7 @@ struct Shared {
 /// What the thread is asked for: each thing once, however often it is asked for while a file system
 /// hangs.
 #[derive(Default)]
-struct Wanted {
+struct Pending {
     reload: bool,
     statistics: bool,
     /// Is told when the statistics are written.
@@ -49,7 +49,7 @@ struct Wanted {
     asked: Vec<AskedRequest>,
 }
 
-impl Wanted {
+impl Pending {
     fn is_empty(&self) -> bool {
         !self.reload && !self.statistics && self.finish.is_none() && self.asked.is_empty()
     }
@@ -85,30 +85,30 @@ impl Housekeeping {
         Ok(housekeeping)
     }
 
-    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+    fn request(&self, change: impl FnOnce(&mut Pending)) {
         change(&mut self.0.lock());
         self.0.changed.notify_one();
     }
 
     /// Asks for a reload, and does not wait for it.
     pub fn reload(&self) {
-        self.want(|wanted| wanted.reload = true);
+        self.request(|pending| pending.reload = true);
     }
 
     /// Has a request of the control socket answered, in bounded time.
     pub fn ask(&self, request: Request) -> Reply {
         control_socket::pass_on(request, |asked| {
-            self.want(|wanted| {
+            self.request(|pending| {
                 // The control socket bounds how many wait at a time.
-                wanted.asked.retain(AskedRequest::is_awaited);
-                wanted.asked.push(asked);
+                pending.asked.retain(AskedRequest::is_awaited);
+                pending.asked.push(asked);
             });
         })
     }
 
     /// Asks for the file with the statistics, and does not wait for it.
     pub fn write_statistics(&self) {
-        self.want(|wanted| wanted.statistics = true);
+        self.request(|pending| pending.statistics = true);
     }
 
     /// The file with the statistics is written by [`Housekeeping::finish`] alone from now on.
@@ -119,28 +119,30 @@ impl Housekeeping {
     /// Writes the file with the statistics for the last time. It is waited for, but not for ever.
     pub fn finish(&self) {
         let (sender, receiver) = mpsc::channel();
-        self.want(|wanted| wanted.finish = Some(sender));
+        self.request(|pending| pending.finish = Some(sender));
         if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(LAST_FILE) {
-            log::warn!("The last statistics are not written: a file does not answer.");
+            log::warn!(
+                "The last statistics were not written in time: the file system does not answer."
+            );
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wanted by then; it waits no longer.
-    fn take(&self, deadline: Instant) -> Wanted {
-        let mut wanted = self.lock();
+    /// Takes what is pending; where nothing is, waits for it until the deadline.
+    fn take(&self, deadline: Instant) -> Pending {
+        let mut pending = self.lock();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !wanted.is_empty() || left.is_zero() {
-                return std::mem::take(&mut wanted);
+            if !pending.is_empty() || left.is_zero() {
+                return std::mem::take(&mut pending);
             }
-            let waited = self.changed.wait_timeout(wanted, left);
-            (wanted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(pending, left);
+            (pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -170,8 +172,8 @@ impl HousekeepingThread {
                 .map_or(ROUND, |watch| watch.min(ROUND));
             round = (round + every).max(Instant::now());
             loop {
-                let wanted = self.shared.take(round);
-                self.fulfil(wanted);
+                let pending = self.shared.take(round);
+                self.run_pending(pending);
                 if Instant::now() >= round {
                     break;
                 }
@@ -180,18 +182,18 @@ impl HousekeepingThread {
         }
     }
 
-    fn fulfil(&mut self, wanted: Wanted) {
+    fn run_pending(&mut self, pending: Pending) {
         let is_reload = |asked: &AskedRequest| asked.request == Request::Reload;
-        if wanted.reload || wanted.asked.iter().any(is_reload) {
+        if pending.reload || pending.asked.iter().any(is_reload) {
             self.reload();
         }
-        for asked in wanted.asked {
+        for asked in pending.asked {
             self.answer(asked);
         }
-        if wanted.statistics || wanted.finish.is_some() {
+        if pending.statistics || pending.finish.is_some() {
             self.write_file();
         }
-        if let Some(finished) = wanted.finish {
+        if let Some(finished) = pending.finish {
             let _ = finished.send(());
         }
     }

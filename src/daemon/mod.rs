@@ -4,10 +4,10 @@
 pub(crate) mod commands;
 mod control_socket;
 mod files;
+pub(crate) mod host_check;
 mod housekeeping;
 mod listening;
 mod logging;
-pub(crate) mod own_files;
 pub mod pid_file;
 mod privileges;
 mod processes;

@@ -1,8 +1,9 @@
 //! The pid file: written and locked once the ports are bound, removed at the end. A file that an
 //! earlier run left behind is replaced; a file that a running server holds is an error. The lock is
 //! a POSIX record lock: the system names the process that holds it, so the number in the file need
-//! not be trusted. This module follows no link, never waits, and never empties a file that holds
-//! other text.
+//! not be trusted. A server locks the first byte; `stop` and `restart` lock the second one, so that of
+//! two at once only one signals. This module follows no link, never waits, and never empties a file
+//! that holds other text.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::daemon::files::{GuardedPath, Owner, give_away, one_byte};
+use crate::daemon::files::{GuardedPath, Owner, change_owner, one_byte};
 use crate::output::text::reason;
 
 /// A pid file holds no more than this: a number and a line end.
@@ -101,7 +102,7 @@ impl PidFile {
     /// # Errors
     /// The system's error.
     pub fn give_to(&self, owner: Owner) -> io::Result<()> {
-        give_away(&self.locked, self.created, &self.place, owner).map(drop)
+        change_owner(&self.locked, self.created, &self.place, owner).map(drop)
     }
 }
 

@@ -3,14 +3,11 @@
 //! cannot. This module writes no file.
 
 use std::fs;
-use std::path::Path;
 
 use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgid, setgroups, setuid};
 
-use crate::config::{Config, EMPTY};
+use crate::config::Config;
 use crate::daemon::files::Owner;
-use crate::daemon::logging::{self, Rotation};
-use crate::system;
 
 /// The owner of the files that the server writes, when it runs as this user; none where the owner does
 /// not change.
@@ -23,7 +20,7 @@ pub fn owner_of_files(run_as: Owner) -> Option<Owner> {
 ///
 /// # Errors
 /// The step that failed, and the cure.
-pub fn give_away(run_as: Owner) -> Result<(), String> {
+pub fn become_user(run_as: Owner) -> Result<(), String> {
     set_ids(run_as).map_err(|error| {
         format!(
             "cannot become the configured user and group: {error}; start as root, or remove \
@@ -31,7 +28,10 @@ pub fn give_away(run_as: Owner) -> Result<(), String> {
         )
     })?;
     if run_as.uid.is_some_and(|uid| uid != 0) && setuid(Uid::from_raw(0)).is_ok() {
-        return Err("root's rights were given up, and the system gave them back: a server does not run like that".into());
+        return Err(
+            "root's rights were dropped and could be taken back; a server does not run like that"
+                .into(),
+        );
     }
     if Uid::effective().is_root() {
         log::warn!(
@@ -159,30 +159,6 @@ fn set_ids(Owner { uid, gid }: Owner) -> Result<(), &'static str> {
         .and_then(|()| setgid(own))
         .and_then(|()| uid.map_or(Ok(()), |uid| setuid(Uid::from_raw(uid))))
         .map_err(nix::Error::desc)
-}
-
-/// What a reload will fail with: files that it reads and this user may not. `file` is the
-/// configuration.
-pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let files = file.into_iter().chain(config.policy_files());
-    files
-        .filter(|file| **file != *Path::new(EMPTY) && system::open(file).is_err())
-        .map(|file| {
-            format!(
-                "{} cannot be read as the configured user: a reload will fail",
-                file.display()
-            )
-        })
-        .collect()
-}
-
-/// What a server with the rights of this process cannot do later: read its files again, rotate its
-/// log. `file` is the configuration.
-pub fn unfit(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let log = config.startup.log_file.as_deref();
-    let mut warnings = unreadable(config, file);
-    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, Rotation::of(config))));
-    warnings
 }
 
 #[cfg(test)]

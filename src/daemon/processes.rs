@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 /// How often a process is checked for its end where the kernel has no descriptor for it.
-const ROUND: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process that was seen; its number may be another one's later, its start not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl ProcessHandle {
                     // The result is checked above.
                     let _ = poll(&mut ends, left);
                 }
-                None => thread::sleep(ROUND.min(left)),
+                None => thread::sleep(CHECK_INTERVAL.min(left)),
             }
         }
     }

@@ -112,7 +112,7 @@ fn findings_of(all: &[ConfiguredPolicy]) -> Vec<String> {
                     .into(),
             ]
         } else {
-            first(served.lines(), &served.findings)
+            first(served.finding_lines(), &served.findings)
         }
     });
     warnings.flatten().collect()
@@ -318,7 +318,7 @@ fn is_built_in(config: &Config) -> bool {
 /// The findings about policies, a limited number for each.
 fn findings(all: &[ConfiguredPolicy]) -> Vec<String> {
     all.iter()
-        .flat_map(|served| first(served.lines(), &served.findings))
+        .flat_map(|served| first(served.finding_lines(), &served.findings))
         .collect()
 }
 

@@ -11,6 +11,7 @@ use crate::config::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::config::{Config, Configured, Loaded, LogConsole, SEARCH_PATH};
 use crate::daemon::control_socket::{ControlSocket, InPlace};
 use crate::daemon::files::Owner;
+use crate::daemon::host_check;
 use crate::daemon::housekeeping::Housekeeping;
 use crate::daemon::logging::{self, Echo, Logging, Rotation};
 use crate::daemon::pid_file::{self, PidFile};
@@ -184,7 +185,7 @@ impl Logged {
         let server = Server::start(config, inherited, self.read.reloader.serving());
         Ok(Bound {
             server: server.map_err(not_started)?,
-            own_files: OwnFiles::make(config, self.run_as).map_err(failed)?,
+            runtime_files: RuntimeFiles::make(config, self.run_as).map_err(failed)?,
             logged: self,
         })
     }
@@ -194,7 +195,7 @@ impl Logged {
 pub struct Bound {
     logged: Logged,
     server: Server,
-    own_files: OwnFiles<ControlSocket>,
+    runtime_files: RuntimeFiles<ControlSocket>,
 }
 
 impl Bound {
@@ -203,10 +204,10 @@ impl Bound {
     /// # Errors
     /// When the system refuses it, or root's rights could be taken back.
     pub fn give_up_rights(self) -> Result<Unprivileged, Failure> {
-        privileges::give_away(self.logged.run_as).map_err(failed)?;
+        privileges::become_user(self.logged.run_as).map_err(failed)?;
         let Loaded { config, file } = &self.logged.read.loaded;
         let stats_file = config.startup.stats_file.as_deref();
-        let unfit = privileges::unfit(config, file.as_deref()).into_iter();
+        let unfit = host_check::unfit(config, file.as_deref()).into_iter();
         for warning in unfit.chain(stats_file.and_then(stats::cannot_write)) {
             log::warn!("{warning}.");
         }
@@ -228,7 +229,7 @@ impl Unprivileged {
         let Unprivileged(Bound {
             logged,
             server,
-            own_files,
+            runtime_files,
         }) = self;
         let Logged { read, logging, .. } = logged;
         let Loaded { config, file } = &read.loaded;
@@ -239,7 +240,7 @@ impl Unprivileged {
         let housekeeping =
             Housekeeping::start(read.reloader, running, server.handle(), logging.clone());
         let housekeeping = housekeeping.map_err(failed)?;
-        let own_files = own_files.serve(&housekeeping).map_err(failed)?;
+        let runtime_files = runtime_files.serve(&housekeeping).map_err(failed)?;
         let server = server.open().map_err(not_started)?;
         for address in addresses {
             log::info!("Listening on {address}");
@@ -257,7 +258,7 @@ impl Unprivileged {
             // Another server may have the pid file as soon as it can have the ports.
             || {
                 housekeeping.ports_closed();
-                drop(own_files);
+                drop(runtime_files);
             },
             is_replaced,
         ))
@@ -266,13 +267,13 @@ impl Unprivileged {
 
 /// The files by which a running server is found: its pid file, and its control socket, which
 /// answers once it is served.
-struct OwnFiles<Socket>(Option<(Socket, PidFile)>);
+struct RuntimeFiles<Socket>(Option<(Socket, PidFile)>);
 
-impl OwnFiles<ControlSocket> {
+impl RuntimeFiles<ControlSocket> {
     /// Makes them, the future user's, where the configuration has a pid file.
     fn make(config: &Config, run_as: Owner) -> Result<Self, String> {
         let Some(path) = &config.startup.pid_file else {
-            return Ok(OwnFiles(None));
+            return Ok(RuntimeFiles(None));
         };
         let pid_file = PidFile::write(path)?;
         let mut control_socket = ControlSocket::bind(path)?;
@@ -287,19 +288,19 @@ impl OwnFiles<ControlSocket> {
                 })?;
         }
         control_socket.put_in_place()?;
-        Ok(OwnFiles(Some((control_socket, pid_file))))
+        Ok(RuntimeFiles(Some((control_socket, pid_file))))
     }
 
     /// Begins to answer on the control socket.
-    fn serve(self, housekeeping: &Housekeeping) -> Result<OwnFiles<InPlace>, String> {
+    fn serve(self, housekeeping: &Housekeeping) -> Result<RuntimeFiles<InPlace>, String> {
         let Some((control_socket, pid_file)) = self.0 else {
-            return Ok(OwnFiles(None));
+            return Ok(RuntimeFiles(None));
         };
         let housekeeping = housekeeping.clone();
         let served = control_socket.serve(move |request| housekeeping.ask(request));
         let served =
             served.map_err(|error| format!("cannot start a thread: {}", reason(&error)))?;
-        Ok(OwnFiles(Some((served, pid_file))))
+        Ok(RuntimeFiles(Some((served, pid_file))))
     }
 }
 

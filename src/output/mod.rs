@@ -2,6 +2,7 @@
 //! and no configuration.
 
 pub(crate) mod exit;
+pub(crate) mod print;
 pub(crate) mod terminal;
 
 pub use flashpolicy::{diagnostic, text};

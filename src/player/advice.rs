@@ -246,7 +246,7 @@ pub fn allow(grant: &Grant) -> Change {
 }
 
 /// A sentence on which ports the denied ones are.
-pub fn ports_in_words(ports: &[u16]) -> String {
+pub fn port_list(ports: &[u16]) -> String {
     match ports {
         [port] => format!("port {port}"),
         ports => format!("ports {}", list(ports)),

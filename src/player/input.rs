@@ -1,17 +1,15 @@
 //! Reads the configuration and its policies for several commands. Where they cannot be served, it
 //! prints what is wrong, and the caller gets the exit code. It changes no file.
 
-use super::print::{complain, complain_of};
 use crate::config::policies::{self, ConfiguredPolicy};
 use crate::config::{Config, Configured, Loaded};
 use crate::output::exit::Exit;
+use crate::output::print::{print_findings, print_mistakes};
 
 /// The configuration; where it is wrong, its mistakes have been said.
 pub fn load(configured: &Configured) -> Result<Loaded, Exit> {
     configured.load().map_err(|mistakes| {
-        for mistake in mistakes {
-            complain(&mistake.to_string());
-        }
+        print_mistakes(&mistakes);
         Exit::Usage
     })
 }
@@ -31,6 +29,8 @@ pub fn read_policies(config: &Config) -> Result<Vec<ConfiguredPolicy>, Exit> {
     if unfit.is_empty() {
         return Ok(all);
     }
-    unfit.into_iter().for_each(complain_of);
+    unfit
+        .iter()
+        .for_each(|served| print_findings(&served.findings));
     Err(Exit::Usage)
 }

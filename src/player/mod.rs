@@ -8,6 +8,5 @@ pub(crate) mod explain;
 pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod policy;
-pub(crate) mod print;
 pub mod probe;
 pub(crate) mod protocols;

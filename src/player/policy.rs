@@ -6,11 +6,11 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::input::load_policies;
-use super::print::print;
 use crate::config::policies::{ConfiguredPolicy, PolicyOrigin};
 use crate::config::{Config, Configured};
 use crate::output::diagnostic::Diagnostic;
 use crate::output::exit::Exit;
+use crate::output::print::print;
 use crate::output::terminal;
 use crate::player::json;
 use crate::policy;
@@ -79,7 +79,10 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
         }
         // A sentence says what a grant means by itself; these say where it means nothing.
         if served.origin != PolicyOrigin::BuiltIn {
-            served.lines().iter().for_each(|line| print_in_words(line));
+            served
+                .finding_lines()
+                .iter()
+                .for_each(|line| print_in_words(line));
         }
     }
     exit

@@ -1,7 +1,8 @@
 //! The players that ask for socket policies, and in what they differ from Flash Player.
 //!
-//! The only place that knows those differences; `decide` and `explain` apply them. It never judges a
-//! policy itself.
+//! How a player takes a policy is said here, a method for each difference; `decide`, `explain` and
+//! `lightspark` apply it. How it takes an answer on the wire is in the probe's `player.rs`. Others name
+//! a player only to say what holds for it alone.
 
 use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr};
 

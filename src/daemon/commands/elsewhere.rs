@@ -1,6 +1,6 @@
-//! Servers that a command is not about by its pid file: the one that a user means who named none, and one
-//! that has no pid file. Such a server is named and left alone, so that nobody takes "not running" for
-//! the truth while its players are served.
+//! Servers other than the holder of the pid file: the one that is probably meant where no pid file was
+//! named, and one without a pid file. Such a server is named and left alone, so that nobody takes "not
+//! running" for the truth while its players are served.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::running::{RunningServer, running_by};
 use super::server_files::{ROOTS_PID_FILE, ServerFiles};
 use crate::daemon::listening;
 use crate::output::exit::Exit;
-use crate::player::print::complain;
+use crate::output::print::print_error;
 
 /// The pid file of the server that systemd's unit starts.
 const UNITS_PID_FILE: &str = "/run/flashpolicyd/flashpolicyd.pid";
@@ -40,26 +40,26 @@ impl ServerFiles {
 
     /// The same where that server is the one that is meant: nobody named a pid file, and the
     /// addresses are taken.
-    pub(super) fn find_meant(&self) -> Option<RunningServer> {
-        if self.by_default && !self.taken().is_empty() {
+    pub(super) fn find_default_server(&self) -> Option<RunningServer> {
+        if self.by_default && !self.occupied_addresses().is_empty() {
             self.find_elsewhere()
         } else {
             None
         }
     }
 
-    /// That there is no such server: one that is not here is left alone.
+    /// Fails where the server that is meant runs elsewhere: it is left alone.
     ///
     /// # Errors
     /// The exit code; what can be done has been said.
-    pub(super) fn is_not_elsewhere(&self) -> Result<(), Exit> {
-        let Some(other) = self.find_meant() else {
+    pub(super) fn refuse_if_elsewhere(&self) -> Result<(), Exit> {
+        let Some(other) = self.find_default_server() else {
             return Ok(());
         };
-        complain(&format!(
-            "nothing was done: {}; with that as --pid-file, its user or root can stop it, and \
-             systemd's by 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
-            other.is_another()
+        print_error(&format!(
+            "nothing was done: {}; its user or root can stop it with that --pid-file; where systemd \
+             runs it: 'systemctl stop flashpolicyd.socket flashpolicyd.service'",
+            other.as_another()
         ));
         Err(Exit::Denied)
     }
@@ -78,12 +78,15 @@ impl ServerFiles {
 
     /// What listens on the configured addresses though no server has the pid file, and how to end a
     /// server in the foreground; empty where nothing listens.
-    pub(super) fn without_pid_file(&self) -> String {
-        match (self.process_without_pid_file(), self.taken().as_str()) {
+    pub(super) fn no_pid_file_note(&self) -> String {
+        match (
+            self.process_without_pid_file(),
+            self.occupied_addresses().as_str(),
+        ) {
             (_, "") => String::new(),
             (Some(pid), _) => format!(
-                "; process {pid} serves without a pid file: 'kill -HUP {pid}' has it reload, \
-                 'kill -TERM {pid}' stop"
+                "; process {pid} serves without a pid file: 'kill -HUP {pid}' reloads it, \
+                 'kill -TERM {pid}' stops it"
             ),
             (None, taken) => format!(
                 "; what listens on {taken} has no pid file here: a server in the foreground stops \
@@ -93,7 +96,7 @@ impl ServerFiles {
     }
 
     /// The configured addresses on which somebody listens, for a sentence.
-    pub(super) fn taken(&self) -> String {
+    pub(super) fn occupied_addresses(&self) -> String {
         let taken = listening::taken(self.config.startup.listen.iter().map(|l| l.address));
         let taken: Vec<_> = taken.iter().map(ToString::to_string).collect();
         taken.join(", ")

@@ -13,9 +13,9 @@ use crate::config::policies::{self, ConfiguredPolicy};
 use crate::config::{self, SEARCH_PATH};
 use crate::daemon::privileges;
 use crate::output::exit::Exit;
+use crate::output::print::{print, print_error};
 use crate::output::terminal;
 use crate::output::text::{reason, shown};
-use crate::player::print::{complain, print};
 use crate::policy::{self, ParseError};
 
 /// Every key with its comment; the lines of the answers take the places of the defaults.
@@ -62,7 +62,7 @@ pub struct Answers {
 pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
     let file = file.unwrap_or(Path::new(SEARCH_PATH[0]));
     if file.symlink_metadata().is_ok() {
-        complain(&format!(
+        print_error(&format!(
             "{} is there already, and stays as it is; to write another file: \
              flashpolicyd init -c FILE",
             file.display()
@@ -78,12 +78,12 @@ pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
             Some(answer) => fault_of(option, answer)
                 .map(|()| answer.clone())
                 .map_err(|fault| {
-                    complain(&format!("{option} {}: {}", shown(answer), sentence(&fault)));
+                    print_error(&format!("{option} {}: {}", shown(answer), sentence(&fault)));
                     Exit::Usage
                 }),
             None if asks => ask(option, question, default),
             None => {
-                complain(&format!(
+                print_error(&format!(
                     "{option} is missing, and there is no terminal to ask on; write: flashpolicyd \
                      init --from www.example.com --to 9339,5000-5003 --by root"
                 ));
@@ -98,7 +98,7 @@ pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
     let text = configuration(from, to, by, privileges::is_user(USER));
     show(&text, file)?;
     write(file, &text).map_err(|error| {
-        complain(&format!(
+        print_error(&format!(
             "cannot write {}: {}; nothing is left of it",
             file.display(),
             reason(&error)
@@ -149,7 +149,7 @@ fn ask(option: &str, question: &str, default: &str) -> Result<String, Exit> {
         let _ = io::stdout().flush();
         let mut line = String::new();
         if io::stdin().lock().read_line(&mut line).unwrap_or(0) == 0 {
-            complain("the answer is missing: nothing was written");
+            print_error("the answer is missing: nothing was written");
             return Err(Exit::Failed);
         }
         let answer = match line.trim() {
@@ -158,7 +158,7 @@ fn ask(option: &str, question: &str, default: &str) -> Result<String, Exit> {
         };
         match fault_of(option, answer) {
             Ok(()) => return Ok(answer.into()),
-            Err(fault) => complain(&sentence(&fault)),
+            Err(fault) => print_error(&sentence(&fault)),
         }
     }
 }
@@ -196,7 +196,7 @@ fn configuration(from: &str, to: &str, by: &str, has_user: bool) -> String {
 fn show(text: &str, file: &Path) -> Result<(), Exit> {
     let config = config::parse(text, file, &[]).map_err(|mistakes| {
         for mistake in mistakes {
-            complain(&mistake.to_string());
+            print_error(&mistake.to_string());
         }
         Exit::Usage
     })?;
@@ -205,7 +205,7 @@ fn show(text: &str, file: &Path) -> Result<(), Exit> {
         .iter()
         .filter_map(ConfiguredPolicy::policy)
         .flat_map(policy::words);
-    let lines = words.chain(all.iter().flat_map(ConfiguredPolicy::lines));
+    let lines = words.chain(all.iter().flat_map(ConfiguredPolicy::finding_lines));
     let style = terminal::stdout();
     let lines = lines.map(|line| style.wrap(&line, 2) + "\n");
     print(format!("\nThe policy:\n{}", lines.collect::<String>()));

@@ -9,8 +9,8 @@ use crate::config::Configured;
 use crate::daemon::control_socket::{Reply, Request};
 use crate::daemon::status::Reload;
 use crate::output::exit::Exit;
+use crate::output::print::{print, print_error};
 use crate::output::text::{printable, reason};
-use crate::player::print::{complain, print};
 
 /// The time for an answer beyond the server's own limit.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
@@ -19,12 +19,12 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
     // The server reads the configuration itself, and tells its mistakes.
     let files = ServerFiles::quietly(configured)?;
-    if let Some(server) = files.find()?.or_else(|| files.find_meant()) {
+    if let Some(server) = files.find()?.or_else(|| files.find_default_server()) {
         return reload(server);
     }
-    complain(&format!(
+    print_error(&format!(
         "flashpolicyd is not running; there is nothing to reload{}",
-        files.without_pid_file()
+        files.no_pid_file_note()
     ));
     Err(Exit::NotRunning)
 }
@@ -32,7 +32,7 @@ pub fn run(configured: &Configured) -> Result<Exit, Exit> {
 fn reload(server: RunningServer) -> Result<Exit, Exit> {
     let name = server.name();
     let not_asked = |why: &str| {
-        complain(&format!(
+        print_error(&format!(
             "flashpolicyd runs ({name}), and was not asked: {why}"
         ));
         Exit::Denied
@@ -44,22 +44,22 @@ fn reload(server: RunningServer) -> Result<Exit, Exit> {
         )));
     }
     let why_unresponsive = server.why_unresponsive();
-    let connection = server.asks.map_err(|why| not_asked(&why))?;
+    let connection = server.control.map_err(|why| not_asked(&why))?;
     let time = Request::Reload.time() + ON_ITS_WAY;
     match connection.ask(Request::Reload, time) {
         Ok(Reply::Reload(reload)) => show(&name, &reload),
         Ok(Reply::Refused(why)) => {
             let why = printable(&why);
-            complain(&format!("{name} has not reloaded: {why}"));
+            print_error(&format!("{name} has not reloaded: {why}"));
             Err(Exit::Failed)
         }
         Ok(Reply::Status(_)) => {
-            complain(&format!("{name} answered something else than was asked"));
+            print_error(&format!("{name} answered something else than was asked"));
             Err(Exit::Failed)
         }
         Err(error) => {
             let why = reason(&error);
-            complain(&format!(
+            print_error(&format!(
                 "whether {name} has reloaded is unknown: {why}{why_unresponsive}; its log tells the outcome"
             ));
             Err(Exit::Failed)
@@ -72,13 +72,13 @@ fn show(name: &str, reload: &Reload) -> Result<Exit, Exit> {
     if reload.took_effect {
         let outcome = said.next().unwrap_or_default();
         for line in said {
-            complain(&format!("warning: {line}"));
+            print_error(&format!("warning: {line}"));
         }
         let text = format!("flashpolicyd reloaded ({name}): {outcome}\n");
         return Ok(print(text));
     }
     for line in said {
-        complain(&line);
+        print_error(&line);
     }
     Err(Exit::Usage)
 }

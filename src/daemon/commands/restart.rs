@@ -20,15 +20,15 @@ use crate::daemon::processes::{self, ProcessHandle};
 use crate::daemon::server;
 use crate::daemon::status::Status;
 use crate::output::exit::Exit;
+use crate::output::print::{print, print_error};
 use crate::output::text::printable;
 use crate::player::input::read_policies;
-use crate::player::print::{complain, print};
 
 /// How long the running server has to take a connection, and to say what it serves.
-const TO_ASK: Duration = Duration::from_secs(1);
+const STATUS_TIME: Duration = Duration::from_secs(1);
 
 /// How often a server that stops is checked.
-const AGAIN: Duration = Duration::from_millis(5);
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Starts a new server in the place of the running one; without one, starts it.
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
@@ -36,11 +36,11 @@ pub fn run(configured: &Configured) -> Result<Exit, Exit> {
         // Only to say what it is like: the mistakes have been said.
         let files = ServerFiles::quietly(configured);
         if let Ok(Ok(Some(server))) = files.map(|files| files.running()) {
-            complain(&left_as_it_is(&server));
+            print_error(&left_as_it_is(&server));
         }
     })?;
     let Some(server) = files.find()? else {
-        files.is_not_elsewhere()?;
+        files.refuse_if_elsewhere()?;
         return start::start(configured, &files);
     };
     let status = status_of(&server);
@@ -55,7 +55,7 @@ fn check(configured: &Configured) -> Result<ServerFiles, Exit> {
     start::check_log(&files)?;
     read_policies(&files.config)?;
     let unfit = |why: String| {
-        complain(&why);
+        print_error(&why);
         Exit::Usage
     };
     privileges::look_up(&files.config).map_err(unfit)?;
@@ -63,11 +63,11 @@ fn check(configured: &Configured) -> Result<ServerFiles, Exit> {
         logging::can_append(log).map_err(unfit)?;
     }
     server::check_descriptors(&files.config).map_err(|error| {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         Exit::Failed
     })?;
     control_socket::can_bind(&files.pid_file).map_err(|why| {
-        complain(&why);
+        print_error(&why);
         Exit::Denied
     })?;
     spawn::check_program()?;
@@ -100,12 +100,12 @@ fn has_the_same_file(
         || "there is none here".into(),
         |found| format!("here {} is found", printable(&found.to_string_lossy())),
     );
-    complain(&format!(
+    print_error(&format!(
         "the running server ({}) has the configuration {used}, and {here}; name the one that is \
          meant, such as: flashpolicyd restart -c {used}",
         server.name()
     ));
-    complain(&left_as_it_is(server));
+    print_error(&left_as_it_is(server));
     Err(Exit::Usage)
 }
 
@@ -120,18 +120,18 @@ fn replace(
     status: Option<&Status>,
 ) -> Result<Exit, Exit> {
     check_new_ports(files, old, status)?;
-    let process = process_of(old).inspect_err(|_| complain(&left_as_it_is(old)))?;
+    let process = process_of(old).inspect_err(|_| print_error(&left_as_it_is(old)))?;
     if old.is_suspended() {
-        complain(&format!(
+        print_error(&format!(
             "it does not answer{}",
             processes::why_unresponsive(process.pid)
         ));
-        complain(&left_as_it_is(old));
+        print_error(&left_as_it_is(old));
         return Err(Exit::Failed);
     }
     let _lock = match pid_file::lock_for_stop(&files.pid_file, process.pid) {
         Ok(None) => {
-            complain(&format!(
+            print_error(&format!(
                 "another command stops process {} already; nothing was done",
                 process.pid
             ));
@@ -146,7 +146,7 @@ fn replace(
         &files.pid_file,
         files.config.startup.timeout + GRACE,
     ) {
-        complain(&format!(
+        print_error(&format!(
             "process {} was told to stop, and keeps its pid file {}{}; nothing was started",
             process.pid,
             files.pid_file.display(),
@@ -158,13 +158,13 @@ fn replace(
     let arguments = spawn::arguments(configured, file, &files.pid_file);
     let new = spawn::start(&arguments).inspect_err(|_| {
         let others = pid_file::holder(&files.pid_file).unwrap_or_default();
-        complain(&match others {
+        print_error(&match others {
             Some(other) => format!(
                 "process {} has stopped, and process {other} serves",
                 process.pid
             ),
             None => format!(
-                "process {} has stopped, and no server runs now: mend it, and then \
+                "process {} has stopped, and no server runs now: mend it, then run \
                  'flashpolicyd start'",
                 process.pid
             ),
@@ -193,7 +193,7 @@ fn releases(process: &ProcessHandle, pid_file: &Path, time: Duration) -> bool {
         if holder != Some(process.pid) || process.has_ended() {
             return true;
         }
-        if process.wait(AGAIN) || Instant::now() >= deadline {
+        if process.wait(RETRY_INTERVAL) || Instant::now() >= deadline {
             return process.has_ended();
         }
     }
@@ -221,8 +221,8 @@ fn check_new_ports(
             if in_use && has.contains(&listen.address.port()) {
                 continue;
             }
-            complain(&error.to_string());
-            complain(&left_as_it_is(old));
+            print_error(&error.to_string());
+            print_error(&left_as_it_is(old));
             return Err(match error.cause.kind() {
                 io::ErrorKind::PermissionDenied => Exit::Denied,
                 _ => Exit::Failed,
@@ -234,8 +234,8 @@ fn check_new_ports(
 
 /// What the running server says of itself; none where it does not answer.
 fn status_of(server: &RunningServer) -> Option<Status> {
-    let connection = control_socket::connect(&path_beside(&server.pid_file), TO_ASK).ok()?;
-    match connection.ask(Request::Status, TO_ASK) {
+    let connection = control_socket::connect(&path_beside(&server.pid_file), STATUS_TIME).ok()?;
+    match connection.ask(Request::Status, STATUS_TIME) {
         Ok(Reply::Status(status)) => Some(*status),
         _ => None,
     }

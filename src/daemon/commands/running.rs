@@ -11,8 +11,8 @@ use crate::daemon::control_socket::{self, ControlConnection, Unreachable};
 use crate::daemon::pid_file;
 use crate::daemon::processes::{self, ProcessHandle, ProcessState};
 use crate::output::exit::Exit;
+use crate::output::print::print_error;
 use crate::output::text::reason;
-use crate::player::print::complain;
 
 /// How long a server has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ impl ServerFiles {
     /// The exit code; what is wrong has been said.
     pub(super) fn find(&self) -> Result<Option<RunningServer>, Exit> {
         self.running().map_err(|why| {
-            complain(&why);
+            print_error(&why);
             Exit::Denied
         })
     }
@@ -45,7 +45,7 @@ pub(super) struct RunningServer {
     /// The pid file.
     pub pid_file: PathBuf,
     /// The way to ask it, or a sentence for why there is none.
-    pub asks: Result<ControlConnection, String>,
+    pub control: Result<ControlConnection, String>,
 }
 
 /// The server that holds this pid file, if there is one. The system names the holder of the lock; what
@@ -54,24 +54,24 @@ pub(super) fn running_by(pid_file: &Path) -> Result<Option<RunningServer>, Strin
     let holder = pid_file::holder(pid_file);
     let socket = control_socket::path_beside(pid_file);
     let connection = control_socket::connect(&socket, CONNECT_TIME);
-    let server = |pid: Option<u32>, asks| {
+    let server = |pid: Option<u32>, control| {
         Ok(Some(RunningServer {
             pid: pid.filter(|pid| *pid != 0),
             pid_file: pid_file.to_owned(),
-            asks,
+            control,
         }))
     };
     match holder {
         Ok(Some(pid)) => {
-            let asks = connection.map_err(|why_not| sentence(&socket, &why_not, pid));
-            let asks = asks.and_then(|connection| match connection.pid() {
+            let control = connection.map_err(|why_not| sentence(&socket, &why_not, pid));
+            let control = control.and_then(|connection| match connection.pid() {
                 Some(other) if pid != 0 && other != pid => Err(format!(
                     "process {other} answers on its control socket {}, and is not it",
                     socket.display()
                 )),
                 _ => Ok(connection),
             });
-            server(Some(pid), asks)
+            server(Some(pid), control)
         }
         Ok(None) => Ok(None),
         Err(error) => Err(format!(
@@ -87,7 +87,8 @@ fn sentence(socket: &Path, why_not: &Unreachable, pid: u32) -> String {
     match why_not {
         Unreachable::NotAllowed => "only root and the server's own user may ask it".into(),
         Unreachable::Nobody => format!(
-            "it has no control socket {}; 'kill -HUP {pid}' has it reload, 'kill -TERM {pid}' stop",
+            "it has no control socket {}; 'kill -HUP {pid}' reloads it, 'kill -TERM {pid}' stops \
+             it",
             socket.display()
         ),
         Unreachable::Busy => format!("it does not answer{}", processes::why_unresponsive(pid)),
@@ -126,7 +127,7 @@ impl RunningServer {
     }
 
     /// That it is another one than the one that is meant, for a sentence.
-    pub(super) fn is_another(&self) -> String {
+    pub(super) fn as_another(&self) -> String {
         format!(
             "{} is another flashpolicyd, with the pid file {}",
             self.name(),

@@ -9,13 +9,13 @@ use crate::config::Configured;
 use crate::daemon::server::{self, Ended};
 use crate::daemon::startup::{Failure, Logged, Prepared};
 use crate::output::exit::Exit;
+use crate::output::print::{print_error, print_findings};
 use crate::player::input::load;
-use crate::player::print::{complain, complain_of};
 
 /// Serves until it is told to stop.
 pub fn run(configured: &Configured, detached: bool) -> Exit {
     if server::is_one_connection() {
-        complain(server::NOT_BY_INETD);
+        print_error(server::NOT_BY_INETD);
         return Exit::Usage;
     }
     start(configured, detached).unwrap_or_else(|exit| exit)
@@ -31,7 +31,9 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
     let loaded = load(&prepared.configured)?;
     let starter = starter.or_else(|| Starter::of_foreground(&loaded.config));
     let read = prepared.read(loaded).map_err(|unfit| {
-        unfit.iter().for_each(complain_of);
+        unfit
+            .iter()
+            .for_each(|served| print_findings(&served.findings));
         Exit::Usage
     })?;
     let greets = read.is_first_run() && !detached && io::stdout().is_terminal();
@@ -50,7 +52,7 @@ fn start(configured: &Configured, detached: bool) -> Result<Exit, Exit> {
             }
             // A terminal has just been shown it.
             if !(logging.on_console && io::stdout().is_terminal()) {
-                complain(&failure.message);
+                print_error(&failure.message);
             }
             match failure.exit {
                 // In the background the exit codes are those of an init script.
@@ -79,6 +81,6 @@ fn serve(logged: Logged, starter: Option<&Starter>, greets: bool) -> Result<Ende
 }
 
 fn fail(failure: Failure) -> Exit {
-    complain(&failure.message);
+    print_error(&failure.message);
     failure.exit
 }

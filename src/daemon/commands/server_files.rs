@@ -9,7 +9,7 @@ use nix::unistd::Uid;
 use crate::config::{self, Config, Configured, Loaded, SEARCH_PATH};
 use crate::output::diagnostic::Diagnostic;
 use crate::output::exit::Exit;
-use crate::player::print::complain;
+use crate::output::print::{print_error, print_mistakes};
 use crate::system;
 
 /// The pid file of root's server, where its configuration names none.
@@ -45,7 +45,7 @@ impl ServerFiles {
         match load(configured)? {
             Ok(loaded) => ServerFiles::at(loaded),
             Err(mistakes) => {
-                complain_of(&mistakes);
+                print_mistakes(&mistakes);
                 Err(Exit::Usage)
             }
         }
@@ -58,7 +58,7 @@ impl ServerFiles {
     /// The exit code; what is wrong has been said.
     pub(super) fn despite_mistakes(configured: &Configured) -> Result<ServerFiles, Exit> {
         let loaded = load(configured)?.unwrap_or_else(|mistakes| {
-            complain_of(&mistakes);
+            print_mistakes(&mistakes);
             salvaged(configured)
         });
         ServerFiles::at(loaded)
@@ -77,7 +77,7 @@ impl ServerFiles {
         let pid_file = config.startup.pid_file.clone();
         let by_default = pid_file.is_none();
         let Some(pid_file) = pid_file.or_else(default_pid_file) else {
-            complain(
+            print_error(
                 "there is no folder for a pid file: neither $HOME nor $XDG_RUNTIME_DIR is set; \
                  set 'pid_file', or call it with --pid-file FILE",
             );
@@ -99,7 +99,7 @@ fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Diagnostic>>, Exit
             .symlink_metadata()
             .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
         {
-            complain(&format!(
+            print_error(&format!(
                 "{}: there is no such configuration file; expected a text file like the \
                  flashpolicy.conf that comes with flashpolicyd",
                 named.display()
@@ -108,12 +108,6 @@ fn load(configured: &Configured) -> Result<Result<Loaded, Vec<Diagnostic>>, Exit
         }
     }
     Ok(configured.load())
-}
-
-fn complain_of(mistakes: &[Diagnostic]) {
-    for mistake in mistakes {
-        complain(&mistake.to_string());
-    }
 }
 
 /// The keys that say where the server is and how long it takes to stop, of a configuration that has

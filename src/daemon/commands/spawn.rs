@@ -20,8 +20,8 @@ use crate::config::Configured;
 use crate::daemon::processes;
 use crate::daemon::status::Status;
 use crate::output::exit::Exit;
+use crate::output::print::print_error;
 use crate::output::text::reason;
-use crate::player::print::complain;
 
 /// How long a server has to bind its ports and accept.
 const START_TIME: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub(super) fn check_program() -> Result<(), Exit> {
                 || end(&mut child),
                 |status| format!("it ended with {status}"),
             );
-            complain(&format!("the program does not answer to --version: {how}"));
+            print_error(&format!("the program does not answer to --version: {how}"));
             Err(Exit::Failed)
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn check_program() -> Result<(), Exit> {
 
 fn own_program() -> Result<PathBuf, Exit> {
     std::env::current_exe().map_err(|error| {
-        complain(&format!("cannot find its own program: {}", reason(&error)));
+        print_error(&format!("cannot find its own program: {}", reason(&error)));
         Exit::Failed
     })
 }
@@ -117,7 +117,7 @@ fn start_program(program: &Path, arguments: &[OsString], time: Duration) -> Resu
             } else {
                 "interrupted".to_string()
             };
-            complain(&format!("{why}; {}", end(&mut child)));
+            print_error(&format!("{why}; {}", end(&mut child)));
             return Err(Exit::Failed);
         }
     }
@@ -131,7 +131,7 @@ fn spawn(program: &Path, arguments: &[OsString]) -> Result<Child, Exit> {
         .stderr(Stdio::piped())
         .spawn();
     child.map_err(|error| {
-        complain(&format!(
+        print_error(&format!(
             "cannot execute {}: {}",
             program.display(),
             reason(&error)
@@ -163,14 +163,14 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 /// The exit code where the server has closed its pipe, and so has ended or is about to.
 fn ended(child: &mut Child, said: bool) -> Exit {
     let Some(code) = wait(child, END_TIME) else {
-        complain(&format!(
+        print_error(&format!(
             "the server has closed its pipe and does not serve; {}",
             end(child)
         ));
         return Exit::Failed;
     };
     if !said {
-        complain(&format!(
+        print_error(&format!(
             "the server ended with {code} and without a word; its log may say why, and \
              'flashpolicyd serve' shows it"
         ));

@@ -6,7 +6,7 @@ use super::spawn;
 use crate::config::Configured;
 use crate::daemon::logging;
 use crate::output::exit::Exit;
-use crate::player::print::{complain, print};
+use crate::output::print::{print, print_error};
 
 /// Starts the server of this configuration, if it does not run.
 pub fn run(configured: &Configured) -> Result<Exit, Exit> {
@@ -26,7 +26,7 @@ pub(super) fn check_log(files: &ServerFiles) -> Result<(), Exit> {
     let Some(stream) = stream.filter(|file| logging::is_stream(file)) else {
         return Ok(());
     };
-    complain(&format!(
+    print_error(&format!(
         "log_file = {}: a server in the background has no output; set a file, or 'none', or let \
          'flashpolicyd serve' run in the foreground",
         stream.display()
@@ -47,6 +47,6 @@ pub(super) fn start(configured: &Configured, files: &ServerFiles) -> Result<Exit
 /// The ports may be taken by a server that is not this user's.
 fn hint(files: &ServerFiles) {
     if let Some(other) = files.find_elsewhere() {
-        complain(&other.is_another());
+        print_error(&other.as_another());
     }
 }

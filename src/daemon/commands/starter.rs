@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::daemon::logging::{self, Echo};
 use crate::daemon::startup::logs_to_console;
 use crate::daemon::status::Status;
-use crate::player::print::print;
+use crate::output::print::print;
 
 /// The hidden option of `serve` that says that a starter waits.
 pub(super) const OPTION: &str = "--detached";

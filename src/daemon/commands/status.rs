@@ -16,10 +16,10 @@ use crate::daemon::control_socket::{Reply, Request};
 use crate::daemon::processes;
 use crate::daemon::status::Status;
 use crate::output::exit::Exit;
+use crate::output::print::print;
 use crate::output::terminal;
 use crate::output::text::{printable, reason};
 use crate::player::json;
-use crate::player::print::print;
 use crate::policy::{PortSet, ports_in_words};
 
 /// How long the server has for its answer; with what comes before, two seconds at the most.
@@ -109,11 +109,11 @@ fn query(files: &ServerFiles) -> Answer {
         Ok(Some(server)) => ask(server),
         Err(why) => Answer::of(Exit::Denied, why),
         Ok(None) => {
-            if let Some(meant) = files.find_meant() {
+            if let Some(meant) = files.find_default_server() {
                 return ask(meant);
             }
-            let (pid_file, taken) = (files.pid_file.display(), files.taken());
-            let other = files.find_elsewhere().map(|other| other.is_another());
+            let (pid_file, taken) = (files.pid_file.display(), files.occupied_addresses());
+            let other = files.find_elsewhere().map(|other| other.as_another());
             let note = other.map_or_else(String::new, |other| format!("; {other}"));
             if taken.is_empty() {
                 let listen = files.config.startup.listen.iter();
@@ -148,8 +148,8 @@ fn nowhere(pid_file: &Path, by_default: bool, ports: &[u16]) -> String {
         return format!("flashpolicyd is not running (nobody holds {pid_file})");
     }
     format!(
-        "no server is known on {} or by {pid_file}; one that was started with other options: give \
-         them again",
+        "no server is known on {} or by {pid_file}; where yours was started with other options, \
+         repeat them here",
         ports_in_words(&PortSet::of(ports))
     )
 }
@@ -164,7 +164,7 @@ fn ask(server: RunningServer) -> Answer {
         return unclear(&format!("it does not answer{}", server.why_unresponsive()));
     }
     let pid = server.pid;
-    let connection = match server.asks {
+    let connection = match server.control {
         Ok(connection) => connection,
         Err(why) => return unclear(&why),
     };
@@ -207,8 +207,8 @@ mod tests {
         );
         assert_eq!(
             nowhere(pid_file, true, &[843]),
-            "no server is known on port 843 or by /run/x.pid; one that was started with other \
-             options: give them again"
+            "no server is known on port 843 or by /run/x.pid; where yours was started with \
+             other options, repeat them here"
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::daemon::control_socket::{self, Unreachable};
 use crate::daemon::pid_file::{self, PidFile};
 use crate::daemon::processes::{self, ProcessHandle};
 use crate::output::exit::Exit;
-use crate::player::print::{complain, print};
+use crate::output::print::{print, print_error};
 
 /// The time of a stop beyond the deadline of the last clients.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// How soon the socket is tried again.
-const AGAIN: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process that ends closes its descriptors one after the other: the lock may be free, and the
 /// socket still take a connection.
@@ -37,9 +37,9 @@ pub fn run(configured: &Configured) -> Result<Exit, Exit> {
     if let Some(server) = files.find()? {
         return stop(&files, &server);
     }
-    files.is_not_elsewhere()?;
+    files.refuse_if_elsewhere()?;
     clean_up(&files);
-    let note = files.without_pid_file();
+    let note = files.no_pid_file_note();
     Ok(print(format!("flashpolicyd is already stopped{note}\n")))
 }
 
@@ -64,7 +64,7 @@ fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
         how = ", by a second SIGTERM";
         signal(&process, server)?;
         if !process.wait(AT_ONCE) {
-            complain(&format!(
+            print_error(&format!(
                 "process {pid} is still there after two SIGTERM{}; the last resort is \
                  'kill -KILL {pid}'",
                 processes::why_unresponsive(pid)
@@ -85,7 +85,7 @@ fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
 pub(super) fn process_of(server: &RunningServer) -> Result<ProcessHandle, Exit> {
     server.process().ok_or_else(|| match server.pid {
         None => {
-            complain(&format!(
+            print_error(&format!(
                 "{} holds the pid file {}: it can only be stopped from there",
                 server.name(),
                 server.pid_file.display()
@@ -93,7 +93,7 @@ pub(super) fn process_of(server: &RunningServer) -> Result<ProcessHandle, Exit> 
             Exit::Denied
         }
         Some(pid) => {
-            complain(&format!(
+            print_error(&format!(
                 "process {pid} has just ended, or another one took its place"
             ));
             Exit::Failed
@@ -109,7 +109,7 @@ pub(super) fn signal(process: &ProcessHandle, server: &RunningServer) -> Result<
     match process.send(Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => {
-            complain(&format!(
+            print_error(&format!(
                 "cannot stop {}: {}; root can",
                 server.name(),
                 error.desc()
@@ -132,7 +132,7 @@ fn clean_up(files: &ServerFiles) {
     let deadline = Instant::now() + LAST_DESCRIPTORS;
     loop {
         match control_socket::connect(&socket, Duration::ZERO) {
-            Ok(_) if Instant::now() < deadline => thread::sleep(AGAIN),
+            Ok(_) if Instant::now() < deadline => thread::sleep(RETRY_INTERVAL),
             Err(Unreachable::Nobody) => {
                 let _ = fs::remove_file(&socket);
                 break;

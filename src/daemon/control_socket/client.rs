@@ -17,7 +17,7 @@ use crate::daemon::processes;
 use crate::output::text::reason;
 
 /// How soon another try follows where the server has too many connections to take one more.
-const AGAIN: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A connection to a server's control socket.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub fn connect(path: &Path, time: Duration) -> Result<ControlConnection, Unreach
     let deadline = Instant::now() + time;
     while let Err(error) = socket.connect(&to) {
         match error.kind() {
-            io::ErrorKind::WouldBlock if Instant::now() < deadline => thread::sleep(AGAIN),
+            io::ErrorKind::WouldBlock if Instant::now() < deadline => thread::sleep(RETRY_INTERVAL),
             io::ErrorKind::WouldBlock => return Err(Unreachable::Busy),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                 return Err(Unreachable::Nobody);

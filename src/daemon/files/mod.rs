@@ -10,4 +10,4 @@ mod lock;
 mod place;
 
 pub use lock::{one_byte, whole_file};
-pub use place::{GuardedPath, Owner, give_away};
+pub use place::{GuardedPath, Owner, change_owner};

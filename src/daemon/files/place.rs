@@ -250,7 +250,7 @@ impl GuardedPath {
         if is(stat.st_mode, SFlag::S_IFLNK) {
             let target = readlinkat(&self.folder, &*self.name(suffix)).unwrap_or_default();
             return Err(io::Error::other(format!(
-                "it is a symbolic link to {}, and what is written is not reached through links; \
+                "it is a symbolic link to {}, and the server does not write through links; \
                  name the file itself, or remove the link",
                 Path::new(&target).display()
             )));
@@ -278,7 +278,7 @@ impl GuardedPath {
 ///
 /// # Errors
 /// The system's error.
-pub fn give_away(
+pub fn change_owner(
     file: &File,
     made_here: bool,
     place: &GuardedPath,
@@ -468,7 +468,7 @@ mod tests {
         let given = |path: &Path| {
             let place = GuardedPath::of(path).unwrap();
             let (file, made) = place.open_or_create(OFlag::O_WRONLY, false).unwrap();
-            give_away(&file, made, &place, nobody).unwrap()
+            change_owner(&file, made, &place, nobody).unwrap()
         };
         fs::create_dir(path("theirs")).unwrap();
         fs::write(path("theirs/roots"), "").unwrap();

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::daemon::files::{GuardedPath, Owner, give_away, whole_file};
+use crate::daemon::files::{GuardedPath, Owner, change_owner, whole_file};
 
 /// How long another server that writes the same file is waited for. One that holds the lock for
 /// longer is stopped, and this one does not wait for it.
@@ -108,7 +108,7 @@ impl RealDisk {
     /// Gives the file to the user that the server will be; false where it is nobody's to give.
     fn give(&self, file: &File, made_here: bool, place: &GuardedPath) -> io::Result<bool> {
         match self.owner {
-            Some(owner) => give_away(file, made_here, place, owner),
+            Some(owner) => change_owner(file, made_here, place, owner),
             None => Ok(true),
         }
     }

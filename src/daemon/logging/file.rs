@@ -214,8 +214,8 @@ impl<D: Disk> LogFile<D> {
         };
         self.enter(State::Unrotatable, |log| {
             format!(
-                "Cannot rotate the log {log}: {}. The file goes on; before it is larger than \
-                 {limit} bytes it is emptied.{advice}",
+                "Cannot rotate the log {log}: {}. Lines still go into this file; it is \
+                 emptied before it is larger than {limit} bytes.{advice}",
                 reason(&error)
             )
         });

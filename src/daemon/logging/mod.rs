@@ -169,7 +169,7 @@ impl Logging {
         }
         if let Ok(queue) = Console::open(Stream::Output).and_then(|c| Writer::start(Box::new(c))) {
             queue.push(text.as_bytes());
-            queue.hurry();
+            queue.flush_soon();
             let _ = self.queues.greeted.set(queue);
         }
     }
@@ -280,7 +280,7 @@ impl Log for Logger {
     /// Has the lines so far written at once, without waiting for it.
     fn flush(&self) {
         for queue in self.queues.iter() {
-            queue.hurry();
+            queue.flush_soon();
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Buffer {
     lines: Vec<u8>,
-    hurry: bool,
+    flush_soon: bool,
     check_moved: bool,
     closing: bool,
     closed: bool,
@@ -92,8 +92,8 @@ impl Queue {
     }
 
     /// Has what is buffered written now.
-    pub(super) fn hurry(&self) {
-        self.change(|buffer| buffer.hurry = true);
+    pub(super) fn flush_soon(&self) {
+        self.change(|buffer| buffer.flush_soon = true);
     }
 
     /// Has the destination checked, also when there is nothing to write.
@@ -120,7 +120,7 @@ impl Queue {
 
     /// Has what is buffered written now, and waits for that, but not past `deadline`.
     pub(super) fn wait_until_written(&self, deadline: Instant) {
-        self.hurry();
+        self.flush_soon();
         let left = deadline.saturating_duration_since(Instant::now());
         drop(self.wait_while(self.lock(), left, |buffer| {
             !buffer.closed && (buffer.writing || !buffer.lines.is_empty())
@@ -147,7 +147,7 @@ impl Queue {
         let nothing_to_do = |buffer: &mut Buffer| {
             let is_idle = buffer.is_idle();
             // It was about the lines before.
-            buffer.hurry &= !is_idle;
+            buffer.flush_soon &= !is_idle;
             is_idle && !buffer.check_moved
         };
         let waited = self.changed.wait_while(buffer, nothing_to_do);
@@ -157,9 +157,9 @@ impl Queue {
             return WriterTask::CheckMoved;
         }
         let mut buffer = self.wait_while(buffer, LATENCY, |buffer| {
-            !buffer.hurry && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2
+            !buffer.flush_soon && !buffer.closing && buffer.lines.len() < BUFFER_BYTES / 2
         });
-        buffer.hurry = false;
+        buffer.flush_soon = false;
         buffer.writing = true;
         std::mem::swap(&mut buffer.lines, batch);
         if batch.is_empty() {
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(batch.len(), BUFFER_BYTES);
         assert!(queue.has_room());
         queue.push(b"next\n");
-        queue.hurry();
+        queue.flush_soon();
         batch.clear();
         assert_eq!(queue.next_task(&mut batch), WriterTask::Write);
         assert_eq!(batch, b"next\n");
@@ -220,7 +220,7 @@ mod tests {
         assert!(since.elapsed() >= LATENCY);
         batch.clear();
         queue.push(b"b\n");
-        queue.hurry();
+        queue.flush_soon();
         let since = Instant::now();
         queue.next_task(&mut batch);
         assert!(since.elapsed() < LATENCY);

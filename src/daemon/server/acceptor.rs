@@ -16,9 +16,9 @@ use socket2::SockRef;
 
 use super::connection::{Connection, Next};
 use super::endpoint::Endpoint;
-use super::limits::RateLimit;
 use super::listener::Listener;
 use super::poller::Poller;
+use super::rate_limit::RateLimit;
 use super::table::Phase;
 use crate::output::text::reason;
 

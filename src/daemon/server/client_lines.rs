@@ -66,7 +66,7 @@ impl ClientLines {
 
     /// Whether the lines about one client of this source may be written; where not, it is counted.
     /// To be called once for each client. At the level `debug` all are written.
-    pub(super) fn permits(&self, source: Source, now: Instant) -> bool {
+    pub(super) fn admit_or_count(&self, source: Source, now: Instant) -> bool {
         if log::max_level() >= log::LevelFilter::Debug {
             return true;
         }
@@ -146,7 +146,10 @@ mod tests {
         for page in 0..20_000 {
             let opened = start + ms(page * 12_000);
             for swf in 0..4 {
-                assert!(lines.permits(source(1), opened + ms(swf * 50)), "{page}");
+                assert!(
+                    lines.admit_or_count(source(1), opened + ms(swf * 50)),
+                    "{page}"
+                );
             }
         }
         assert!(!lines.has_left_out());
@@ -157,7 +160,7 @@ mod tests {
         let lines = ClientLines::new();
         let start = Instant::now();
         let permitted = |from: u64, to| {
-            let asked = (from..to).filter(|&at| lines.permits(source(1), start + ms(at)));
+            let asked = (from..to).filter(|&at| lines.admit_or_count(source(1), start + ms(at)));
             asked.count()
         };
         assert_eq!(permitted(0, 60_000), 60, "a client in each millisecond");
@@ -181,10 +184,10 @@ mod tests {
         for step in 0..600_000_u64 {
             let now = start + Duration::from_micros(step * 100);
             if step % 70_000 == 30_000 {
-                assert!(lines.permits(person, now), "after {step}");
+                assert!(lines.admit_or_count(person, now), "after {step}");
             }
             asked += 1;
-            permitted += u64::from(lines.permits(source((step % 2_000) as u32), now));
+            permitted += u64::from(lines.admit_or_count(source((step % 2_000) as u32), now));
         }
         assert!(permitted < 4_200, "{permitted} of {asked}");
         let left_out = lines.take_left_out();
@@ -199,7 +202,7 @@ mod tests {
         let start = Instant::now();
         let permitted = (0..300_000_u32).filter(|&number| {
             let now = start + Duration::from_micros(u64::from(number) * 100);
-            lines.permits(source(number), now)
+            lines.admit_or_count(source(number), now)
         });
         // 30 s long.
         assert!(permitted.count() <= 4_096 + 30);
@@ -208,7 +211,10 @@ mod tests {
         assert!(state.sources.capacity() < 2 * MOST_SOURCES);
         drop(state);
         let later = start + Duration::from_secs(200);
-        assert!(lines.permits(source(7), later), "the table has room again");
+        assert!(
+            lines.admit_or_count(source(7), later),
+            "the table has room again"
+        );
     }
 
     proptest! {
@@ -224,7 +230,7 @@ mod tests {
             let mut last = [None; 6];
             for &(number, pause) in &history {
                 clock += pause;
-                let permitted = lines.permits(source(number), start + ms(clock));
+                let permitted = lines.admit_or_count(source(number), start + ms(clock));
                 let before = last[number as usize].replace(clock);
                 let rested = before.is_none_or(|before| clock - before >= 60_000);
                 prop_assert!(permitted || !rested, "it was at rest");

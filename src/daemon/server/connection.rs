@@ -434,7 +434,7 @@ impl Connection {
         self.log_end(why);
     }
 
-    /// As many as may wait do, and none of them can be evicted.
+    /// The table is full, and nothing in it can be evicted.
     pub(super) fn refused(mut self) {
         self.count_end(|stats| &stats.refused);
         self.log_end(
@@ -474,8 +474,8 @@ impl Connection {
         }
         let (source, accepted) = (self.source(), self.accepted);
         // Lines of the level `debug` are for those who want all of them.
-        let permitted =
-            self.level == Level::Debug || self.context().client_lines.permits(source, accepted);
+        let permitted = self.level == Level::Debug
+            || self.context().client_lines.admit_or_count(source, accepted);
         self.has_lines = Some(permitted);
         permitted
     }

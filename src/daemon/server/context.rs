@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::client_lines::ClientLines;
-use super::limits::RateLimit;
+use super::rate_limit::RateLimit;
 use crate::daemon::stats::{Gauge, Stats};
 
 /// Shared by all threads of a server.

@@ -187,7 +187,7 @@ impl Listener {
     ///
     /// # Errors
     /// The system's, where it permits neither.
-    pub(super) fn keep_newcomers_away(&self) -> io::Result<KeptAway> {
+    pub(super) fn turn_away_new_clients(&self) -> io::Result<NewClients> {
         // The filter sees a packet from its TCP header on; byte 13 holds the flags.
         const LOAD_BYTE: u16 = 0x30;
         const JUMP_IF_SET: u16 = 0x45;
@@ -201,16 +201,16 @@ impl Listener {
             SockFilter::new(RETURN, 0, 0, u32::MAX),
         ]);
         if ignored.is_ok() {
-            return Ok(KeptAway::Ignored);
+            return Ok(NewClients::Ignored);
         }
         socket.bind_device_by_index_v4(NO_INTERFACE)?;
-        Ok(KeptAway::Refused)
+        Ok(NewClients::Refused)
     }
 }
 
 /// What becomes of a newcomer while a stop accepts the last connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum KeptAway {
+pub(super) enum NewClients {
     /// Its first packet is ignored.
     Ignored,
     /// It is refused.

@@ -14,7 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::connection::{Connection, Next};
 use super::context::Context;
-use super::limits::RateLimit;
+use super::rate_limit::RateLimit;
 use super::table::{Number, Phase, Table, Wait};
 use super::tally::Tally;
 use crate::daemon::stats::Gauges;
@@ -123,7 +123,7 @@ impl Poller {
     fn log_refusal(&self, error: Errno) {
         if self.complaints.permits(Instant::now()) {
             log::error!(
-                "Cannot wait for clients: {}. A connection whose request is not here yet is closed. \
+                "Cannot wait for clients: {}. Connections without a whole request are closed. \
                  The system's limit is fs.epoll.max_user_watches.",
                 error.desc()
             );
@@ -202,7 +202,7 @@ impl Poller {
         }
     }
 
-    /// Serves a connection that waits; one that was evicted meanwhile is none.
+    /// Serves a connection that waits, unless it was evicted meanwhile.
     fn serve(&self, number: Number) {
         let Some(connection) = self.lock().table.take(number) else {
             return;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::acceptor::Acceptor;
 use super::connection::LINGER_AT_STOP;
 use super::context::Context;
-use super::listener::KeptAway;
+use super::listener::NewClients;
 use super::poller::Poller;
 use super::workers::Workers;
 
 /// How often the steps are checked for their end.
-const ROUND: Duration = Duration::from_millis(5);
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long a stop waits for handshakes that had begun: longer than a packet's way to a distant
 /// client and back. A client whose first packet is ignored meanwhile sends it again after a second,
@@ -43,8 +43,8 @@ pub enum Ended {
     AtOnce,
 }
 
-/// Stops a server: the kernel keeps newcomers away, the workers end, who stands in the kernel's
-/// queue is accepted, and the ports are closed, of which `ports_closed` is told. Then the connections
+/// Stops a server: the kernel turns newcomers away, the workers end, clients still in the kernel's
+/// queue are accepted, the ports are closed, and `ports_closed` is called. Then the connections
 /// that wait are served, or their deadline passes. With an `inherited` socket that takes
 /// [`INHERITED_STOP_LIMIT`] at the most. `ends_now` waits for the given time, and returns whether the
 /// stop has to end at once.
@@ -61,21 +61,21 @@ pub(super) fn stop(
     // An inherited socket stays open: the next server serves the clients in its backlog.
     let mut own = acceptors;
     own.retain(|acceptor| !acceptor.listener.inherited);
-    let kept_away = own
+    let new_clients = own
         .iter()
-        .map(|acceptor| acceptor.listener.keep_newcomers_away());
+        .map(|acceptor| acceptor.listener.turn_away_new_clients());
     // For every listener, also where one permits nothing. What is worse for newcomers counts; none
     // where the system permits nothing.
-    let kept_away: Vec<_> = kept_away.map(Result::ok).collect();
-    let kept_away = kept_away.into_iter().collect::<Option<Vec<_>>>();
-    let kept_away = kept_away.and_then(|all| all.into_iter().max());
+    let new_clients: Vec<_> = new_clients.map(Result::ok).collect();
+    let new_clients = new_clients.into_iter().collect::<Option<Vec<_>>>();
+    let new_clients = new_clients.and_then(|all| all.into_iter().max());
     while !workers.have_ended() {
         workers.wake();
-        if ends_now(ROUND) {
+        if ends_now(CHECK_INTERVAL) {
             return Ended::AtOnce;
         }
     }
-    if accept_the_rest(&own, kept_away, context.timeout, &mut ends_now) == Ended::AtOnce {
+    if accept_the_rest(&own, new_clients, context.timeout, &mut ends_now) == Ended::AtOnce {
         return Ended::AtOnce;
     }
     drop(own);
@@ -85,7 +85,7 @@ pub(super) fn stop(
     poller.shorten_closing(LINGER_AT_STOP);
     let begun = Instant::now();
     while context.here().now > 0 {
-        if ends_now(ROUND) {
+        if ends_now(CHECK_INTERVAL) {
             return Ended::AtOnce;
         }
         if inherited && begun.elapsed() >= INHERITED_STOP_LIMIT {
@@ -98,16 +98,16 @@ pub(super) fn stop(
 /// Accepts and serves what has been established, and the handshakes that had begun.
 fn accept_the_rest(
     acceptors: &[Arc<Acceptor>],
-    kept_away: Option<KeptAway>,
+    new_clients: Option<NewClients>,
     timeout: Duration,
     mut ends_now: impl FnMut(Duration) -> bool,
 ) -> Ended {
     let idle = acceptors.iter().all(|acceptor| acceptor.idle_time() > IDLE);
-    let handshakes = match kept_away {
+    let handshakes = match new_clients {
         None => Duration::ZERO,
         Some(_) if idle => LAST_HANDSHAKES_WHEN_IDLE,
-        Some(KeptAway::Ignored) => LAST_HANDSHAKES,
-        Some(KeptAway::Refused) => LAST_HANDSHAKES_WHEN_REFUSING,
+        Some(NewClients::Ignored) => LAST_HANDSHAKES,
+        Some(NewClients::Refused) => LAST_HANDSHAKES_WHEN_REFUSING,
     };
     let end = Instant::now() + handshakes;
     // By then every connection that waits has been closed, and its descriptor is free.
@@ -135,7 +135,11 @@ fn accept_the_rest(
             );
             return Ended::Complete;
         }
-        if ends_now(if anybody { Duration::ZERO } else { ROUND }) {
+        if ends_now(if anybody {
+            Duration::ZERO
+        } else {
+            CHECK_INTERVAL
+        }) {
             return Ended::AtOnce;
         }
     }

@@ -1,6 +1,7 @@
 //! The table of the connections that wait: their deadlines, and the choice of the one to evict when
-//! the limit is reached. A client that asks at once never enters it. It touches no socket and reads
-//! no clock: the caller closes evicted connections and passes the time.
+//! the limit is reached. A client that asks at once enters it for its close alone, and under load not at
+//! all. It touches no socket and reads no clock: the caller closes evicted connections and passes the
+//! time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;

@@ -10,10 +10,10 @@ mod verdicts;
 use serde::Serialize;
 
 use super::input::load_policies;
-use super::print::{print, usage};
 use crate::config::policies::ConfiguredPolicy;
 use crate::config::{Config, Configured, Listen};
 use crate::output::exit::Exit;
+use crate::output::print::{print, usage};
 use crate::output::terminal;
 use crate::player::json::{self, Change};
 use crate::policy::{self, Origin, Player, PortSet};

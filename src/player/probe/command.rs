@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::output::exit::{Exit, ProbeExit};
+use crate::output::print::print;
 use crate::output::terminal;
-use crate::player::print::print;
 use crate::player::probe::{self, Arguments, Plan, Progress};
 
 /// How often the line of the progress is written anew. What is done before gets none.

@@ -8,7 +8,7 @@ use super::step::{Role, Step};
 use super::verdict::PortVerdict;
 use crate::output::exit::ProbeExit;
 use crate::output::text::{clip, each_once, time};
-use crate::player::advice::ports_in_words;
+use crate::player::advice::port_list;
 use crate::policy::{Origin, Player};
 
 /// The line that a monitoring plugin prints, without a line end.
@@ -51,7 +51,7 @@ fn allowed(report: &Report) -> Option<String> {
     let ports = if sample.is_partial() {
         format!("ports {to}")
     } else {
-        ports_in_words(&sample.ports)
+        port_list(&sample.ports)
     };
     Some(format!("{content} may connect to {ports}"))
 }
@@ -84,7 +84,7 @@ fn distrusted(report: &Report, address: &Address) -> Option<String> {
     let ports: Vec<_> = distrusted.map(|verdict| verdict.port).collect();
     let (who, ip) = (content(report)?, address.ip);
     (!ports.is_empty()).then(|| {
-        let ports = ports_in_words(&ports);
+        let ports = port_list(&ports);
         format!(
             "{who} may connect to {ip}, {ports}, if the player's computer trusts the certificate"
         )
@@ -126,7 +126,7 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
         let same = same.filter(|verdict| verdict.outcome() == outcome);
         let ports: Vec<_> = same.map(|verdict| verdict.port).collect();
         if let (Some(who), Some(what)) = (content(report), outcome.in_short()) {
-            let (ip, ports) = (address.ip, ports_in_words(&ports));
+            let (ip, ports) = (address.ip, port_list(&ports));
             let error = match player {
                 Player::Flash => outcome.error_in_short(report.plan.air),
                 player => player.to_string(),
@@ -147,7 +147,7 @@ fn faults(report: &Report, address: &Address) -> Vec<String> {
         faults.push(format!(
             "{player} waits on {}, {}: nothing within {}",
             address.ip,
-            ports_in_words(&ports),
+            port_list(&ports),
             time(silent)
         ));
     }

@@ -8,7 +8,7 @@ use super::step::Role;
 use super::verdict::PortVerdict;
 use crate::output::exit::ProbeExit;
 use crate::output::text::time;
-use crate::player::advice::ports_in_words;
+use crate::player::advice::port_list;
 use crate::player::json::Change;
 use crate::policy::{MASTER_PORT, Player, others_count};
 
@@ -37,14 +37,14 @@ fn sandboxes(report: &Report) -> Vec<Change> {
 }
 
 /// Where a policy is fine and a player is refused all the same. Source: rule book 3.7, 4.3, 7.7, 9.
-const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log shows no \
-     request of it: The player did not ask this server. Causes: it is Ruffle, which asks for no policy; \
+const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log has no \
+     request from it, the player never asked this server. Causes: it is Ruffle, which asks for no policy; \
      the SWF is on the disk and not published for the network; the player's sockets are off; it asks \
      another host; a firewall is on the way. `flashpolicyd help silent-player` goes through all of it";
 
 /// Where everything is fine here and the game ends the connection. Source: rule book section 5.
-const CLOSED_LATER: &str = "where that log shows the request and the policy, and Flash Player reports \
-     SecurityError #2048 after 20 s all the same: the game closed the connection within that time (a \
+const CLOSED_LATER: &str = "where that log has the request and the policy, and Flash Player reports \
+     SecurityError #2048 after 20 s all the same, the game closed the connection within that time (a \
      log-in refused, a server that is full), or its port is dropped on the way from that player";
 
 /// Lightspark asks the destination port although port 843 allows the connection, and has no time-out
@@ -75,11 +75,11 @@ fn master_only(report: &Report) -> Option<Change> {
         };
         Change {
             text: format!(
-                "{} {takes} within {within}, as a game does that lets the client speak first: Lightspark asks {them} \
+                "{} {takes} within {within}, as a game does in which the client speaks first: Lightspark asks {them} \
                  even where port {MASTER_PORT} allows the connection, and waits until it speaks or closes. \
                  `meta_policy = master-only` on port {} spares it that; no other policy of this host \
                  counts then",
-                ports_in_words(&ports),
+                port_list(&ports),
                 plan.port
             ),
             conf: Some("meta_policy = master-only".into()),

@@ -39,7 +39,7 @@ pub struct PortVerdict {
     pub own: Option<Step>,
     /// Whether the port itself takes connections, where that was tried.
     pub reachable: Option<Result<Duration, NoConnection>>,
-    /// After what time the port ended a connection in which nothing was said.
+    /// After what time the port closed a connection before either side sent anything.
     pub ended: Option<Duration>,
     /// How long the player waits for all that it asks before, one after the other, and for the
     /// connection.
@@ -415,7 +415,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
         (Outcome::Ended, _) => {
             let after = time(verdict.ended.unwrap_or_default());
             format!(
-                "ALLOWED, and {reports}the port ended the connection after {after}, in which nothing was said: {sentence}{doubt}"
+                "ALLOWED, and {reports}the port closed the connection after {after}, before either side sent anything: {sentence}{doubt}"
             )
         }
         (_, Some(Ok(after))) => {

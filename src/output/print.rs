@@ -2,15 +2,14 @@
 
 use std::io::{self, Write};
 
-use crate::config::policies::ConfiguredPolicy;
-use crate::output::diagnostic;
+use crate::output::diagnostic::{self, Diagnostic};
 use crate::output::exit::Exit;
 use crate::output::terminal;
 use crate::output::text::Colour;
 
 /// Says what is wrong with the command line.
 pub fn usage(error: &str) -> Exit {
-    complain(&format!("{error}\ntry: flashpolicyd help"));
+    print_error(&format!("{error}\ntry: flashpolicyd help"));
     Exit::Usage
 }
 
@@ -23,7 +22,7 @@ pub fn print(text: impl AsRef<[u8]>) -> Exit {
 }
 
 /// Says on standard error what went wrong; where even that fails, the exit code has to do.
-pub fn complain(message: &str) {
+pub fn print_error(message: &str) {
     let style = terminal::stderr();
     let program = style.paint(Colour::Bad, "flashpolicyd:");
     let text = format!("{program} {message}");
@@ -32,8 +31,15 @@ pub fn complain(message: &str) {
     }
 }
 
-/// Shows on standard error what was found in a policy.
-pub fn complain_of(served: &ConfiguredPolicy) {
-    let report = diagnostic::report(&served.findings, &terminal::stderr());
+/// Prints the mistakes of a configuration on standard error.
+pub fn print_mistakes(mistakes: &[Diagnostic]) {
+    for mistake in mistakes {
+        print_error(&mistake.to_string());
+    }
+}
+
+/// Prints on standard error what was found in a policy.
+pub fn print_findings(findings: &[Diagnostic]) {
+    let report = diagnostic::report(findings, &terminal::stderr());
     let _ = io::stderr().write_all(report.as_bytes());
 }

@@ -1,15 +1,17 @@
-//! What `check` finds on the host of the server: the user that it becomes, and the files that it writes
-//! or will read again. It writes nothing.
+//! What is wrong on the host of the server: the user that it becomes, and the files that it writes or
+//! will read again. `check` prints it, and a server that starts logs it. It writes nothing.
 
 use std::path::Path;
 
-use crate::config::Config;
 use crate::config::inspect::found;
-use crate::daemon::{logging, pid_file, privileges, stats};
+use crate::config::{Config, EMPTY};
+use crate::daemon::logging::{self, Rotation};
+use crate::daemon::{pid_file, privileges, stats};
 use crate::output::diagnostic::{Diagnostic, Place};
+use crate::system;
 
 /// The user, and the files that the server writes or will read again.
-pub fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
+pub fn host_findings(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     let name = file.map_or("built-in defaults".into(), |f| f.display().to_string());
     let about = |key: &str| match config.written.place_of(key) {
         Some(place) => place.clone(),
@@ -24,18 +26,18 @@ pub fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     }
     let later = privileges::look_up(config).and_then(|run_as| {
         // A server that runs tells by itself that it cannot write its statistics.
-        let unfit = || {
+        let check = || {
             let stats_file = config
                 .startup
                 .stats_file
                 .as_deref()
                 .and_then(stats::cannot_write);
-            (privileges::unfit(config, file), stats_file)
+            (unfit(config, file), stats_file)
         };
-        privileges::as_future_user(run_as, unfit)
+        privileges::as_future_user(run_as, check)
     });
     // What nobody can read has a finding already.
-    let now = privileges::unreadable(config, file);
+    let now = unreadable(config, file);
     match later {
         Ok((warnings, stats_file)) => {
             let warnings = warnings
@@ -49,4 +51,28 @@ pub fn own_files(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
         Err(error) => findings.push(found("user", about("user"), error, "")),
     }
     findings
+}
+
+/// What a reload will fail with: files that it reads and this user may not. `file` is the
+/// configuration.
+pub fn unreadable(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let files = file.into_iter().chain(config.policy_files());
+    files
+        .filter(|file| **file != *Path::new(EMPTY) && system::open(file).is_err())
+        .map(|file| {
+            format!(
+                "{} cannot be read as the configured user: a reload will fail",
+                file.display()
+            )
+        })
+        .collect()
+}
+
+/// What a server with the rights of this process cannot do later: read its files again, rotate its
+/// log. `file` is the configuration.
+pub fn unfit(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let log = config.startup.log_file.as_deref();
+    let mut warnings = unreadable(config, file);
+    warnings.extend(log.and_then(|log| logging::cannot_rotate(log, Rotation::of(config))));
+    warnings
 }
