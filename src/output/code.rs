@@ -1,0 +1,70 @@
+//! A code, in one definition: what `help CODE` says of it, and its severity wherever it is found.
+//! Those of policies are in `policy/findings.rs`, of configurations in `config/mistakes.rs`, of a probe
+//! in `player/probe/classes.rs`. It finds nothing.
+
+use super::diagnostic::Severity;
+
+/// All that is known of a code.
+#[derive(Debug)]
+pub struct CodeDefinition {
+    /// The stable name, in kebab-case: scripts rely on it.
+    pub name: &'static str,
+    /// Each code has one.
+    pub severity: Severity,
+    /// One sentence on what it means, in Markdown.
+    pub meaning: &'static str,
+    /// Something that has it. What begins with `<` or a backslash is a policy, with `\0` and `\u{feff}`
+    /// for what a terminal does not show. What begins with `listen =` or `allow =` is a configuration,
+    /// ` / ` standing for a line end. A test runs `check` on both.
+    pub example: &'static str,
+    /// What cures it in general, in Markdown. The cure of a finding is its own, with what stands there.
+    pub general_cure: &'static str,
+    /// Who says so, or where it was observed.
+    pub source: &'static str,
+}
+
+/// An enum of codes, each with its definition: `Variant "name" "meaning", field: "text", ...;`.
+macro_rules! codes {
+    (
+        $(#[$about:meta])* $codes:ident
+        $($severity:ident {
+            $($code:ident $name:literal $meaning:literal, $($field:ident: $text:literal),+;)+
+        })+
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $codes {
+            $($(#[doc = $meaning] $code,)+)+
+        }
+
+        impl $codes {
+            /// Every one, errors first.
+            pub fn all() -> &'static [$codes] {
+                &[$($($codes::$code,)+)+]
+            }
+
+            /// All that is known of it.
+            pub fn definition(self) -> &'static $crate::output::code::CodeDefinition {
+                match self {
+                    $($($codes::$code => &$crate::output::code::CodeDefinition {
+                        name: $name,
+                        severity: $crate::output::diagnostic::Severity::$severity,
+                        meaning: $meaning,
+                        $($field: $text),+
+                    },)+)+
+                }
+            }
+
+            /// The stable name, in kebab-case.
+            pub fn as_str(self) -> &'static str {
+                self.definition().name
+            }
+
+            /// Each code has one severity.
+            pub fn severity(self) -> $crate::output::diagnostic::Severity {
+                self.definition().severity
+            }
+        }
+    };
+}
+pub(crate) use codes;
