@@ -77,6 +77,7 @@ const LINUX_PATHS: &[&str] = &[
 /// stands for the files of its folder.
 const PURE: &[&str] = &[
     "policy",
+    "output::code",
     "output::diagnostic",
     "output::exit",
     "output::text",

@@ -80,7 +80,7 @@ fn an_unknown_topic_ends_with_2_and_names_the_nearest() {
 fn definitions() -> impl Iterator<Item = &'static CodeDefinition> {
     let of_policies = Code::all().iter().map(|code| code.definition());
     let classes = Class::all().iter().map(|class| class.definition());
-    of_policies.chain(&CODES).chain(classes)
+    of_policies.chain(CODES).chain(classes)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::output::text::{did_you_mean, quote, shown};
 use crate::policy::Code;
 
 /// The codes of findings about a configuration as a whole, errors first.
-pub const CODES: [CodeDefinition; 8] = [
+pub const CODES: &[CodeDefinition] = &[
     CodeDefinition {
         name: "log-file",
         severity: Severity::Error,

@@ -23,12 +23,15 @@ pub struct CodeDefinition {
     pub source: &'static str,
 }
 
-/// An enum of codes, each with its definition: `Variant "name" "meaning", field: "text", ...;`.
+/// An enum of codes, each with its definition; where a field is missing, the compiler names the line.
 macro_rules! codes {
     (
         $(#[$about:meta])* $codes:ident
         $($severity:ident {
-            $($code:ident $name:literal $meaning:literal, $($field:ident: $text:literal),+;)+
+            $($code:ident $name:literal $meaning:literal,
+                example: $example:literal,
+                general_cure: $cure:literal,
+                source: $source:literal;)+
         })+
     ) => {
         $(#[$about])*
@@ -50,7 +53,9 @@ macro_rules! codes {
                         name: $name,
                         severity: $crate::output::diagnostic::Severity::$severity,
                         meaning: $meaning,
-                        $($field: $text),+
+                        example: $example,
+                        general_cure: $cure,
+                        source: $source,
                     },)+)+
                 }
             }

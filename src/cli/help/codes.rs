@@ -9,7 +9,7 @@ use crate::policy::{BLOCKED_PORTS, Code, PortSet, Severity, ports_in_words};
 /// Every code with the command whose code it is: those of policies, of configurations, of the probe.
 fn all() -> impl Iterator<Item = (&'static str, &'static CodeDefinition)> {
     let of_policies = Code::all().iter().map(|code| code.definition());
-    let of_check = of_policies.chain(&config::CODES);
+    let of_check = of_policies.chain(config::CODES);
     let classes = Class::all().iter().map(|class| class.definition());
     let of_check = of_check.map(|code| ("check", code));
     of_check.chain(classes.map(|class| ("probe", class)))
