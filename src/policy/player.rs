@@ -78,7 +78,7 @@ impl Player {
     pub fn matches(self, pattern: &DomainPattern, origin: &Origin) -> bool {
         match self {
             Player::Flash => pattern.matches(origin),
-            Player::Lightspark => letter_by_letter(pattern, origin),
+            Player::Lightspark => lightspark_matches(pattern, origin),
             Player::Unity => *pattern == DomainPattern::ANY,
         }
     }
@@ -158,7 +158,7 @@ impl Player {
 /// Whether Lightspark takes content from `origin` for what `pattern` means: letter by letter but for
 /// case, and `*.` in front stands for the name and all that ends in a dot and it. Local content has
 /// no host.
-fn letter_by_letter(pattern: &DomainPattern, origin: &Origin) -> bool {
+fn lightspark_matches(pattern: &DomainPattern, origin: &Origin) -> bool {
     let asked = match origin {
         Origin::Anywhere => return *pattern == DomainPattern::ANY,
         Origin::Local => String::new(),
