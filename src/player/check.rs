@@ -20,7 +20,7 @@ use crate::policy::{self, MAX_POLICY_BYTES};
 
 /// What is wrong on the host where the server will run: a configuration, and its file. A system that
 /// cannot serve finds nothing.
-pub type OfTheHost = fn(&Config, Option<&Path>) -> Vec<Diagnostic>;
+pub type HostChecks = fn(&Config, Option<&Path>) -> Vec<Diagnostic>;
 
 /// The checked files and the findings.
 struct Checked {
@@ -48,10 +48,10 @@ pub fn run(
     strict: bool,
     ignore: &Ignored,
     json: bool,
-    of_the_host: OfTheHost,
+    host_checks: HostChecks,
 ) -> Exit {
     let checked = if files.is_empty() {
-        check_configuration(configured, ignore, of_the_host)
+        check_configuration(configured, ignore, host_checks)
     } else {
         check_files(files, ignore)
     };
@@ -97,7 +97,7 @@ pub fn run(
 fn check_configuration(
     configured: &Configured,
     ignore: &Ignored,
-    of_the_host: OfTheHost,
+    host_checks: HostChecks,
 ) -> Checked {
     let mut loaded = match configured.load() {
         Ok(loaded) => loaded,
@@ -111,7 +111,7 @@ fn check_configuration(
     };
     let config = &mut loaded.config;
     config.live.ignore.add(ignore);
-    let mut found = of_the_host(config, loaded.file.as_deref());
+    let mut found = host_checks(config, loaded.file.as_deref());
     found.extend(inspect::listeners(config));
     let (mut findings, mut ignored) = config.live.ignore.sift(found);
     let all = policies::read_all(config);

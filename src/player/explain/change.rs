@@ -25,7 +25,7 @@ pub(super) fn changes(
         let (player, origin) = (asked.player, &asked.origin);
         needed.extend(advice::needed(player, master, &others, origin, denied.port));
     }
-    let mut changes = advice::in_the_way(&needed);
+    let mut changes = advice::changes_beside_grants(&needed);
     let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     // The ports between those that were asked are meant, too.
     let named = is_sample.then_some(&asked.ports);
