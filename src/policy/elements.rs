@@ -196,7 +196,7 @@ impl PolicyReader<'_> {
                 self.report(
                     Code::StrayText,
                     start..start + 1,
-                    "here is text between the elements, where it has no effect",
+                    "text stands between the elements, where it has no effect",
                     "delete it, or write the `<` that is missing before an element",
                 );
             }

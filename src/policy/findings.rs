@@ -268,7 +268,7 @@ codes! {
             example: r#"<cross-domain-policy><allow-access-from domain="www.example.com." to-ports="80"/></cross-domain-policy>"#,
             general_cure: "delete the last dot",
             source: "Lightspark, observed";
-        DomainScheme "domain-scheme" "A `domain` has a scheme. The grant is then for content loaded by that scheme alone, as far as is known; Lightspark takes it for nothing.",
+        DomainScheme "domain-scheme" "A `domain` has a scheme. The grant is then for content loaded by that scheme alone, as far as is known; Lightspark never matches it.",
             example: r#"<cross-domain-policy><allow-access-from domain="http://www.example.com" to-ports="2001"/></cross-domain-policy>"#,
             general_cure: r#"write the host alone: `domain="www.example.com"`; for HTTPS only, add `secure="true"`"#,
             source: "Ratchet (FlashPolicy.php) and swf2es (policy.ts) take it, by Adobe's schema and specification; Adobe's guides do not say. Lightspark compares it letter by letter";

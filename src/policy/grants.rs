@@ -43,7 +43,7 @@ impl PolicyReader<'_> {
                     Code::DomainScheme,
                     format!(
                         "the domain has a scheme: {doubt}; then the grant is for content loaded \
-                         over {scheme} alone. Lightspark takes it for nothing"
+                         over {scheme} alone. Lightspark never matches it"
                     ),
                     format!(
                         "write {} alone, unless this is meant",

@@ -149,8 +149,8 @@ impl Player {
     pub(super) fn on_ranges(self) -> Option<&'static str> {
         match self {
             Player::Flash => None,
-            Player::Lightspark => Some("of a range Lightspark counts only the first port"),
-            Player::Unity => Some("of a range Unity Web Player leaves out the last port"),
+            Player::Lightspark => Some("Lightspark counts only the first port of a range"),
+            Player::Unity => Some("Unity Web Player leaves out the last port of a range"),
         }
     }
 }

@@ -27,7 +27,7 @@ codes! {
             general_cure: "let TCP port PORT through every firewall on the way; where no policy is served, refuse it (REJECT, not DROP)",
             source: "Adobe, ActionScript 3 guide: a player waits 3 s for port 843; kb405545: 20 s in all; gimite/web-socket-js issue 49: 15 to 21 s";
         Unreachable "unreachable"
-            "There is no way from here to the address, or a firewall on the way says so.",
+            "The address is unreachable from here (no route, no such host), or a firewall on the way rejects the connection by ICMP.",
             example: "a firewall with `reject with icmp type admin-prohibited`",
             general_cure: "let TCP port PORT through every firewall on the way; check the address and the route to it, and probe from another network and from the server's own host",
             source: "ICMP: destination unreachable";

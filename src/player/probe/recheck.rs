@@ -54,8 +54,7 @@ pub(super) fn recheck(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
     let ended = nothing_came && !is_tls && step.exchange.ended_empty();
     let expects_header = ended && contains(&ask_plainly(at, &header, limit).bytes, POLICY);
     if expects_header {
-        let cause =
-            "a policy comes where a PROXY header stands before the request, and none without it";
+        let cause = "the server sends a policy for a request behind a PROXY header, and none for the player's";
         replace_error(step, Class::ProxyExpected, cause.into());
     }
     let mut requests = Vec::new();
@@ -162,8 +161,9 @@ fn apply_answer(hypothesis: &Hypothesis, bytes: &[u8], step: &mut Step) {
         Hypothesis::StrictRequest(how) if holds_policy => {
             let is_strict = |remark: &Remark| remark.class == Class::StrictRequest;
             if !remarks.iter().any(is_strict) {
-                let cause =
-                    format!("a policy comes for a request with {how}, and none for the player's");
+                let cause = format!(
+                    "the server sends a policy for a request with {how}, and none for the player's"
+                );
                 let remark = Remark::new(Class::StrictRequest, port, cause);
                 // It is the cure of the silence, too.
                 if let Some(error) = remarks.iter_mut().find(|remark| remark.is_error()) {

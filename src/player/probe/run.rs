@@ -132,8 +132,7 @@ fn near_timeout(plan: &Plan, address: &Address) -> Option<Remark> {
     };
     (waited > NEAR_TIMEOUT).then(|| {
         let cause = format!(
-            "on {}, all that the player asks before its connection takes {}, one after the other, \
-             of the {} s that its socket waits",
+            "on {}, the player's requests for policies take {} in all, of the {} s that its socket waits",
             address.ip,
             time(waited),
             SOCKET_TIMEOUT.as_secs()
@@ -389,7 +388,7 @@ mod tests {
         );
         // Of port 843 the player waits for 3 s.
         let (remark, line) = judged(&[7.0, 6.5], "flash");
-        let near = "takes 16.5 s, one after the other, of the 20 s that its socket waits";
+        let near = "take 16.5 s in all, of the 20 s that its socket waits";
         assert!(remark.unwrap().contains(near), "{line}");
         let (_, line) = judged(&[20.0, 1.0], "flash");
         let late = "http://a.example waits too long for 127.0.0.1, port 2001 (SecurityError #2048 after 20 s)";

@@ -396,7 +396,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
     };
     if let Some((port, silent)) = verdict.waits_on {
         return format!(
-            "ALLOWED, and {} waits on port {port}, which it asks and which says nothing within {}: {sentence}",
+            "ALLOWED, and {} waits on port {port}, which did not answer its policy request within {}: {sentence}",
             plan.player,
             time(silent)
         );
@@ -409,13 +409,13 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
         (Outcome::TooLate, _) => {
             let waited = time(verdict.waited);
             format!(
-                "ALLOWED, and {reports}what it asks before takes {waited}, one after the other: {sentence}{doubt}"
+                "ALLOWED, and {reports}its requests for policies take {waited} in all: {sentence}{doubt}"
             )
         }
         (Outcome::Ended, _) => {
             let after = time(verdict.ended.unwrap_or_default());
             format!(
-                "ALLOWED, and {reports}the port ended the connection after {after}, in which nothing was said: {sentence}{doubt}"
+                "ALLOWED, and {reports}the port ended the idle connection after {after}: {sentence}{doubt}"
             )
         }
         (_, Some(Ok(after))) => {
