@@ -308,7 +308,7 @@ fn what_nobody_knows_is_called_uncertain_for_the_player_that_it_concerns() {
     for (player, uncertain) in [("flash", true), ("lightspark", false)] {
         let (code, said) = explain("allow = *.com 80", &["--player", player, "a.com", "80"]);
         assert_eq!(code, Some(0), "{said}");
-        let expected = "Uncertain: whether Flash Player takes `*.com` is not known";
+        let expected = "Uncertain: it is not known whether Flash Player matches `*.com`";
         assert_eq!(said.contains(expected), uncertain, "{said}");
     }
 }
@@ -370,7 +370,7 @@ fn each_player_has_its_verdict() {
             "lightspark",
             "6000",
             1,
-            "of a range Lightspark counts only the first port",
+            "Lightspark counts only the first port of a range",
         ),
         (long, "unity", "6000", 0, "ALLOWED: "),
         (
@@ -378,7 +378,7 @@ fn each_player_has_its_verdict() {
             "unity",
             "9000",
             1,
-            "of a range Unity Web Player leaves out the last port",
+            "Unity Web Player leaves out the last port of a range",
         ),
         // Short ranges are served as lists.
         (GAME, "lightspark", "5005", 0, "ALLOWED: "),

@@ -7,6 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use flashpolicyd::config::CODES;
+use flashpolicyd::output::code::CodeDefinition;
+use flashpolicyd::player::probe::Class;
+use flashpolicyd::policy::Code;
 use support::{Setup, run_in, stderr};
 
 const COMMANDS: [&str; 12] = [
@@ -72,18 +76,17 @@ fn an_unknown_topic_ends_with_2_and_names_the_nearest() {
     assert!(output.stdout.is_empty());
 }
 
+/// Those of policies, of configurations and of the probe.
+fn definitions() -> impl Iterator<Item = &'static CodeDefinition> {
+    let of_policies = Code::all().iter().map(|code| code.definition());
+    let classes = Class::all().iter().map(|class| class.definition());
+    of_policies.chain(CODES).chain(classes)
+}
+
 #[test]
 fn every_code_is_listed_and_has_a_page() {
     let codes = codes();
-    let of_policies = flashpolicyd::policy::Code::all().iter().map(|c| c.as_str());
-    let of_configurations = flashpolicyd::config::CODES.iter().map(|(name, _, _)| *name);
-    let classes = flashpolicyd::player::probe::Class::all()
-        .iter()
-        .map(|c| c.as_str());
-    let all: Vec<_> = of_policies
-        .chain(of_configurations)
-        .chain(classes)
-        .collect();
+    let all: Vec<_> = definitions().map(|code| code.name).collect();
     assert_eq!(codes, all);
     for code in codes {
         let text = page(&["help", &code]);
@@ -133,14 +136,12 @@ fn why_a_player_does_not_ask_has_a_page() {
     }
 }
 
-/// An example of `codes.txt`: a policy or a configuration that really has the code.
+/// An example that is a policy or a configuration really has the code.
 #[test]
 fn the_examples_have_the_code_that_they_are_for() {
-    let texts = include_str!("../src/cli/help/codes.txt");
     let mut checked = 0;
-    for block in texts.split("\n\n").skip(1) {
-        let (code, rest) = block.trim_start().split_once("\nexample: ").unwrap();
-        let example = rest.lines().next().unwrap();
+    for definition in definitions() {
+        let (code, example) = (definition.name, definition.example);
         let is_policy = example.starts_with('<') || example.starts_with("\\u");
         let is_policy = is_policy || code == "outside-root";
         let is_config = example.starts_with("listen = ") || example.starts_with("allow = ");

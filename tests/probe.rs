@@ -223,7 +223,7 @@ fn ports_are_written_as_in_allow_and_of_many_a_sample_is_asked() {
     assert_eq!(few.said.matches("ALLOWED").count(), 4, "{}", few.said);
 
     let many = probe("2001,2990-3100").run().exits(2).says(
-        "--to names 112 ports, 2001,2990-3100: asked are the first and the last, and those at \
+        "--to names 112 ports, 2001,2990-3100: the probe asks the first, the last, and those at \
          the edges of the grants.",
     );
     for asked in [2001, 2990, 2999, 3000, 3010, 3011, 3100] {
@@ -401,7 +401,7 @@ fn a_server_that_waits_for_a_line_end_is_named_in_the_first_line() {
     });
     let told = Probe::port(lines).timeout(1).flag("--quiet").run().exits(2);
     told.says(format!(
-        "POLICY CRITICAL - 127.0.0.1:{lines}: silent, strict-request: a policy comes for a request with a line end in place of the NUL"
+        "POLICY CRITICAL - 127.0.0.1:{lines}: silent, strict-request: the server sends a policy for a request with a line end in place of the NUL"
     ));
 }
 
@@ -632,7 +632,7 @@ fn lightspark_waits_on_a_silent_port_843() {
     probe.clone().run().exits(1).says("ALLOWED: ");
     let told = probe.with("--player", "lightspark").run().exits(2);
     told.says(format!(
-        "ALLOWED, and Lightspark waits on port {silent}, which it asks and which says nothing within 1.0 s: "
+        "ALLOWED, and Lightspark waits on port {silent}, which did not answer its policy request within 1.0 s: "
     ));
 }
 
@@ -721,7 +721,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     };
     let told = probe(open_to_a_example, game).run().exits(0).says(advice);
     told.says(format!(
-        "- port {game} takes a policy request and says nothing within 1.0 s, "
+        "- port {game} accepts a policy request and does not answer within 1.0 s, "
     ));
     let object = probe(open_to_a_example, game).json();
     assert_eq!(object["hints"][0]["conf"], "meta_policy = master-only");
@@ -729,7 +729,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
     assert_eq!(object["state"], "OK");
     let lightspark = probe(open_to_a_example, game).with("--player", "lightspark");
     let waits = format!(
-        "ALLOWED, and Lightspark waits on port {game}, which it asks and which says nothing within 1.0 s: "
+        "ALLOWED, and Lightspark waits on port {game}, which did not answer its policy request within 1.0 s: "
     );
     lightspark.run().exits(2).says(waits);
     lightspark.flag("--quiet").run().exits(2).says(format!(
@@ -773,7 +773,7 @@ fn where_a_destination_port_is_silent_master_only_is_advised() {
 
 #[test]
 fn who_asks_for_no_policy_is_told_where_the_policy_is_fine() {
-    let ruffle = "`flashpolicyd help silent-player` goes through all of it";
+    let ruffle = "`flashpolicyd help silent-player` has all causes in order";
     Probe::port(fault(good))
         .run()
         .exits(0)

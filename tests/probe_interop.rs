@@ -371,8 +371,8 @@ fn a_policy_inside_tls_is_asked_for_as_a_secure_socket_does() {
         let (code, said) = probe_inside_tls("127.0.0.1", &peer, "ca.pem", &[]);
         assert_eq!(code, Some(0), "{said}");
         let trusted = format!(
-            "Asked inside TLS, as a SWF with SecureSocket asks: the destination port for certain, port \
-             843 probably. The certificate and its host name are checked by what this computer \
+            "The probe asks inside TLS, as a SWF with SecureSocket does on the destination port, and \
+             probably on port 843. It checks the certificate and its host name by what this computer \
              trusts.\n\n127.0.0.1:{port} (in place of the master policy): connected in "
         );
         assert!(said.contains(&trusted), "{said}");

@@ -46,7 +46,7 @@ fn each_address_of_a_name_is_asked_on_its_own() {
     // No route: the fault is here, not there.
     let hosts = "127.0.0.1 game.example.com\n2001:db8::1 game.example.com\n";
     let told = game.clone().hosts(hosts).run().exits(1);
-    told.says("error[unreachable]: this host has no way to the address");
+    told.says("error[unreachable]: this host has no route to the address");
     // Eight addresses are asked.
     for (more, told) in [
         (9, "1 more address of game.example.com was not asked."),
@@ -129,7 +129,7 @@ fn a_firewall_before_843_costs_three_seconds_and_is_told_from_a_closed_port() {
     Probe::of("127.0.0.1")
         .run()
         .exits(2)
-        .says("error[unreachable]: the address is out of reach, or a firewall says so (No route to host)")
+        .says("error[unreachable]: the address is unreachable, or a firewall on the way rejects the connection (No route to host)")
         .says("let TCP port 843 through every firewall on the way");
 
     // One that rejects as a host without a server does: both are said, and how to tell.

@@ -14,14 +14,14 @@ pub fn found(
     cause: impl Into<String>,
     cure: impl Into<String>,
 ) -> Diagnostic {
-    let known = CODES.iter().find(|(name, _, _)| *name == code);
+    let known = CODES.iter().find(|known| known.name == code);
     let (mut cause, mut cure) = (cause.into(), cure.into());
     if let (true, Some((before, after))) = (cure.is_empty(), cause.rsplit_once("; ")) {
         (cause, cure) = (before.to_owned(), after.to_owned());
     }
     Diagnostic {
         code: Some(code),
-        severity: known.map_or(Severity::Warning, |(_, severity, _)| *severity),
+        severity: known.map_or(Severity::Warning, |known| known.severity),
         cause,
         cure,
         place,

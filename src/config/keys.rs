@@ -291,7 +291,8 @@ fn add_listener(config: &mut Config, value: &str, folder: &Path) -> Result<(), P
 fn add_grant(config: &mut Config, value: &str, _: &Path) -> Result<(), ParseError> {
     let all = &mut config.live.allow;
     if all.len() >= MOST_GRANTS || value.len() > MAX_POLICY_BYTES {
-        let cause = format!("no policy can hold so much: it has {MAX_POLICY_BYTES} bytes at most");
+        let cause =
+            format!("a policy cannot hold so many grants: it has {MAX_POLICY_BYTES} bytes at most");
         let cure = "merge lines of the same domain, and those of subdomains into one for \
                     `*.example.com`";
         return Err(ParseError::new(cause, cure));

@@ -338,7 +338,7 @@ fn of_thousands_of_mistakes_the_first_are_kept_and_all_are_counted() {
     for (text, expected) in [
         (
             lines(|_| "allow = * 1\n".into()),
-            "x:1501: allow = * 1: no policy can hold so much: it has 65536 bytes at most; merge lines",
+            "x:1501: allow = * 1: a policy cannot hold so many grants: it has 65536 bytes at most; merge lines",
         ),
         (
             lines(|n| format!("listen = 127.0.0.1:{}\n", n + 1)),

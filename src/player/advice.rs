@@ -99,17 +99,17 @@ pub fn needed(
             None => continue,
         };
         match left {
-            // The needed so far allow the connection.
+            // The changes so far allow the connection.
             None => return needed,
             Some(denial) => lacking.get_or_insert((offer.policy, denial)),
         };
     }
-    needed.extend(grant_wishes(player, lacking, origin, port));
+    needed.extend(needed_grant(player, lacking, origin, port));
     needed
 }
 
-/// The change for a grant: the nearest that there is with this port, or else one of its own.
-fn grant_wishes(
+/// The grant that is needed: the nearest existing one with this port added, or else a new one.
+fn needed_grant(
     player: Player,
     lacking: Option<(&Policy, Denial)>,
     origin: &Origin,
@@ -165,16 +165,15 @@ fn own_domain(player: Player, origin: &Origin) -> Option<DomainPattern> {
     }
 }
 
-/// What the needed of all denied connections come to, each thing once: what is in the way first,
-/// then the [`grants`].
+/// The changes that all denied connections need, each once: the [`grants`] come last.
 pub fn changes(needed: &[NeededChange], named: Option<&PortSet>) -> Vec<Change> {
-    let mut changes = in_the_way(needed);
+    let mut changes = changes_beside_grants(needed);
     changes.extend(grants(needed, named).iter().map(allow));
     changes
 }
 
 /// The changes beside the grants, each once.
-pub fn in_the_way(needed: &[NeededChange]) -> Vec<Change> {
+pub fn changes_beside_grants(needed: &[NeededChange]) -> Vec<Change> {
     each_once(needed.iter().filter_map(|change| match change {
         NeededChange::Meta(meta) => Some(Change {
             text: format!("change `meta_policy = none` to `{meta}`: with `none` no grant counts"),
@@ -194,7 +193,7 @@ pub fn in_the_way(needed: &[NeededChange]) -> Vec<Change> {
     }))
 }
 
-/// The grants that are wished for, the ports of each domain together. Where only a sample of the
+/// The grants that are needed, the ports of each domain together. Where only a sample of the
 /// ports `named` was asked about, a grant is for all of these.
 pub fn grants(needed: &[NeededChange], named: Option<&PortSet>) -> Vec<Grant> {
     let mut found: Vec<(&DomainPattern, bool, BTreeSet<u16>)> = Vec::new();

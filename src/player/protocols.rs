@@ -41,12 +41,6 @@ const BEGINNINGS: &[(&[u8], Option<&str>, Option<&str>)] = &[
 
 /// What a client speaks that begins like this: a few words, as in "not a policy request, but TLS".
 /// None where it is not known.
-///
-/// ```
-/// use flashpolicyd::player::protocols::client_speaks;
-/// assert_eq!(client_speaks(b"GET / HTTP/1.1\r\n"), Some("HTTP (GET)"));
-/// assert_eq!(client_speaks(b"<policy-file-request/>\0"), None);
-/// ```
 pub fn client_speaks(first: &[u8]) -> Option<&'static str> {
     let line = first.split(|&byte| byte == b'\n').next().unwrap_or(first);
     // RTSP and SIP take the form of HTTP, and some of its methods; the target of a long request may

@@ -15,7 +15,7 @@ pub const BLOCKED_PORTS: [u16; 67] = [
 
 /// Those that the set names, ascending. `*`, `1-65535` and `1024-65535` name no port: they are
 /// written for every port that a policy can grant.
-pub(super) fn named(ports: &PortSet) -> Vec<u16> {
+pub(super) fn ports_among(ports: &PortSet) -> Vec<u16> {
     let ranges = ports.ranges().unwrap_or_default();
     let names = |port: &u16| {
         let mut ranges = ranges.iter();
@@ -73,7 +73,11 @@ mod tests {
             ("531,6667", &[531, 6667]),
             ("6500-6666,2001", &[6566, 6665, 6666]),
         ] {
-            assert_eq!(named(&PortSet::parse(ports).unwrap()), expected, "{ports}");
+            assert_eq!(
+                ports_among(&PortSet::parse(ports).unwrap()),
+                expected,
+                "{ports}"
+            );
         }
     }
 }

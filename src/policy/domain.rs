@@ -122,7 +122,7 @@ impl DomainPattern {
         } else if labels.any(str::is_empty) {
             (
                 "has an empty part",
-                "delete the dot too many; `*.example.com` means the domain and all below it",
+                "delete the extra dot; `*.example.com` means the domain and all below it",
             )
         } else {
             return None;
@@ -142,11 +142,11 @@ impl DomainPattern {
         let shown = quote(&self.to_string());
         match &self.name {
             _ if self.scheme.is_some() => Some(format!(
-                "that Flash Player takes a scheme, as in {shown}, is known from other programs alone"
+                "only other programs show that Flash Player accepts a scheme, as in {shown}"
             )),
             Pattern::Subdomains(suffix) if !suffix.contains('.') => Some(format!(
-                "whether Flash Player takes {shown} is not known: behind `*.` the specification \
-                 wants a domain of two parts, such as `example.com`"
+                "it is not known whether Flash Player matches {shown}: the specification wants a \
+                 domain of two parts behind `*.`, such as `example.com`"
             )),
             _ => None,
         }
@@ -222,7 +222,7 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, ParseError> {
             "delete it; each domain needs a grant of its own".into(),
         )
     } else if let Some((_, rest)) = name.split_once("://") {
-        ("has a scheme that no content is loaded by", bare(rest))
+        ("has a scheme over which no content is loaded", bare(rest))
     } else if name.contains(['/', '*']) && is_network(name) {
         ("is a network", NO_ADDRESS_PATTERNS.into())
     } else if name.contains('/') {
@@ -231,7 +231,7 @@ fn host_name<'a>(whole: &str, name: &'a str) -> Result<&'a str, ParseError> {
         ("has a port, or is no IPv6 address", bare(name))
     } else if matches!(whole, "*.*" | "**" | "*.*.*") {
         (
-            "has a `*` too many",
+            "has one `*` too many",
             "write `*` for content from anywhere".into(),
         )
     } else if !name.contains('*') {

@@ -46,7 +46,7 @@ fn what_cannot_match_is_refused_with_a_cure() {
     assert!(fault("a b").contains("holds a blank"));
     assert_eq!(
         fault("://"),
-        "`://` has a scheme that no content is loaded by; write `*`, a host, `*.example.com` or an IP address"
+        "`://` has a scheme over which no content is loaded; write `*`, a host, `*.example.com` or an IP address"
     );
     for bad in [
         "",

@@ -35,25 +35,26 @@ pub(super) fn policy(
     served_from: &[u16],
     found: &mut Found,
 ) -> Option<Policy> {
-    let mut judge = Judge {
+    let mut reader = PolicyReader {
         text: document.input_text(),
         served_from,
         found,
     };
-    judge.outside_root(document);
-    judge.only_lightspark();
+    reader.check_outside_root(document);
+    reader.report_lightspark_stops();
     let root = document.root_element();
-    judge.root(root).then(|| judge.children(root))
+    reader.check_root(root).then(|| reader.read_children(root))
 }
 
-pub(super) struct Judge<'a> {
+/// Reads the elements of a document into a policy, and reports what is wrong with them.
+pub(super) struct PolicyReader<'a> {
     text: &'a str,
     pub(super) served_from: &'a [u16],
     found: &'a mut Found,
 }
 
-impl Judge<'_> {
-    pub(super) fn note(
+impl PolicyReader<'_> {
+    pub(super) fn report(
         &mut self,
         code: Code,
         range: Range<usize>,
@@ -63,19 +64,19 @@ impl Judge<'_> {
         self.found.push(Finding::new(code, range, cause, cure));
     }
 
-    pub(super) fn fault(&mut self, code: Code, range: Range<usize>, fault: ParseError) {
-        self.note(code, range, fault.cause, fault.cure);
+    pub(super) fn report_fault(&mut self, code: Code, range: Range<usize>, fault: ParseError) {
+        self.report(code, range, fault.cause, fault.cure);
     }
 
     /// roxmltree lets no text or second root pass, but processing
     /// instructions; an XML declaration with a line end in it looks like one.
-    fn outside_root(&mut self, document: &Document<'_>) {
+    fn check_outside_root(&mut self, document: &Document<'_>) {
         for node in document.root().children() {
             let Some(instruction) = node.pi() else {
                 continue;
             };
             if instruction.target != "xml" {
-                self.note(
+                self.report(
                     Code::OutsideRoot,
                     node.range(),
                     format!(
@@ -92,7 +93,7 @@ impl Judge<'_> {
     }
 
     /// What Lightspark alone stops at; the rest is found where it concerns other players, too.
-    fn only_lightspark(&mut self) {
+    fn report_lightspark_stops(&mut self) {
         for stop in lightspark::stops(self.text) {
             let (cause, cure) = match stop.code {
                 Code::GrantAttributes => (
@@ -105,12 +106,12 @@ impl Judge<'_> {
                 ),
                 _ => continue,
             };
-            self.note(stop.code, stop.at, format!("{cause}; {STOPS}"), cure);
+            self.report(stop.code, stop.at, format!("{cause}; {STOPS}"), cure);
         }
     }
 
     /// Whether the root is one whose children are read.
-    fn root(&mut self, root: Node<'_, '_>) -> bool {
+    fn check_root(&mut self, root: Node<'_, '_>) -> bool {
         let name = root.tag_name().name();
         if name != ROOT {
             let (cause, cure) = match name {
@@ -127,23 +128,23 @@ impl Judge<'_> {
                     format!("the root has to be `{ROOT}`"),
                 ),
             };
-            self.note(Code::WrongRoot, self.tag(root), cause, cure);
+            self.report(Code::WrongRoot, self.tag(root), cause, cure);
             return false;
         }
         if namespace(root).is_some() {
-            self.note(
+            self.report(
                 Code::Namespace,
                 self.tag(root),
                 format!("`{ROOT}` is in an XML namespace, which Flash Player does not parse"),
                 "delete its prefix or its `xmlns=` attribute; `xmlns:xsi=` may stay",
             );
         }
-        self.attributes(root, &[]);
+        self.check_attributes(root, &[]);
         true
     }
 
-    fn children(&mut self, root: Node<'_, '_>) -> Policy {
-        self.stray_text(root);
+    fn read_children(&mut self, root: Node<'_, '_>) -> Policy {
+        self.check_stray_text(root);
         let elements = || root.children().filter(Node::is_element);
         let mut grants = elements()
             .filter(|node| known_name(*node, root) == GRANT)
@@ -160,42 +161,42 @@ impl Judge<'_> {
             match known_name(node, root) {
                 CONTROL => {
                     if control_seen {
-                        self.note(
+                        self.report(
                             Code::SiteControlRepeated,
                             self.tag(node),
                             format!("there is more than one `{CONTROL}`"),
                             "keep one of them",
                         );
                     }
-                    policy.meta = self.site_control(node, allow_seen);
+                    policy.meta = self.read_site_control(node, allow_seen);
                     control_seen = true;
                 }
                 GRANT => {
-                    let grant = self.grant(node, for_http);
+                    let grant = self.read_grant(node, for_http);
                     let is_all = grant
                         .as_ref()
                         .is_some_and(|g| g.domain == DomainPattern::ANY && g.ports.is_everything());
                     all.extend(is_all.then(|| self.tag(node)));
                     policy.grants.extend(grant);
                 }
-                name => self.without_effect(node, name),
+                name => self.report_without_effect(node, name),
             }
             allow_seen |= node.tag_name().name().starts_with("allow-");
         }
-        self.whole(root, &policy, first_grant, all);
+        self.check_whole_policy(root, &policy, first_grant, all);
         policy
     }
 
-    fn stray_text(&mut self, root: Node<'_, '_>) {
+    fn check_stray_text(&mut self, root: Node<'_, '_>) {
         for text in root.children().filter(Node::is_text) {
             let words = text.text().unwrap_or_default();
             let blanks = words.len() - words.trim_start().len();
             if blanks < words.len() {
                 let start = text.range().start + blanks;
-                self.note(
+                self.report(
                     Code::StrayText,
                     start..start + 1,
-                    "here is text between the elements, where it has no effect",
+                    "text stands between the elements, where it has no effect",
                     "delete it, or write the `<` that is missing before an element",
                 );
             }
@@ -203,7 +204,7 @@ impl Judge<'_> {
     }
 
     /// An element that does nothing in a socket policy.
-    fn without_effect(&mut self, node: Node<'_, '_>, known_name: &str) {
+    fn report_without_effect(&mut self, node: Node<'_, '_>, known_name: &str) {
         let written = node.tag_name().name();
         let (code, cause, cure) = match known_name {
             HEADERS => (
@@ -219,14 +220,14 @@ impl Judge<'_> {
             _ => (
                 Code::UnknownElement,
                 format!("{} is no element of a policy", quote(written)),
-                instead(written, &[GRANT, CONTROL]),
+                cure_of_unknown_name(written, &[GRANT, CONTROL]),
             ),
         };
-        self.note(code, self.tag(node), cause, cure);
+        self.report(code, self.tag(node), cause, cure);
     }
 
     /// The findings about the policy as a whole.
-    fn whole(
+    fn check_whole_policy(
         &mut self,
         root: Node<'_, '_>,
         policy: &Policy,
@@ -236,7 +237,7 @@ impl Judge<'_> {
         let counts = self.served_from.is_empty() || self.served_from.contains(&MASTER_PORT);
         let denies_all = counts && policy.meta == Some(MetaPolicy::None);
         for grant in of_everything.into_iter().filter(|_| !denies_all) {
-            self.note(
+            self.report(
                 Code::AllowsEverything,
                 grant,
                 "any content from anywhere may connect to every port of this host",
@@ -244,7 +245,7 @@ impl Judge<'_> {
             );
         }
         match first_grant {
-            None if !denies_all => self.note(
+            None if !denies_all => self.report(
                 Code::NoGrant,
                 self.tag(root),
                 "the policy grants nothing: no content may connect by it",
@@ -253,7 +254,7 @@ impl Judge<'_> {
                     to-ports=\"2001\" />`, unless this is meant"
                 ),
             ),
-            Some(first) if denies_all => self.note(
+            Some(first) if denies_all => self.report(
                 Code::GrantsBesideNone,
                 first,
                 "the meta-policy `none` denies everything, so the grants do nothing",
@@ -264,11 +265,11 @@ impl Judge<'_> {
         }
     }
 
-    fn site_control(&mut self, node: Node<'_, '_>, allow_seen: bool) -> Option<MetaPolicy> {
-        self.attributes(node, &[META]);
-        self.inside(node);
+    fn read_site_control(&mut self, node: Node<'_, '_>, allow_seen: bool) -> Option<MetaPolicy> {
+        self.check_attributes(node, &[META]);
+        self.check_no_elements_inside(node);
         if allow_seen {
-            self.note(
+            self.report(
                 Code::SiteControlOrder,
                 self.tag(node),
                 format!("`{CONTROL}` stands after an `allow-` element"),
@@ -276,7 +277,7 @@ impl Judge<'_> {
             );
         }
         if !self.served_from.is_empty() && !self.served_from.contains(&MASTER_PORT) {
-            self.note(
+            self.report(
                 Code::SiteControlNotMaster,
                 self.tag(node),
                 format!(
@@ -286,14 +287,14 @@ impl Judge<'_> {
                 "delete it, or serve the policy from port 843 too",
             );
         }
-        let (value, range) = self.required(
+        let (value, range) = self.required_value(
             node,
             META,
             Code::SiteControlMissingValue,
             "write `all`, `master-only` or `none`",
         )?;
         if matches!(value, "by-content-type" | "by-ftp-filename") {
-            self.note(
+            self.report(
                 Code::MetaPolicyNotForSockets,
                 range,
                 format!("the meta-policy `{value}` exists for URL policies only, not for sockets"),
@@ -302,13 +303,13 @@ impl Judge<'_> {
             return None;
         }
         let meta = value.parse();
-        meta.map_err(|fault| self.fault(Code::SiteControlInvalid, range, fault))
+        meta.map_err(|fault| self.report_fault(Code::SiteControlInvalid, range, fault))
             .ok()
     }
 
     /// The value of an attribute that has to be there and not to be blank,
     /// with its place.
-    pub(super) fn required<'n>(
+    pub(super) fn required_value<'n>(
         &mut self,
         node: Node<'n, '_>,
         name: &str,
@@ -317,12 +318,12 @@ impl Judge<'_> {
     ) -> Option<(&'n str, Range<usize>)> {
         let Some(attribute) = node.attribute_node(name) else {
             let cause = format!("{} has no `{name}`", quote(node.tag_name().name()));
-            self.note(missing, self.tag(node), cause, cure);
+            self.report(missing, self.tag(node), cause, cure);
             return None;
         };
         let value = attribute.value();
         if value.trim().is_empty() {
-            self.note(
+            self.report(
                 missing,
                 attribute.range(),
                 format!("`{name}` is empty"),
@@ -333,14 +334,14 @@ impl Judge<'_> {
         Some((value, self.value_range(&attribute)))
     }
 
-    pub(super) fn attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
+    pub(super) fn check_attributes(&mut self, node: Node<'_, '_>, known: &[&str]) {
         for attribute in node.attributes() {
             let is_known = match attribute.namespace() {
                 None => known.contains(&attribute.name()),
                 Some(namespace) => namespace == SCHEMA_INSTANCE,
             };
             if !is_known {
-                self.note(
+                self.report(
                     Code::UnknownAttribute,
                     attribute.range_qname(),
                     format!(
@@ -348,15 +349,15 @@ impl Judge<'_> {
                         quote(node.tag_name().name()),
                         quote(attribute.name())
                     ),
-                    instead(attribute.name(), known),
+                    cure_of_unknown_name(attribute.name(), known),
                 );
             }
         }
     }
 
-    pub(super) fn inside(&mut self, node: Node<'_, '_>) {
+    pub(super) fn check_no_elements_inside(&mut self, node: Node<'_, '_>) {
         for child in node.children().filter(Node::is_element) {
-            self.note(
+            self.report(
                 Code::UnknownElement,
                 self.tag(child),
                 format!(
@@ -403,7 +404,7 @@ fn namespace<'a>(node: Node<'a, '_>) -> Option<&'a str> {
     node.tag_name().namespace().filter(|uri| !uri.is_empty())
 }
 
-fn instead(name: &str, known: &[&str]) -> String {
+fn cure_of_unknown_name(name: &str, known: &[&str]) -> String {
     did_you_mean(name, known, "`")
         .unwrap_or_else(|| "delete it: what Flash Player does with it is not known".into())
 }

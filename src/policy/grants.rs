@@ -7,18 +7,18 @@ use std::ops::Range;
 use roxmltree::Node;
 
 use super::{
-    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, blocked, elements::Judge,
-    findings::Code,
+    DomainPattern, FIRST_UNPRIVILEGED_PORT, Grant, MAX_ASKED, PortSet, blocked,
+    elements::PolicyReader, findings::Code,
 };
 use crate::text::{clip, quote};
 
-impl Judge<'_> {
-    pub(super) fn grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
-        self.attributes(node, &["domain", "to-ports", "secure"]);
-        self.inside(node);
-        let domain = self.domain(node);
-        let ports = self.ports(node, for_http);
-        let secure = self.secure(node);
+impl PolicyReader<'_> {
+    pub(super) fn read_grant(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<Grant> {
+        self.check_attributes(node, &["domain", "to-ports", "secure"]);
+        self.check_no_elements_inside(node);
+        let domain = self.read_domain(node);
+        let ports = self.read_ports(node, for_http);
+        let secure = self.read_secure(node);
         Some(Grant {
             domain: domain?,
             ports: ports?,
@@ -26,16 +26,16 @@ impl Judge<'_> {
         })
     }
 
-    fn domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
+    fn read_domain(&mut self, node: Node<'_, '_>) -> Option<DomainPattern> {
         let cure = "write `domain=\"*.example.com\"`, one host, an IP address or `*`";
-        let (value, range) = self.required(node, "domain", Code::DomainMissing, cure)?;
+        let (value, range) = self.required_value(node, "domain", Code::DomainMissing, cure)?;
         let domain = DomainPattern::parse(value)
-            .map_err(|fault| self.fault(Code::DomainInvalid, range.clone(), fault))
+            .map_err(|fault| self.report_fault(Code::DomainInvalid, range.clone(), fault))
             .ok()?;
         let reason = domain.reason_it_never_matches();
         let is_address = domain.is_address_like() && reason.is_none();
         if let Some(fault) = reason {
-            self.fault(Code::DomainUnmatchable, range.clone(), fault);
+            self.report_fault(Code::DomainUnmatchable, range.clone(), fault);
         }
         if let Some(doubt) = domain.doubt() {
             let (code, cause, cure) = match domain.scheme {
@@ -43,7 +43,7 @@ impl Judge<'_> {
                     Code::DomainScheme,
                     format!(
                         "the domain has a scheme: {doubt}; then the grant is for content loaded \
-                         over {scheme} alone. Lightspark takes it for nothing"
+                         over {scheme} alone. Lightspark never matches it"
                     ),
                     format!(
                         "write {} alone, unless this is meant",
@@ -56,10 +56,10 @@ impl Judge<'_> {
                     "write `*` for content from anywhere, or `*.` and the domain itself".into(),
                 ),
             };
-            self.note(code, range.clone(), cause, cure);
+            self.report(code, range.clone(), cause, cure);
         }
         if let Some(bare) = value.strip_suffix('.') {
-            self.note(
+            self.report(
                 Code::TrailingDot,
                 range.clone(),
                 "the domain ends in a dot; Lightspark compares it letter by letter, so that it \
@@ -68,7 +68,7 @@ impl Judge<'_> {
             );
         }
         if is_address {
-            self.note(
+            self.report(
                 Code::IpDomain,
                 range,
                 "an IP address matches only content that was loaded by that literal address, and \
@@ -80,11 +80,11 @@ impl Judge<'_> {
         Some(domain)
     }
 
-    fn ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
+    fn read_ports(&mut self, node: Node<'_, '_>, for_http: bool) -> Option<PortSet> {
         let cure = "add the ports it may connect to, such as `to-ports=\"2001,3000-3010\"` or \
         `to-ports=\"*\"`";
         if for_http {
-            self.note(
+            self.report(
                 Code::ToPortsMissing,
                 self.tag(node),
                 "the grant names no ports; this is a policy for HTTP (crossdomain.xml), not \
@@ -93,9 +93,9 @@ impl Judge<'_> {
             );
             return None;
         }
-        let (value, range) = self.required(node, "to-ports", Code::ToPortsMissing, cure)?;
+        let (value, range) = self.required_value(node, "to-ports", Code::ToPortsMissing, cure)?;
         let ports = PortSet::parse(value)
-            .map_err(|fault| self.fault(Code::ToPortsInvalid, range.clone(), fault))
+            .map_err(|fault| self.report_fault(Code::ToPortsInvalid, range.clone(), fault))
             .ok()?;
         if value.contains(|c: char| c.is_ascii_whitespace()) {
             let lightspark = if ports == PortSet::ALL {
@@ -103,7 +103,7 @@ impl Judge<'_> {
             } else {
                 ""
             };
-            self.note(
+            self.report(
                 Code::BlanksInPorts,
                 range.clone(),
                 format!(
@@ -114,7 +114,7 @@ impl Judge<'_> {
             );
         }
         if let Some(long) = ports.long_ranges().next() {
-            self.note(
+            self.report(
                 Code::PortRange,
                 range.clone(),
                 format!(
@@ -127,25 +127,25 @@ impl Judge<'_> {
             );
         }
         if let Some(number) = ports.as_digits() {
-            self.note(
+            self.report(
                 Code::PortDigits,
                 range.clone(),
                 format!("`{ports}` are ports of one digit each"),
                 format!("was {number} meant? write `{number}`"),
             );
-        } else if let Some(cause) = blocked::cause(&blocked::named(&ports)) {
+        } else if let Some(cause) = blocked::cause(&blocked::ports_among(&ports)) {
             let cure = format!("{}, unless no such player is to connect", blocked::CURE);
-            self.note(Code::BlockedPort, range.clone(), clip(&cause), cure);
+            self.report(Code::BlockedPort, range.clone(), clip(&cause), cure);
         }
-        self.low_ports(&ports, range);
+        self.check_low_ports(&ports, range);
         Some(ports)
     }
 
-    fn low_ports(&mut self, ports: &PortSet, range: Range<usize>) {
+    fn check_low_ports(&mut self, ports: &PortSet, range: Range<usize>) {
         let mut served_from = self.served_from.iter();
         let high = served_from.find(|port| **port >= FIRST_UNPRIVILEGED_PORT);
         if let Some(high) = high.filter(|_| ports.names_low_ports()) {
-            self.note(
+            self.report(
                 Code::LowPortFromHigh,
                 range,
                 format!(
@@ -157,7 +157,7 @@ impl Judge<'_> {
         }
     }
 
-    fn secure(&mut self, node: Node<'_, '_>) -> Option<bool> {
+    fn read_secure(&mut self, node: Node<'_, '_>) -> Option<bool> {
         let Some(attribute) = node.attribute_node("secure") else {
             return Some(false);
         };
@@ -165,7 +165,7 @@ impl Judge<'_> {
         match attribute.value() {
             "false" => Some(false),
             "true" => {
-                self.note(
+                self.report(
                     Code::SecureGrant,
                     range,
                     "`secure=\"true\"` is for content loaded over HTTPS only, while the socket \
@@ -176,7 +176,7 @@ impl Judge<'_> {
             }
             other => {
                 let cause = format!("`secure` is {}", quote(other));
-                self.note(
+                self.report(
                     Code::SecureInvalid,
                     range,
                     cause,

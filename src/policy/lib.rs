@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod blocked;
+pub mod code;
 mod decide;
 pub mod diagnostic;
 mod domain;

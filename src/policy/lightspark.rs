@@ -7,20 +7,20 @@
 use super::{DomainPattern, Grant, MetaPolicy, Policy, PortSet, findings::Code};
 use crate::text::printable;
 
-/// What counts for Lightspark.
+/// The policy by which Lightspark decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// The grants and the meta-policy by which it decides.
+pub(super) struct EffectivePolicy {
+    /// Its grants and its meta-policy.
     pub policy: Policy,
     /// Why it did not read the file to its end, to be said behind "Lightspark".
     pub stop: Option<String>,
 }
 
-/// What counts for Lightspark of one file: on port 843, and on any other port.
+/// What Lightspark takes from one file, on port 843 and on any other port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lightspark {
-    pub master: Taken,
-    pub elsewhere: Taken,
+pub(super) struct LightsparkReading {
+    pub master: EffectivePolicy,
+    pub elsewhere: EffectivePolicy,
 }
 
 /// An element that it does not take.
@@ -34,11 +34,11 @@ pub(super) struct Stop {
 }
 
 /// Reads a file; `text` is what stands before its final NUL.
-pub(super) fn read(text: &str) -> Lightspark {
+pub(super) fn read(text: &str) -> LightsparkReading {
     let elements = elements(text);
-    Lightspark {
-        master: taken(text, &elements, true),
-        elsewhere: taken(text, &elements, false),
+    LightsparkReading {
+        master: effective_policy(text, &elements, true),
+        elsewhere: effective_policy(text, &elements, false),
     }
 }
 
@@ -58,14 +58,18 @@ const ROOT: &str = "cross-domain-policy";
 const CONTROL: &str = "site-control";
 const META: &str = "permitted-cross-domain-policies";
 
-fn taken(text: &str, elements: &Option<Vec<Element<'_>>>, is_master: bool) -> Taken {
+fn effective_policy(
+    text: &str,
+    elements: &Option<Vec<Element<'_>>>,
+    is_master: bool,
+) -> EffectivePolicy {
     let mut policy = Policy {
         meta: None,
         grants: Vec::new(),
     };
     let Some(elements) = elements else {
         let stop = format!("drops the file: its first element is no `{ROOT}`");
-        return Taken {
+        return EffectivePolicy {
             policy,
             stop: Some(stop),
         };
@@ -95,7 +99,7 @@ fn taken(text: &str, elements: &Option<Vec<Element<'_>>>, is_master: bool) -> Ta
         };
         format!("{what} {line}: {why}")
     });
-    Taken { policy, stop }
+    EffectivePolicy { policy, stop }
 }
 
 /// What is unknown is `none`. `by-content-type` and `by-ftp-filename` keep it from the destination

@@ -184,7 +184,7 @@ fn host(authority: &str) -> Result<Host, ParseError> {
             user name",
         )
     } else if name.split('.').any(str::is_empty) {
-        ("has an empty part", "delete the dot too many")
+        ("has an empty part", "delete the extra dot")
     } else {
         return Ok(Host::Name(name.to_owned()));
     };

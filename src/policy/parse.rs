@@ -9,7 +9,7 @@ use roxmltree::Error;
 use super::{
     MASTER_PORT, Offer, Player, Policy, elements,
     findings::{Code, Finding, Found, Severity},
-    lightspark::{self, Lightspark},
+    lightspark::{self, LightsparkReading},
     malformed,
     source::Lines,
 };
@@ -43,7 +43,7 @@ pub struct Reading {
     /// How many more there are of which codes.
     pub left_out: Vec<(Code, usize)>,
     /// What Lightspark takes from it; none where there is no text to show.
-    lightspark: Option<Lightspark>,
+    lightspark: Option<LightsparkReading>,
     /// The text of the file without its byte-order mark and its final NULs.
     pub text: String,
 }

@@ -79,7 +79,7 @@ impl Player {
     pub fn matches(self, pattern: &DomainPattern, origin: &Origin) -> bool {
         match self {
             Player::Flash => pattern.matches(origin),
-            Player::Lightspark => letter_by_letter(pattern, origin),
+            Player::Lightspark => lightspark_matches(pattern, origin),
             Player::Unity => *pattern == DomainPattern::ANY,
         }
     }
@@ -150,8 +150,8 @@ impl Player {
     pub(super) fn on_ranges(self) -> Option<&'static str> {
         match self {
             Player::Flash => None,
-            Player::Lightspark => Some("of a range Lightspark counts only the first port"),
-            Player::Unity => Some("of a range Unity Web Player leaves out the last port"),
+            Player::Lightspark => Some("Lightspark counts only the first port of a range"),
+            Player::Unity => Some("Unity Web Player leaves out the last port of a range"),
         }
     }
 }
@@ -159,7 +159,7 @@ impl Player {
 /// Whether Lightspark takes content from `origin` for what `pattern` means: letter by letter but for
 /// case, and `*.` in front stands for the name and all that ends in a dot and it. Local content has
 /// no host.
-fn letter_by_letter(pattern: &DomainPattern, origin: &Origin) -> bool {
+fn lightspark_matches(pattern: &DomainPattern, origin: &Origin) -> bool {
     let asked = match origin {
         Origin::Anywhere => return *pattern == DomainPattern::ANY,
         Origin::Local => String::new(),

@@ -240,7 +240,7 @@ fn range(entry: &str) -> Result<RangeInclusive<u16>, ParseError> {
     if entry.is_empty() {
         return Err(ParseError::new(
             "the list of ports has an empty entry",
-            "delete the comma too many",
+            "delete the extra comma",
         ));
     }
     let Some((first, last)) = entry.split_once('-') else {

@@ -50,7 +50,7 @@ fn what_is_no_port_list_is_refused_with_a_cure() {
     );
     assert_eq!(
         fault("80,,90"),
-        "the list of ports has an empty entry; delete the comma too many"
+        "the list of ports has an empty entry; delete the extra comma"
     );
     assert!(fault("80-").starts_with("the range `80-` lacks an end"));
     assert!(fault("*,80").starts_with("`*,80` mixes `*`"));

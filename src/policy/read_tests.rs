@@ -580,7 +580,7 @@ fn common_mistakes_are_explained() {
         ),
         (
             grant("domain='*.*' to-ports='2'"),
-            "has a `*` too many; write `*` for content from anywhere",
+            "has one `*` too many; write `*` for content from anywhere",
         ),
         (
             grant("domain='::' to-ports='2'"),

@@ -1,51 +1,23 @@
-//! The page of each code of `check` and each class of `probe`. What a code means, and the cure of a
-//! class, are said where it is defined; the rest is in `codes.txt`, whose head tells its format.
+//! The page of each code of `check` and each class of `probe`, from its definition.
 
 use crate::config;
+use crate::output::code::CodeDefinition;
 use crate::output::text::Style;
 use crate::player::probe::Class;
 use crate::policy::{BLOCKED_PORTS, Code, PortSet, Severity, ports_in_words};
 
-/// Examples, cures and sources.
-const TEXTS: &str = include_str!("codes.txt");
-
-/// One code, from wherever it is.
-struct Entry {
-    name: &'static str,
-    severity: Severity,
-    meaning: &'static str,
-    /// Of a class of the probe; the others have theirs in [`TEXTS`].
-    cure: Option<&'static str>,
-}
-
-/// Every code: those of policies, of the configuration, of the probe.
-fn all() -> impl Iterator<Item = Entry> {
-    let of_policies = Code::all().iter().map(|code| Entry {
-        name: code.as_str(),
-        severity: code.severity(),
-        meaning: code.explanation(),
-        cure: None,
-    });
-    let of_configurations = config::CODES
-        .iter()
-        .map(|&(name, severity, meaning)| Entry {
-            name,
-            severity,
-            meaning,
-            cure: None,
-        });
-    let classes = Class::all().iter().map(|class| Entry {
-        name: class.as_str(),
-        severity: class.severity(),
-        meaning: class.meaning(),
-        cure: Some(class.cure()),
-    });
-    of_policies.chain(of_configurations).chain(classes)
+/// Every code with the command whose code it is: those of policies, of configurations, of the probe.
+fn all() -> impl Iterator<Item = (&'static str, &'static CodeDefinition)> {
+    let of_policies = Code::all().iter().map(|code| code.definition());
+    let of_check = of_policies.chain(config::CODES);
+    let classes = Class::all().iter().map(|class| class.definition());
+    let of_check = of_check.map(|code| ("check", code));
+    of_check.chain(classes.map(|class| ("probe", class)))
 }
 
 /// The names of all codes.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    all().map(|entry| entry.name)
+    all().map(|(_, code)| code.name)
 }
 
 /// All codes with their meanings, a paragraph for each command.
@@ -54,14 +26,14 @@ pub(super) fn list() -> String {
         "The codes of 'flashpolicyd check', which the server and 'probe' use, too.\n\
          'flashpolicyd help CODE' has an example, the cure and the source.\n\n",
     );
-    let mut of_the_probe = false;
-    for entry in all() {
-        if entry.cure.is_some() && !of_the_probe {
-            of_the_probe = true;
+    let mut last = "check";
+    for (command, code) in all() {
+        if command != last {
+            last = command;
             text.push_str("\nCodes of 'flashpolicyd probe':\n\n");
         }
-        let severity = entry.severity.as_str();
-        let line = format!("{:<27} {severity:<8} {}", entry.name, entry.meaning);
+        let severity = code.severity.as_str();
+        let line = format!("{:<27} {severity:<8} {}", code.name, code.meaning);
         text.push_str(&wrapped(&line, 37));
     }
     text
@@ -69,32 +41,26 @@ pub(super) fn list() -> String {
 
 /// The page of one code.
 pub(super) fn page(name: &str) -> Option<String> {
-    let entry = all().find(|entry| entry.name == name)?;
-    let command = match entry.cure {
-        Some(_) => "probe",
-        None => "check",
-    };
-    let severity = match entry.severity {
+    let (command, code) = all().find(|(_, code)| code.name == name)?;
+    let severity = match code.severity {
         Severity::Error => "an error",
         Severity::Warning => "a warning",
     };
-    let cure = entry.cure.or_else(|| field(name, "cure"));
     let mut text = format!("{name}: {severity} of 'flashpolicyd {command}'\n\n");
-    text.push_str(&wrapped(entry.meaning, 0));
+    text.push_str(&wrapped(code.meaning, 0));
     text.push('\n');
     for (title, value) in [
-        ("example", field(name, "example")),
-        ("cure", cure),
-        ("source", field(name, "source")),
+        ("example", code.example),
+        ("cure", code.general_cure),
+        ("source", code.source),
     ] {
-        let line = format!("  {title:<9}{}", value?);
-        text.push_str(&wrapped(&line, 11));
+        text.push_str(&wrapped(&format!("  {title:<9}{value}"), 11));
     }
     if name == Code::BlockedPort.as_str() {
         let ports = ports_in_words(&PortSet::of(&BLOCKED_PORTS));
         text.push_str(&wrapped(&format!("\nThese are {ports}."), 0));
     }
-    if entry.severity == Severity::Warning {
+    if code.severity == Severity::Warning {
         let accept = match command {
             "probe" => format!("Where it is meant: --ignore {name}"),
             _ => format!("Where it is meant: --ignore {name}, or the line 'ignore = {name}'"),
@@ -102,15 +68,6 @@ pub(super) fn page(name: &str) -> Option<String> {
         text.push_str(&format!("\n{accept}\n"));
     }
     Some(text)
-}
-
-/// The value of a field in the block of this code.
-fn field(name: &str, field: &str) -> Option<&'static str> {
-    let mut blocks = TEXTS.split("\n\n");
-    let block = blocks.find(|block| block.lines().next() == Some(name))?;
-    block
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))
 }
 
 /// The text in lines of less than 80 characters; all but the first are indented by `indent` columns.
@@ -128,17 +85,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_its_block_and_every_block_is_a_codes() {
-        let blocks = TEXTS.trim_end().split("\n\n").skip(1);
-        let blocks: Vec<_> = blocks
-            .map(|block| block.lines().next().unwrap_or_default())
-            .collect();
-        assert_eq!(blocks, names().collect::<Vec<_>>());
-        for entry in all() {
-            assert!(field(entry.name, "example").is_some(), "{}", entry.name);
-            assert!(field(entry.name, "source").is_some(), "{}", entry.name);
-            let cure = field(entry.name, "cure");
-            assert_ne!(cure.is_some(), entry.cure.is_some(), "{}", entry.name);
+    fn every_code_has_a_name_of_its_own_in_kebab_case() {
+        let mut names: Vec<_> = names().collect();
+        let kebab = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        assert!(names.iter().all(kebab), "{names:?}");
+        let number = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), number);
+    }
+
+    #[test]
+    fn a_meaning_is_a_sentence_and_the_other_texts_are_not() {
+        for (_, code) in all() {
+            let others = [code.example, code.general_cure, code.source];
+            assert!(code.meaning.ends_with('.'), "{code:?}");
+            for text in others {
+                assert!(!text.is_empty() && !text.ends_with('.'), "{code:?}");
+            }
+            let texts = [&others[..], &[code.meaning]].concat();
+            assert!(texts.iter().all(|text| !text.contains('\n')), "{code:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn changes(
         let (player, origin) = (asked.player, &asked.origin);
         needed.extend(advice::needed(player, master, &others, origin, denied.port));
     }
-    let mut changes = advice::in_the_way(&needed);
+    let mut changes = advice::changes_beside_grants(&needed);
     let from_lines = all.iter().all(|l| l.served.origin == PolicyOrigin::Allow);
     // The ports between those that were asked are meant, too.
     let named = is_sample.then_some(&asked.ports);
@@ -97,13 +97,13 @@ pub(super) fn notes(
     if masters(all).any(open) {
         let more = match asked.player {
             Player::Lightspark => {
-                "Lightspark asks the destination port for a policy, too, also where port 843 \
-                 allows it, and waits there for ever if nothing comes; `meta_policy = \
-                 master-only` spares it that."
+                "Lightspark also asks the destination port for a policy where port 843 allows the \
+                 connection, and waits there for ever if nothing comes; `meta_policy = \
+                 master-only` prevents that."
             }
             _ => {
                 "a policy on the destination port itself might count as well; `meta_policy = \
-                 master-only` rules that out, and spares the player that question."
+                 master-only` rules that out, and saves the player that request."
             }
         };
         notes.push(more.into());

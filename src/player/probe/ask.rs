@@ -18,14 +18,14 @@ pub const REQUEST: &[u8] = b"<policy-file-request/>\0";
 /// The most that is kept of an answer: one byte more than the largest policy with its NUL.
 pub const MAX_BYTES: usize = MAX_POLICY_BYTES + 2;
 
-/// How long the connection is watched once the NUL is here: does the server close it, cleanly?
-const AFTERWARDS: Duration = Duration::from_millis(500);
+/// How long the probe waits for the server to close the connection once the NUL has come.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long one read waits: a kernel may take an eighth more than it is told to.
-const SLICE: Duration = Duration::from_millis(200);
+const READ_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long a reset may take that follows the end, beside the way there and back.
-const AFTER_THE_END: Duration = Duration::from_millis(10);
+/// How long the probe waits for a reset behind the end of the stream, beside the way there and back.
+const RESET_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Everything that was seen of one connection.
 #[derive(Clone, Debug)]
@@ -134,12 +134,12 @@ pub(super) fn ask(address: SocketAddr, question: Question) -> Exchange {
     };
     let patience = question.patience;
     let _ = socket.set_nodelay(true);
-    let _ = socket.set_write_timeout(Some(at_least_a_moment(patience)));
-    let mut talk = |stream: &mut dyn Duplex| {
+    let _ = socket.set_write_timeout(Some(not_zero(patience)));
+    let mut run_exchange = |stream: &mut dyn Duplex| {
         if question.request.is_empty() {
             return;
         }
-        converse(
+        send_and_receive(
             stream,
             &socket,
             question.request,
@@ -149,8 +149,8 @@ pub(super) fn ask(address: SocketAddr, question: Question) -> Exchange {
         );
     };
     match question.inside {
-        None => talk(&mut &socket),
-        Some(secure) => match secure.converse(&socket, start, patience, talk) {
+        None => run_exchange(&mut &socket),
+        Some(secure) => match secure.after_handshake(&socket, start, patience, run_exchange) {
             Ok(tls) => exchange.tls = Some(tls),
             Err(why) => {
                 exchange.connected = Err(NoConnection::NoTls(why));
@@ -183,14 +183,14 @@ pub(super) struct Watched {
     pub silent: bool,
 }
 
-/// Connects within `limit` and says nothing for `mute`: does the server end the connection by
-/// itself? Then the player's request is sent and listened for `listen`, where that is wanted: is the
-/// port silent?
+/// Connects within `limit` and sends nothing for `quiet_time`, to see whether the server ends the
+/// connection by itself. Then, where there is an `answer_limit`, sends the player's request and waits
+/// that long for an answer.
 pub(super) fn watch(
     address: SocketAddr,
     limit: Duration,
-    mute: Duration,
-    listen: Option<Duration>,
+    quiet_time: Duration,
+    answer_limit: Option<Duration>,
 ) -> Watched {
     let start = Instant::now();
     let mut watched = Watched {
@@ -208,19 +208,19 @@ pub(super) fn watch(
     // How many bytes come first within this time; 0 is the end, and none is silence.
     let first = |socket: &mut TcpStream, time| {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        let _ = socket.set_read_timeout(Some(at_least_a_moment(time)));
+        let _ = socket.set_read_timeout(Some(not_zero(time)));
         let read = socket.read(&mut [0; 64]);
         match read.map_err(|error| error.kind()) {
             Err(WouldBlock | TimedOut | Interrupted) => None,
             read => Some(read.unwrap_or_default()),
         }
     };
-    match (first(&mut socket, mute), listen) {
+    match (first(&mut socket, quiet_time), answer_limit) {
         (Some(0), _) => watched.ended = Some(start.elapsed()),
-        (None, Some(listen)) => {
-            let _ = socket.set_write_timeout(Some(at_least_a_moment(listen)));
+        (None, Some(limit)) => {
+            let _ = socket.set_write_timeout(Some(not_zero(limit)));
             watched.silent =
-                socket.write_all(REQUEST).is_ok() && first(&mut socket, listen).is_none();
+                socket.write_all(REQUEST).is_ok() && first(&mut socket, limit).is_none();
         }
         _ => {}
     }
@@ -231,7 +231,7 @@ pub(super) fn watch(
 /// None: the connection stood, and was reset at once.
 fn connect(address: SocketAddr, limit: Duration) -> Result<Option<TcpStream>, NoConnection> {
     use io::ErrorKind::*;
-    let error = match TcpStream::connect_timeout(&address, at_least_a_moment(limit)) {
+    let error = match TcpStream::connect_timeout(&address, not_zero(limit)) {
         Ok(socket) => return Ok(Some(socket)),
         Err(error) => error,
     };
@@ -247,12 +247,12 @@ fn connect(address: SocketAddr, limit: Duration) -> Result<Option<TcpStream>, No
     }
 }
 
-/// A time of zero would mean for ever to a socket.
-fn at_least_a_moment(time: Duration) -> Duration {
+/// A socket rejects a time-out of zero.
+fn not_zero(time: Duration) -> Duration {
     time.max(Duration::from_millis(1))
 }
 
-fn converse(
+fn send_and_receive(
     stream: &mut dyn Duplex,
     socket: &TcpStream,
     request: &[u8],
@@ -267,11 +267,11 @@ fn converse(
     let mut buffer = [0; 8 * 1024];
     let (mut nul_seen, mut ended) = (None, None);
     exchange.end = loop {
-        let until = nul_seen.map_or(patience, |at: Duration| at + AFTERWARDS);
+        let until = nul_seen.map_or(patience, |at: Duration| at + CLOSE_TIMEOUT);
         let left = until.saturating_sub(start.elapsed());
-        let slice = at_least_a_moment(left.min(SLICE));
+        let timeout = not_zero(left.min(READ_TIMEOUT));
         // Without a time-out a read could take for ever.
-        if left.is_zero() || socket.set_read_timeout(Some(slice)).is_err() {
+        if left.is_zero() || socket.set_read_timeout(Some(timeout)).is_err() {
             break End::Open;
         }
         match stream.read(&mut buffer) {
@@ -314,7 +314,7 @@ fn converse(
 /// behind its clean end.
 fn how_it_closed(socket: &TcpStream, exchange: &Exchange, left: Duration) -> End {
     let way = exchange.connected.clone().unwrap_or_default();
-    thread::sleep((way * 2 + AFTER_THE_END).min(AFTERWARDS).min(left));
+    thread::sleep((way * 2 + RESET_TIMEOUT).min(CLOSE_TIMEOUT).min(left));
     match socket.take_error() {
         Ok(None) => End::Closed,
         Ok(Some(_)) | Err(_) => End::Reset,

@@ -43,7 +43,7 @@ pub(super) fn changes(report: &Report) -> Vec<Change> {
     changes.extend(others.filter(|c| c.conf.as_ref().is_none_or(|conf| !listens.contains(conf))));
     for (address, verdict) in verdicts(&addresses) {
         if verdict.distrust.is_some() {
-            changes.push(Change::in_words(Class::Certificate.cure()));
+            changes.push(Change::in_words(Class::Certificate.cure_on(verdict.port)));
         }
         let class = match verdict.outcome() {
             Outcome::Refused => Class::DestinationRefused,

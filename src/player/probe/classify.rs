@@ -189,12 +189,12 @@ fn no_policy(exchange: &Exchange) -> Option<Found> {
         ),
         (Err(NoConnection::Unreachable(reason)), _) => (
             Class::Unreachable,
-            format!("the address is out of reach, or a firewall says so ({reason})"),
+            format!("the address is unreachable, or a firewall on the way rejects the connection ({reason})"),
         ),
         (Err(NoConnection::NoRoute(reason)), _) => (
             Class::Unreachable,
             format!(
-                "this host has no way to the address ({reason}), which tells nothing of the server"
+                "this host has no route to the address ({reason}), which says nothing about the server"
             ),
         ),
         (Err(NoConnection::NoTls(why)), _) => (

@@ -37,15 +37,15 @@ fn sandboxes(report: &Report) -> Vec<Change> {
 }
 
 /// Where a policy is fine and a player is refused all the same. Source: rule book 3.7, 4.3, 7.7, 9.
-const NO_REQUEST: &str = "where a player is refused all the same and the policy server's log has no \
-     request from it, the player never asked this server. Causes: it is Ruffle, which asks for no policy; \
-     the SWF is on the disk and not published for the network; the player's sockets are off; it asks \
-     another host; a firewall is on the way. `flashpolicyd help silent-player` goes through all of it";
+const NO_REQUEST: &str = "if a player is still refused and the policy server's log shows no request from \
+     it, the player did not ask this server. Causes: it is Ruffle, which asks for no policy; the SWF is \
+     on the disk and not published for the network; the player's sockets are off; it asks another host; \
+     a firewall is on the way. `flashpolicyd help silent-player` has all causes in order";
 
 /// Where everything is fine here and the game ends the connection. Source: rule book section 5.
-const CLOSED_LATER: &str = "where that log has the request and the policy, and Flash Player reports \
-     SecurityError #2048 after 20 s all the same, the game closed the connection within that time (a \
-     log-in refused, a server that is full), or its port is dropped on the way from that player";
+const CLOSED_LATER: &str = "if that log shows the request and the policy, and Flash Player still reports \
+     SecurityError #2048 after 20 s, the game closed the connection within that time (it refused the \
+     log-in, or is full), or a firewall on the way from that player drops the game's port";
 
 /// Lightspark asks the destination port although port 843 allows the connection, and has no time-out
 /// there. Source: rule book section 7.
@@ -70,15 +70,15 @@ fn master_only(report: &Report) -> Option<Change> {
     shortest.map(|shortest| {
         let within = time(shortest);
         let (takes, them) = match ports.len() {
-            1 => ("takes a policy request and says nothing", "it"),
-            _ => ("take a policy request and say nothing", "them"),
+            1 => ("accepts a policy request and does not answer", "it"),
+            _ => ("accept a policy request and do not answer", "them"),
         };
         Change {
             text: format!(
-                "{} {takes} within {within}, as a game does in which the client speaks first: Lightspark asks {them} \
-                 even where port {MASTER_PORT} allows the connection, and waits until it speaks or closes. \
-                 `meta_policy = master-only` on port {} spares it that; no other policy of this host \
-                 counts then",
+                "{} {takes} within {within}, like a game that waits for its client: Lightspark asks {them} even where port \
+                 {MASTER_PORT} allows the connection, and waits until the port answers or closes. \
+                 `meta_policy = master-only` on port {} prevents that; then no other policy of this host \
+                 counts",
                 port_list(&ports),
                 plan.port
             ),

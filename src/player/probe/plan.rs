@@ -17,9 +17,9 @@ use crate::policy::{Host, MASTER_PORT, Origin, Player, PortSet};
 /// (PC, ASDOC).
 pub const PLAYERS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long the probe listens on port 843 unless it is told: longer than the player waits, since
-/// this tells a slow server from a silent one.
-pub const LISTEN: Duration = Duration::from_secs(6);
+/// How long the probe waits on port 843 by default: longer than the player, to tell a slow server from
+/// a silent one.
+pub const MASTER_PATIENCE: Duration = Duration::from_secs(6);
 
 /// How long after `connect()` a socket of Flash Player gives up (`Socket.timeout`, unless the SWF sets
 /// it): over all policies and the connection together. Source: rule book sections 1.9 and 5 (\[D\],
@@ -28,7 +28,7 @@ pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the probe waits for anything else. `loadPolicyFile` and the destination port have no
 /// time-out of their own; no socket waits longer than this for all of them.
-pub const ELSEWHERE: Duration = SOCKET_TIMEOUT;
+pub const OTHER_PATIENCE: Duration = SOCKET_TIMEOUT;
 
 /// The most `--load` locations.
 pub const MAX_LOADS: usize = 8;
@@ -97,7 +97,7 @@ pub struct Plan {
     /// How long the probe listens on that port, the connection included.
     pub patience: Duration,
     /// The time for each exchange anywhere else.
-    pub elsewhere: Duration,
+    pub other_patience: Duration,
     /// Whether destination ports that are allowed already are listened to for a second, which tells
     /// whether advice for Lightspark is due.
     pub looks_for_silence: bool,
@@ -142,7 +142,7 @@ impl Plan {
         let timeout = arguments.timeout.as_deref().map(seconds).transpose()?;
         let player = arguments.player.as_deref().map(player).transpose()?;
         let player = player.unwrap_or_default();
-        fits_together(arguments, player, air)?;
+        check_combination(arguments, player, air)?;
         if arguments.tls && !Secure::fits(&host) {
             let why = "no host name that a certificate can have";
             return Err(wrong("--tls HOST", &arguments.host, why));
@@ -162,8 +162,8 @@ impl Plan {
                 .as_deref()
                 .map_or(Ok(MASTER_PORT), |text| port("--port", text))?,
             timeout: timeout.unwrap_or(PLAYERS_PATIENCE),
-            patience: timeout.unwrap_or(LISTEN),
-            elsewhere: timeout.unwrap_or(ELSEWHERE),
+            patience: timeout.unwrap_or(MASTER_PATIENCE),
+            other_patience: timeout.unwrap_or(OTHER_PATIENCE),
             looks_for_silence: true,
         })
     }
@@ -237,8 +237,8 @@ fn host(what: &str, text: &str) -> Result<Host, String> {
     Err(wrong(what, text, why))
 }
 
-/// What some arguments leave no room for.
-fn fits_together(arguments: &Arguments, player: Player, air: bool) -> Result<(), String> {
+/// Rejects options that exclude each other.
+fn check_combination(arguments: &Arguments, player: Player, air: bool) -> Result<(), String> {
     if air {
         let named = [
             (!arguments.load.is_empty(), "--load"),
@@ -380,10 +380,10 @@ mod tests {
         let plan = plan("Game.Example.com.", |_| ()).unwrap();
         assert_eq!(plan.host.to_string(), "game.example.com");
         assert_eq!(
-            (plan.port, plan.timeout, plan.elsewhere),
-            (843, PLAYERS_PATIENCE, ELSEWHERE)
+            (plan.port, plan.timeout, plan.other_patience),
+            (843, PLAYERS_PATIENCE, OTHER_PATIENCE)
         );
-        assert_eq!(plan.patience, LISTEN);
+        assert_eq!(plan.patience, MASTER_PATIENCE);
         assert!(plan.from.is_none() && plan.to.is_none() && plan.loads.is_empty());
     }
 
@@ -405,7 +405,7 @@ mod tests {
         let loads: Vec<_> = plan.loads.iter().map(ToString::to_string).collect();
         assert_eq!(loads, ["game.example.com:10843", "[::1]:8430"]);
         assert_eq!(
-            (plan.port, plan.patience, plan.elsewhere),
+            (plan.port, plan.patience, plan.other_patience),
             (8843, Duration::from_millis(500), Duration::from_millis(500))
         );
     }

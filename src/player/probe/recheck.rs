@@ -54,19 +54,18 @@ pub(super) fn recheck(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
     let ended = nothing_came && !is_tls && step.exchange.ended_empty();
     let expects_header = ended && contains(&ask_plainly(at, &header, limit).bytes, POLICY);
     if expects_header {
-        let cause =
-            "a policy comes where a PROXY header stands before the request, and none without it";
+        let cause = "the server sends a policy for a request behind a PROXY header, and none for the player's";
         replace_error(step, Class::ProxyExpected, cause.into());
     }
-    let mut looks = Vec::new();
+    let mut requests = Vec::new();
     if nothing_came && !is_tls && !expects_header {
         let bare = REQUEST.strip_suffix(b"\0").unwrap_or(REQUEST);
-        let line = Shows::StrictRequest("a line end in place of the NUL");
-        looks.push((at, [bare, b"\n"].concat(), line));
-        looks.push((at, bare.to_vec(), Shows::StrictRequest("no NUL")));
+        let line = Hypothesis::StrictRequest("a line end in place of the NUL");
+        requests.push((at, [bare, b"\n"].concat(), line));
+        requests.push((at, bare.to_vec(), Hypothesis::StrictRequest("no NUL")));
         // Not HEAD: some servers know GET alone.
         let get = format!("GET / HTTP/1.0\r\nHost: {}\r\n\r\n", plan.host);
-        looks.push((at, get.into_bytes(), Shows::Web));
+        requests.push((at, get.into_bytes(), Hypothesis::Web));
     }
     let no_route = matches!(step.exchange.connected, Err(NoConnection::NoRoute(_)));
     if step.role == Role::Master && class != Class::Invalid && !no_route {
@@ -75,18 +74,18 @@ pub(super) fn recheck(plan: &Plan, secure: Option<&Secure>, step: &mut Step) {
             plan.host
         );
         let web = SocketAddr::new(at.ip(), 80);
-        looks.push((web, get.into_bytes(), Shows::Crossdomain(web)));
+        requests.push((web, get.into_bytes(), Hypothesis::Crossdomain(web)));
     }
-    let seen = in_parallel(&looks, |(at, request, _)| {
+    let seen = in_parallel(&requests, |(at, request, _)| {
         ask_plainly(*at, request, limit).bytes
     });
-    for ((_, _, shows), bytes) in looks.iter().zip(seen) {
-        take(shows, &bytes, step);
+    for ((_, _, hypothesis), bytes) in requests.iter().zip(seen) {
+        apply_answer(hypothesis, &bytes, step);
     }
 }
 
 /// Whether a TLS server is there, and what there is to say of it. OpenSSL, HAProxy and Python close or
-/// reset a connection over a policy request and send no alert, so that alone looks like a server that
+/// reset a connection over a policy request and send no alert, so that alone requests like a server that
 /// is broken.
 fn inside_tls(at: SocketAddr, limit: Duration) -> Option<&'static str> {
     let secure = Secure::of(&Host::Ip(at.ip()))?;
@@ -135,8 +134,8 @@ fn replace_error(step: &mut Step, class: Class, cause: String) {
     }
 }
 
-/// What the answer to another request would show.
-enum Shows {
+/// What another request is sent for.
+enum Hypothesis {
     /// A server that wants this in place of the request's NUL.
     StrictRequest(&'static str),
     /// A web server.
@@ -145,8 +144,8 @@ enum Shows {
     Crossdomain(SocketAddr),
 }
 
-/// Adds what an answer shows to the step's remarks.
-fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
+/// Adds to the step's remarks what the answer to such a request shows.
+fn apply_answer(hypothesis: &Hypothesis, bytes: &[u8], step: &mut Step) {
     let port = step.exchange.address.port();
     let is_http = bytes.starts_with(b"HTTP/");
     let holds_policy = contains(bytes, POLICY);
@@ -158,12 +157,13 @@ fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
         )
     });
     let remarks = &mut step.answer.remarks;
-    match shows {
-        Shows::StrictRequest(how) if holds_policy => {
+    match hypothesis {
+        Hypothesis::StrictRequest(how) if holds_policy => {
             let is_strict = |remark: &Remark| remark.class == Class::StrictRequest;
             if !remarks.iter().any(is_strict) {
-                let cause =
-                    format!("a policy comes for a request with {how}, and none for the player's");
+                let cause = format!(
+                    "the server sends a policy for a request with {how}, and none for the player's"
+                );
                 let remark = Remark::new(Class::StrictRequest, port, cause);
                 // It is the cure of the silence, too.
                 if let Some(error) = remarks.iter_mut().find(|remark| remark.is_error()) {
@@ -172,17 +172,17 @@ fn take(shows: &Shows, bytes: &[u8], step: &mut Step) {
                 remarks.push(remark);
             }
         }
-        Shows::StrictRequest(how) if !bytes.is_empty() && !is_http && !is_known => {
+        Hypothesis::StrictRequest(how) if !bytes.is_empty() && !is_http && !is_known => {
             if let Some((Class::NotAPolicy, cause)) = other_service(bytes) {
                 let cause = format!("{cause}, to a request with {how}; nothing to the player's");
                 replace_error(step, Class::NotAPolicy, cause);
             }
         }
-        Shows::Web if is_http && !is_known => {
+        Hypothesis::Web if is_http && !is_known => {
             let cause = "a web server listens here: it waits for the rest of an HTTP request";
             replace_error(step, Class::Http, cause.into());
         }
-        Shows::Crossdomain(web) if is_http && holds_policy => {
+        Hypothesis::Crossdomain(web) if is_http && holds_policy => {
             let cause =
                 format!("http://{web}/crossdomain.xml exists: it is for HTTP and opens no socket");
             remarks.push(Remark::new(Class::CrossdomainHttp, port, cause));

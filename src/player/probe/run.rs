@@ -8,7 +8,7 @@ use super::ask::{Exchange, Question, REQUEST, ask, watch};
 use super::classes::Class;
 use super::classify::{AnswerState, Remark};
 use super::parallel::in_parallel;
-use super::plan::{ELSEWHERE, PLAYERS_PATIENCE, Plan, SOCKET_TIMEOUT};
+use super::plan::{OTHER_PATIENCE, PLAYERS_PATIENCE, Plan, SOCKET_TIMEOUT};
 use super::player::waits_for_silence;
 use super::progress::Progress;
 use super::recheck::recheck;
@@ -16,24 +16,24 @@ use super::report::{Address, Report};
 use super::resolve::resolve;
 use super::secure::Secure;
 use super::step::{Role, Step};
-use super::verdict::{PortVerdict, distrust, judge, waited};
+use super::verdict::{PortVerdict, distrust, judge, time_waited};
 use crate::output::text::{each_once, list, time};
 use crate::policy::{Origin, Player, others_count};
 
 /// The most addresses of one host that are asked.
 const MAX_ADDRESSES: usize = 8;
 
-/// How long a destination port that is allowed already is listened to: is it silent?
-const SILENCE: Duration = Duration::from_secs(1);
+/// How long the probe waits for an answer of a destination port that is allowed already.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long nothing is said to it before: does it end the connection by itself?
-const MUTE: Duration = Duration::from_millis(500);
+/// How long the probe sends nothing to it before, to see whether it ends the connection by itself.
+const QUIET_TIME: Duration = Duration::from_millis(500);
 
-/// From where on a sum of waiting is near the time that a socket has.
-const NEAR: Duration = SOCKET_TIMEOUT.saturating_sub(Duration::from_secs(5));
+/// A player that waits longer than this in all is near the time-out of its socket.
+const NEAR_TIMEOUT: Duration = SOCKET_TIMEOUT.saturating_sub(Duration::from_secs(5));
 
 /// What every question needs.
-struct Asking<'a> {
+struct ProbeContext<'a> {
     plan: &'a Plan,
     secure: Option<Secure>,
     progress: &'a Progress,
@@ -43,7 +43,7 @@ struct Asking<'a> {
 /// `progress` says meanwhile what is waited for.
 pub fn run(plan: Plan, progress: &Progress) -> Report {
     let mut remarks = wrong_hosts(&plan);
-    let (host, most) = (&plan.host, plan.elsewhere);
+    let (host, most) = (&plan.host, plan.other_patience);
     let resolved = progress.during(format!("looking up {host}"), most, || resolve(host, most));
     let mut ips = resolved.unwrap_or_else(|why| {
         let cause = format!("{} has no address: {why}", plan.host);
@@ -52,19 +52,19 @@ pub fn run(plan: Plan, progress: &Progress) -> Report {
     });
     let left_out = ips.len().saturating_sub(MAX_ADDRESSES);
     ips.truncate(MAX_ADDRESSES);
-    let asking = Asking {
+    let context = ProbeContext {
         plan: &plan,
         secure: plan.tls.then(|| Secure::of(&plan.host)).flatten(),
         progress,
     };
-    let mut addresses = in_parallel(&ips, |&ip| examine(&asking, ip));
+    let mut addresses = in_parallel(&ips, |&ip| probe_address(&context, ip));
     let any_route = addresses.iter().any(|address| !address.has_no_route());
     for address in &mut addresses {
         if any_route && address.has_no_route() {
             address.verdicts.clear();
         }
     }
-    remarks.extend(differing(&plan, &addresses));
+    remarks.extend(differing_addresses(&plan, &addresses));
     remarks.extend(
         addresses
             .iter()
@@ -95,7 +95,7 @@ fn wrong_hosts(plan: &Plan) -> Vec<Remark> {
 }
 
 /// Where one address has a policy and another has none.
-fn differing(plan: &Plan, addresses: &[Address]) -> Option<Remark> {
+fn differing_addresses(plan: &Plan, addresses: &[Address]) -> Option<Remark> {
     let judged = addresses.iter().filter(|address| !address.has_no_route());
     let masters = judged.filter_map(|address| address.master.as_ref());
     let (with, without): (Vec<&Step>, Vec<&Step>) =
@@ -126,14 +126,13 @@ fn near_timeout(plan: &Plan, address: &Address) -> Option<Remark> {
         .filter(|verdict| verdict.is_allowed());
     let waited = match allowed.map(|verdict| verdict.waited).max() {
         Some(waited) => waited,
-        None if address.verdicts.is_empty() => waited(master, &address.loads, None, None),
+        None if address.verdicts.is_empty() => time_waited(master, &address.loads, None, None),
         // It fails by a policy in any case.
         None => return None,
     };
-    (waited > NEAR).then(|| {
+    (waited > NEAR_TIMEOUT).then(|| {
         let cause = format!(
-            "on {}, all that the player asks before its connection takes {}, one after the other, \
-             of the {} s that its socket waits",
+            "on {}, the player's requests for policies take {} in all, of the {} s that its socket waits",
             address.ip,
             time(waited),
             SOCKET_TIMEOUT.as_secs()
@@ -143,12 +142,12 @@ fn near_timeout(plan: &Plan, address: &Address) -> Option<Remark> {
 }
 
 /// Goes through one address as the player does. Source: rule book section 8.
-fn examine(asking: &Asking, ip: IpAddr) -> Address {
-    let plan = asking.plan;
+fn probe_address(context: &ProbeContext, ip: IpAddr) -> Address {
+    let plan = context.plan;
     if plan.air {
         let verdicts = in_parallel(&plan.sample([]), |&port| {
             let mut verdict = PortVerdict::exempt(port);
-            watch_port(asking, SocketAddr::new(ip, port), &mut verdict, false);
+            watch_port(context, SocketAddr::new(ip, port), &mut verdict, false);
             verdict
         });
         return Address {
@@ -159,15 +158,15 @@ fn examine(asking: &Asking, ip: IpAddr) -> Address {
         };
     }
     let address = SocketAddr::new(ip, plan.port);
-    let master = step(asking, Role::Master, address);
+    let master = step(context, Role::Master, address);
     let loads = in_parallel(&locations(plan, &master), |&port| {
-        step(asking, Role::Load, SocketAddr::new(ip, port))
+        step(context, Role::Load, SocketAddr::new(ip, port))
     });
     let verdicts = match &plan.from {
         Some(origin) => {
             let ports = plan.sample(std::iter::once(&master).chain(&loads));
             in_parallel(&ports, |&port| {
-                examine_port(asking, origin, &master, &loads, port)
+                probe_port(context, origin, &master, &loads, port)
             })
         }
         None => Vec::new(),
@@ -191,14 +190,14 @@ fn locations(plan: &Plan, master: &Step) -> Vec<u16> {
 }
 
 /// The destination port: its own policy, when no other allows the connection, and the port itself.
-fn examine_port(
-    asking: &Asking,
+fn probe_port(
+    context: &ProbeContext,
     origin: &Origin,
     master: &Step,
     loads: &[Step],
     port: u16,
 ) -> PortVerdict {
-    let plan = asking.plan;
+    let plan = context.plan;
     let mut verdict = judge(plan, origin, master, loads, None, port);
     let is_location = |load: &Step| load.exchange.address.port() == port;
     let asked = port == plan.port || loads.iter().any(is_location);
@@ -206,7 +205,7 @@ fn examine_port(
     let others_count = others_count(plan.player, master.policy(plan.player));
     let asks_it = plan.player.asks_destination();
     if !verdict.is_allowed() && !asked && others_count && asks_it {
-        let step = step(asking, Role::Destination, address);
+        let step = step(context, Role::Destination, address);
         verdict = judge(plan, origin, master, loads, Some(&step), port);
         verdict.reachable = Some(step.exchange.connected.clone());
         verdict.tls = step.exchange.tls.clone();
@@ -216,7 +215,7 @@ fn examine_port(
         let by_master = verdict.role() == Some(Role::Master);
         let looks = plan.looks_for_silence || waits_for_silence(plan.player);
         let asks_too = others_count && !asked && by_master;
-        watch_port(asking, address, &mut verdict, asks_too && looks);
+        watch_port(context, address, &mut verdict, asks_too && looks);
         let waits = waits_for_silence(plan.player);
         let silent = verdict.silent.filter(|_| waits).map(|time| (port, time));
         verdict.waits_on = silent.or(verdict.waits_on);
@@ -233,43 +232,43 @@ fn examine_port(
 }
 
 /// Sees what a destination port does with a connection. A SecureSocket's begins with a handshake.
-fn watch_port(asking: &Asking, address: SocketAddr, verdict: &mut PortVerdict, asks: bool) {
-    let limit = asking.plan.elsewhere;
+fn watch_port(context: &ProbeContext, address: SocketAddr, verdict: &mut PortVerdict, asks: bool) {
+    let limit = context.plan.other_patience;
     let connecting = format!("connecting to {address}");
-    if let Some(secure) = &asking.secure {
+    if let Some(secure) = &context.secure {
         let question = Question {
             request: b"",
             inside: Some(secure),
             deadline: limit,
             patience: limit,
         };
-        let exchange = asking
+        let exchange = context
             .progress
             .during(connecting, limit, || ask(address, question));
         verdict.reachable = Some(exchange.connected);
         verdict.tls = exchange.tls;
         return;
     }
-    let listen = asks.then_some(SILENCE.min(limit));
-    let mute = MUTE.min(limit);
-    let watched = asking
-        .progress
-        .during(connecting, limit, || watch(address, limit, mute, listen));
+    let answer_limit = asks.then_some(SILENCE_TIMEOUT.min(limit));
+    let quiet_time = QUIET_TIME.min(limit);
+    let watched = context.progress.during(connecting, limit, || {
+        watch(address, limit, quiet_time, answer_limit)
+    });
     verdict.reachable = Some(watched.connected);
     verdict.ended = watched.ended;
-    verdict.silent = listen.filter(|_| watched.silent);
+    verdict.silent = answer_limit.filter(|_| watched.silent);
 }
 
 /// One question in the player's order, and what else is there where the answer is no policy.
-fn step(asking: &Asking, role: Role, address: SocketAddr) -> Step {
-    let Asking {
+fn step(context: &ProbeContext, role: Role, address: SocketAddr) -> Step {
+    let ProbeContext {
         plan,
         secure,
         progress,
-    } = asking;
+    } = context;
     let (deadline, patience) = match role {
         Role::Master => (PLAYERS_PATIENCE, plan.patience),
-        Role::Load | Role::Destination => (ELSEWHERE, plan.elsewhere),
+        Role::Load | Role::Destination => (OTHER_PATIENCE, plan.other_patience),
     };
     let question = Question {
         request: REQUEST,
@@ -336,7 +335,7 @@ mod tests {
                 End::Closed
             },
             time: Duration::from_secs_f64(seconds),
-            deadline: ELSEWHERE,
+            deadline: OTHER_PATIENCE,
             tls: None,
         };
         Step::new(role, exchange)
@@ -389,7 +388,7 @@ mod tests {
         );
         // Of port 843 the player waits for 3 s.
         let (remark, line) = judged(&[7.0, 6.5], "flash");
-        let near = "takes 16.5 s, one after the other, of the 20 s that its socket waits";
+        let near = "take 16.5 s in all, of the 20 s that its socket waits";
         assert!(remark.unwrap().contains(near), "{line}");
         let (_, line) = judged(&[20.0, 1.0], "flash");
         let late = "http://a.example waits too long for 127.0.0.1, port 2001 (SecurityError #2048 after 20 s)";

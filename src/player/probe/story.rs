@@ -116,8 +116,8 @@ impl Lines {
         }
         if plan.tls {
             let inside = format!(
-                "Asked inside TLS, as a SWF with SecureSocket asks: the destination port for certain, \
-                 port {MASTER_PORT} probably. The certificate and its host name are checked by what \
+                "The probe asks inside TLS, as a SWF with SecureSocket does on the destination port, and \
+                 probably on port {MASTER_PORT}. It checks the certificate and its host name by what \
                  this computer trusts.",
             );
             self.add("\n", &inside, 0);
@@ -128,7 +128,7 @@ impl Lines {
         }
         if let (Some(of), Some(to)) = (plan.sampled_of(), &plan.to) {
             let sample = format!(
-                "--to names {}, {}: asked are the first and the last, and those at the edges of \
+                "--to names {}, {}: the probe asks the first, the last, and those at the edges of \
                  the grants.",
                 count(of, "port"),
                 clip(&to.to_string())

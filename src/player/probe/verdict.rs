@@ -155,7 +155,7 @@ pub(super) fn judge(
             // A port does not tell the step: another may stand for 843, and a location be on 843.
             granting = std::iter::once(master)
                 .chain(others)
-                .find_map(|step| Some((step, by(plan, step, origin, port)?)));
+                .find_map(|step| Some((step, allowed_by(plan, step, origin, port)?)));
         }
         policy::Verdict::Denied(found) => {
             reasons = self::reasons(plan, &found, master, loads, own, port);
@@ -173,7 +173,7 @@ pub(super) fn judge(
             )
         }),
         waited: match plan.player {
-            Player::Flash => waited(master, loads, own, granting_step),
+            Player::Flash => time_waited(master, loads, own, granting_step),
             // They know no such limit.
             Player::Lightspark | Player::Unity => Duration::ZERO,
         },
@@ -188,7 +188,7 @@ pub(super) fn judge(
 
 /// How long the player waits for policies, up to the one that allows the connection. Locations that
 /// are named may be asked side by side: then it is less. Source: rule book section 1.9, 1.10.
-pub(super) fn waited(
+pub(super) fn time_waited(
     master: &Step,
     loads: &[Step],
     own: Option<&Step>,
@@ -208,7 +208,7 @@ pub(super) fn waited(
 }
 
 /// The grant of this policy that allows the connection.
-fn by(plan: &Plan, step: &Step, origin: &Origin, port: u16) -> Option<AllowedBy> {
+fn allowed_by(plan: &Plan, step: &Step, origin: &Origin, port: u16) -> Option<AllowedBy> {
     let offer = step.offer(plan.player)?;
     let grant = decide(plan.player, &offer, origin, port).ok()?;
     let grant = offer.policy.grants.get(grant)?;
@@ -315,7 +315,7 @@ fn reasons(
             other => other.in_words(&asked, &|_, grant| grant_number(grant)),
         });
     }
-    lines.extend(of_other_ports(plan, master, loads, own));
+    lines.extend(other_reasons(plan, master, loads, own));
     lines.iter().map(|line| clip(line)).collect()
 }
 
@@ -326,7 +326,7 @@ fn reason_of(step: &Step) -> &str {
 }
 
 /// The reasons that concern other ports than the master's.
-fn of_other_ports(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>) -> Vec<String> {
+fn other_reasons(plan: &Plan, master: &Step, loads: &[Step], own: Option<&Step>) -> Vec<String> {
     let mut lines = Vec::new();
     for load in loads
         .iter()
@@ -396,7 +396,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
     };
     if let Some((port, silent)) = verdict.waits_on {
         return format!(
-            "ALLOWED, and {} waits on port {port}, which it asks and which says nothing within {}: {sentence}",
+            "ALLOWED, and {} waits on port {port}, which did not answer its policy request within {}: {sentence}",
             plan.player,
             time(silent)
         );
@@ -409,7 +409,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
         (Outcome::TooLate, _) => {
             let waited = time(verdict.waited);
             format!(
-                "ALLOWED, and {reports}what it asks before takes {waited}, one after the other: {sentence}{doubt}"
+                "ALLOWED, and {reports}its requests for policies take {waited} in all: {sentence}{doubt}"
             )
         }
         (Outcome::Ended, _) => {
@@ -428,7 +428,7 @@ pub(super) fn headline(plan: &Plan, ip: IpAddr, verdict: &PortVerdict) -> String
             format!("ALLOWED, and {reports}there is {why}: {sentence}{doubt}")
         }
         (_, Some(Err(why))) => {
-            let why = no_answer(verdict.port, why, plan.elsewhere);
+            let why = no_answer(verdict.port, why, plan.other_patience);
             format!("ALLOWED, and {reports}{why}: {sentence}{doubt}")
         }
         (_, None) => format!("ALLOWED: {sentence}{doubt}"),

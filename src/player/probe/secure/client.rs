@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Error, ProtocolVersion, Stream};
 
 use super::certificate::{Recorder, Trusted};
+use super::handshake::{Duplex, NoTls, Tls};
 use super::offer::provider;
-use super::seen::{Duplex, NoTls, Tls};
 use crate::output::text::{reason, shown};
 use crate::policy::Host;
 
@@ -49,7 +49,7 @@ impl Secure {
     ///
     /// # Errors
     /// Why no handshake came to its end.
-    pub fn converse(
+    pub fn after_handshake(
         &self,
         socket: &TcpStream,
         start: Instant,

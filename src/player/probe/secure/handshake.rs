@@ -1,4 +1,4 @@
-//! What the two sides of an exchange inside TLS have in common.
+//! The outcome of a TLS handshake.
 
 use std::fmt;
 use std::io::{Read, Write};

@@ -1,9 +1,9 @@
-//! Without the feature `tls`: nobody is asked inside TLS.
+//! Without the feature `tls` the probe has no TLS client.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::seen::{Duplex, NoTls, Tls};
+use super::handshake::{Duplex, NoTls, Tls};
 use crate::policy::Host;
 
 /// There is none.
@@ -19,7 +19,7 @@ impl Secure {
         None
     }
 
-    pub fn converse(
+    pub fn after_handshake(
         &self,
         _: &TcpStream,
         _: Instant,
