@@ -130,7 +130,7 @@ if [ "$std" = sources ]; then
     separator=$(printf '\037')
     flags=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS-}" | tr ' ' '\037')}
     export CARGO_ENCODED_RUSTFLAGS="${flags:+$flags$separator}-Lnative=$windows" RUSTC_BOOTSTRAP=1
-    set -- -Z build-std=std,panic_abort "$@"
+    set -- -Z build-std=std,panic_abort,test "$@"
     said "compiling Rust's standard library and flashpolicyd for Windows: 1 to 3 minutes"
 else
     said "compiling flashpolicyd for Windows: about a minute"

@@ -505,7 +505,8 @@ fn the_tarball_is_whole_or_the_script_that_makes_it_fails() {
 fn the_zip_has_the_program_for_windows_or_the_error_names_what_makes_it() {
     under_each_shell(|mut place| {
         let sources = sources(&place);
-        let build = "#!/bin/sh\nmkdir -p target/windows && echo pe >target/windows/flashpolicyd.exe\n";
+        let build =
+            "#!/bin/sh\nmkdir -p target/windows && echo pe >target/windows/flashpolicyd.exe\n";
         fs::write(sources.join("scripts/build-windows.sh"), build).unwrap();
         place.set("CARGO", "true");
         let package = sources.join("scripts/package.sh");
@@ -517,7 +518,11 @@ fn the_zip_has_the_program_for_windows_or_the_error_names_what_makes_it() {
         if !support::have("zip") {
             return;
         }
-        let folder = concat!("flashpolicyd-", env!("CARGO_PKG_VERSION"), "-windows-x86_64");
+        let folder = concat!(
+            "flashpolicyd-",
+            env!("CARGO_PKG_VERSION"),
+            "-windows-x86_64"
+        );
         said.assert(0, &format!("/{folder}.zip"));
         let zip = fs::read(sources.join(format!("target/package/{folder}.zip"))).unwrap();
         let zip = String::from_utf8_lossy(&zip);
