@@ -3,10 +3,12 @@
 #   target/package/flashpolicyd-VERSION-PROCESSOR.tar.gz      a folder to copy to any Linux host
 #   target/package/flashpolicyd_VERSION-1_ARCHITECTURE.deb    a Debian package
 #   target/package/image/                                     the folder that scripts/Dockerfile needs
+# and with --windows, from scripts/build-windows.sh:
+#   target/package/flashpolicyd-VERSION-windows-x86_64.zip    the program for players' computers
 #
-# usage: scripts/package.sh [--tarball-only] [--target TRIPLE]
+# usage: scripts/package.sh [--tarball-only] [--target TRIPLE] [--windows]
 # The Debian package needs dpkg-deb, which every Debian has; with --tarball-only it is left out. For
-# --target, see scripts/build-static.sh --help.
+# --target, see scripts/build-static.sh --help. The .zip needs Info-ZIP's zip.
 set -eu
 
 complain() {
@@ -17,26 +19,31 @@ complain() {
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-target}
-deb=yes triple=''
+deb=yes triple='' windows=no
 while [ $# -gt 0 ]; do
     case $1 in
         --tarball-only) deb=no ;;
+        --windows) windows=yes ;;
         --target)
             [ $# -gt 1 ] || complain "--target needs a TRIPLE, such as aarch64-unknown-linux-gnu"
             triple=$2 && shift
             ;;
         --target=?*) triple=${1#*=} ;;
         -h | --help)
-            sed -n '2,9s/^# \{0,1\}//p' scripts/package.sh
+            sed -n '2,11s/^# \{0,1\}//p' scripts/package.sh
             exit
             ;;
-        *) complain "not understood: '$1'; usage: scripts/package.sh [--tarball-only] [--target TRIPLE]" ;;
+        *) complain "not understood: '$1'; usage: scripts/package.sh [--tarball-only] [--target TRIPLE]" \
+            "[--windows]" ;;
     esac
     shift
 done
 if [ "$deb" = yes ] && ! command -v dpkg-deb >/dev/null; then
     complain "there is no dpkg-deb, which makes the Debian package (Debian's package dpkg has it);" \
         "with --tarball-only it is not needed"
+fi
+if [ "$windows" = yes ] && ! command -v zip >/dev/null; then
+    complain "there is no zip, which makes the .zip for Windows (Debian's package zip has it)"
 fi
 processor=${triple:+${triple%%-*}}
 processor=${processor:-$(uname -m)}
@@ -55,6 +62,7 @@ esac
 "$cargo" fetch --locked --quiet 2>/dev/null ||
     printf 'package.sh: no crates were fetched; trying with those that are here\n' >&2
 scripts/build-static.sh --offline ${triple:+--target "$triple"}
+if [ "$windows" = yes ]; then scripts/build-windows.sh; fi
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 [ -n "$version" ] || complain "Cargo.toml names no version"
@@ -85,6 +93,19 @@ else
     tar -C "$out" -cf "$out/$folder.tar" "$folder"
 fi
 gzip -9nf "$out/$folder.tar"
+
+# ---- the .zip ------------------------------------------------------------------------------------
+
+# Line ends stay as they are: each Windows that runs the program has an editor that reads them.
+if [ "$windows" = yes ]; then
+    zipped=flashpolicyd-$version-windows-x86_64
+    mkdir "$out/$zipped"
+    cp "$target/windows/flashpolicyd.exe" LICENSE "$out/$folder/README.md" "$out/$zipped/"
+    find "$out/$zipped" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    # A .zip holds times without their zone.
+    (cd "$out" && TZ=UTC zip -9qX "$zipped.zip" "$zipped"/*)
+    rm -rf "${out:?}/$zipped"
+fi
 
 # ---- what a package and an image have otherwise than the sources ---------------------------------
 
@@ -180,4 +201,4 @@ END
     rm -rf "$root"
 fi
 rm -rf "${out:?}/$folder"
-ls -l "$out"/*.tar.gz "$out"/*.deb 2>/dev/null || :
+ls -l "$out"/*.tar.gz "$out"/*.deb "$out"/*.zip 2>/dev/null || :

@@ -502,6 +502,39 @@ fn the_tarball_is_whole_or_the_script_that_makes_it_fails() {
 }
 
 #[test]
+fn the_zip_has_the_program_for_windows_or_the_error_names_what_makes_it() {
+    under_each_shell(|mut place| {
+        let sources = sources(&place);
+        let build =
+            "#!/bin/sh\nmkdir -p target/windows && echo pe >target/windows/flashpolicyd.exe\n";
+        fs::write(sources.join("scripts/build-windows.sh"), build).unwrap();
+        place.set("CARGO", "true");
+        let package = sources.join("scripts/package.sh");
+        let said = place.call_as(&package, &["--tarball-only", "--windows"]);
+        // busybox has none.
+        if let Shell::Busybox = place.shell {
+            return said.assert_error(1, "there is no zip");
+        }
+        if !support::have("zip") {
+            return;
+        }
+        let folder = concat!(
+            "flashpolicyd-",
+            env!("CARGO_PKG_VERSION"),
+            "-windows-x86_64"
+        );
+        said.assert(0, &format!("/{folder}.zip"));
+        let zip = fs::read(sources.join(format!("target/package/{folder}.zip"))).unwrap();
+        let zip = String::from_utf8_lossy(&zip);
+        // Each name stands before its file and in the directory at the end.
+        for file in ["flashpolicyd.exe", "README.md", "LICENSE"] {
+            let name = format!("{folder}/{file}");
+            assert_eq!(zip.matches(&name).count(), 2, "{file}");
+        }
+    });
+}
+
+#[test]
 fn a_version_without_an_entry_gets_one_in_the_changelog() {
     if !support::have("dpkg-deb") {
         return;
