@@ -206,7 +206,10 @@ fn every_cure_of_a_configuration_takes_its_finding_away() {
         tried.push(code);
     }
     // What root alone can be kept from is tried where privileges are.
-    for code in flashpolicyd::config::CODES.iter().map(|code| code.name) {
+    for code in flashpolicyd::config::ConfigCode::all()
+        .iter()
+        .map(|code| code.as_str())
+    {
         assert!(
             tried.contains(&code) || code == "out-of-reach",
             "{code} is not tried"

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flashpolicyd::config::CODES;
+use flashpolicyd::config::ConfigCode;
 use flashpolicyd::output::code::CodeDefinition;
 use flashpolicyd::player::probe::Class;
 use flashpolicyd::policy::Code;
@@ -80,7 +80,8 @@ fn an_unknown_topic_ends_with_2_and_names_the_nearest() {
 fn definitions() -> impl Iterator<Item = &'static CodeDefinition> {
     let of_policies = Code::all().iter().map(|code| code.definition());
     let classes = Class::all().iter().map(|class| class.definition());
-    of_policies.chain(CODES).chain(classes)
+    let of_configurations = ConfigCode::all().iter().map(|code| code.definition());
+    of_policies.chain(of_configurations).chain(classes)
 }
 
 #[test]

@@ -3,25 +3,24 @@
 //! have. It opens nothing. (`policies.rs` reads the policies.)
 
 use crate::config::policies::{self, PolicyOrigin};
-use crate::config::{CODES, Config};
-use crate::output::diagnostic::{Diagnostic, Place, Severity};
+use crate::config::{Config, ConfigCode};
+use crate::output::diagnostic::{Diagnostic, Place};
 use crate::policy::MASTER_PORT;
 
-/// A finding with one of [`CODES`]; without a cure, the one that the sentence ends with.
-pub fn found(
-    code: &'static str,
+/// A finding with this code; without a cure, the one that the sentence ends with.
+pub fn finding_of(
+    code: ConfigCode,
     place: Place,
     cause: impl Into<String>,
     cure: impl Into<String>,
 ) -> Diagnostic {
-    let known = CODES.iter().find(|known| known.name == code);
     let (mut cause, mut cure) = (cause.into(), cure.into());
     if let (true, Some((before, after))) = (cure.is_empty(), cause.rsplit_once("; ")) {
         (cause, cure) = (before.to_owned(), after.to_owned());
     }
     Diagnostic {
-        code: Some(code),
-        severity: known.map_or(Severity::Warning, |known| known.severity),
+        code: Some(code.as_str()),
+        severity: code.severity(),
         cause,
         cure,
         place,
@@ -55,8 +54,8 @@ pub fn loopback_only(config: &Config) -> Option<Diagnostic> {
         1 => format!("{} is a loopback address", first.address),
         _ => "every listener is on a loopback address".into(),
     };
-    Some(found(
-        "loopback-only",
+    Some(finding_of(
+        ConfigCode::LoopbackOnly,
         place.unwrap_or_else(|| Place::whole("listen")),
         format!("{what}: only this host can reach it, and no player on another computer"),
         format!("write `listen = [::]:{port}`, unless this is meant"),
@@ -75,8 +74,8 @@ fn meta_policy_unused(config: &Config) -> Option<Diagnostic> {
         return None;
     }
     let place = config.written.place_of("meta_policy").cloned();
-    Some(found(
-        "meta-policy-unused",
+    Some(finding_of(
+        ConfigCode::MetaPolicyUnused,
         place.unwrap_or_else(|| Place::whole("meta_policy")),
         format!(
             "`meta_policy = {meta}` counts only on port {MASTER_PORT}, where no listener is: it is left out"
@@ -92,8 +91,8 @@ fn shared_user(config: &Config) -> Option<Diagnostic> {
         return None;
     }
     let place = config.written.place_of("user").cloned();
-    Some(found(
-        "shared-user",
+    Some(finding_of(
+        ConfigCode::SharedUser,
         place.unwrap_or_else(|| Place::whole("user")),
         format!(
             "`user = {user}`: other services run as that user too, and each of them may end this \

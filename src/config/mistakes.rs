@@ -3,83 +3,55 @@
 
 use std::net::SocketAddr;
 
-use crate::output::code::CodeDefinition;
 use crate::output::diagnostic::Severity;
 use crate::output::text::{did_you_mean, quote, shown};
-use crate::policy::Code;
+use crate::policy::{Code, codes};
 
-/// The codes of findings about a configuration as a whole, errors first.
-pub const CODES: &[CodeDefinition] = &[
-    CodeDefinition {
-        name: "log-file",
-        severity: Severity::Error,
-        meaning: "The log file cannot be opened.",
-        example: "listen = [::]:843 / log_file = /no-such-folder/flashpolicy.log",
-        general_cure: "make the folder, give it to the server's user, or set another `log_file`, or `none`",
-        source: "the system's answer to opening the file",
-    },
-    CodeDefinition {
-        name: "pid-file",
-        severity: Severity::Error,
-        meaning: "The pid file cannot be written.",
-        example: "listen = [::]:843 / pid_file = /no-such-folder/flashpolicyd.pid",
-        general_cure: "make the folder, or set another `pid_file`, or `none`",
-        source: "the system's answer to opening the file",
-    },
-    CodeDefinition {
-        name: "user",
-        severity: Severity::Error,
-        meaning: "The user or the group does not exist, or cannot be taken on.",
-        example: "listen = [::]:843 / user = no-such-user",
-        general_cure: "write a user of /etc/passwd and a group of /etc/group; only root can become another user",
-        source: "the system's list of users",
-    },
-    CodeDefinition {
-        name: "loopback-only",
-        severity: Severity::Warning,
-        meaning: "Every listener is on a loopback address: only this host can reach it.",
-        example: "listen = 127.0.0.1:843",
-        general_cure: "listen on every address of the host: `listen = [::]:843`",
-        source: "127.0.0.1 and ::1 can be reached from the host itself only",
-    },
-    CodeDefinition {
-        name: "meta-policy-unused",
-        severity: Severity::Warning,
-        meaning: "`meta_policy` is set, and no listener is on port 843, where alone it counts.",
-        example: "listen = [::]:10843 / meta_policy = master-only",
-        general_cure: "delete `meta_policy`, or listen on port 843 too",
-        source: "Adobe's policy file specification: it counts in the policy on port 843",
-    },
-    CodeDefinition {
-        name: "stats-file",
-        severity: Severity::Warning,
-        meaning: "The file for the statistics cannot be written.",
-        example: "listen = [::]:843 / stats_file = /no-such-folder/flashpolicyd.prom",
-        general_cure: "make the folder and give it to the server's user, or set another `stats_file`",
-        source: "the system's answer to writing the file",
-    },
-    CodeDefinition {
-        name: "shared-user",
-        severity: Severity::Warning,
-        meaning: "`user` is one that other services have, too.",
-        example: "user = nobody",
-        general_cure: "`useradd --system flashpolicyd`, and `user = flashpolicyd`",
-        source: "signal(7), ptrace(2): a process may signal and trace the others of its user",
-    },
-    CodeDefinition {
-        name: "out-of-reach",
-        severity: Severity::Warning,
-        meaning: "A file cannot be read again once the rights are given up: a reload will fail.",
-        example: "`user = nobody`, and a configuration that only root may read, or a log in /var/log",
-        general_cure: "let the server's user read the file, or restart; give the log a folder of that user's own",
-        source: "the rights that are left after `user`",
-    },
-];
+codes! {
+    /// What can be wrong with a configuration as a whole, and with the host that it is for.
+    ConfigCode
+    Error {
+        LogFile "log-file" "The log file cannot be opened.",
+            example: "listen = [::]:843 / log_file = /no-such-folder/flashpolicy.log",
+            general_cure: "make the folder, give it to the server's user, or set another `log_file`, or `none`",
+            source: "the system's answer to opening the file";
+        PidFile "pid-file" "The pid file cannot be written.",
+            example: "listen = [::]:843 / pid_file = /no-such-folder/flashpolicyd.pid",
+            general_cure: "make the folder, or set another `pid_file`, or `none`",
+            source: "the system's answer to opening the file";
+        User "user" "The user or the group does not exist, or cannot be taken on.",
+            example: "listen = [::]:843 / user = no-such-user",
+            general_cure: "write a user of /etc/passwd and a group of /etc/group; only root can become another user",
+            source: "the system's list of users";
+    }
+    Warning {
+        LoopbackOnly "loopback-only" "Every listener is on a loopback address: only this host can reach it.",
+            example: "listen = 127.0.0.1:843",
+            general_cure: "listen on every address of the host: `listen = [::]:843`",
+            source: "127.0.0.1 and ::1 can be reached from the host itself only";
+        MetaPolicyUnused "meta-policy-unused" "`meta_policy` is set, and no listener is on port 843, where alone it counts.",
+            example: "listen = [::]:10843 / meta_policy = master-only",
+            general_cure: "delete `meta_policy`, or listen on port 843 too",
+            source: "Adobe's policy file specification: it counts in the policy on port 843";
+        StatsFile "stats-file" "The file for the statistics cannot be written.",
+            example: "listen = [::]:843 / stats_file = /no-such-folder/flashpolicyd.prom",
+            general_cure: "make the folder and give it to the server's user, or set another `stats_file`",
+            source: "the system's answer to writing the file";
+        SharedUser "shared-user" "`user` is one that other services have, too.",
+            example: "user = nobody",
+            general_cure: "`useradd --system flashpolicyd`, and `user = flashpolicyd`",
+            source: "signal(7), ptrace(2): a process may signal and trace the others of its user";
+        OutOfReach "out-of-reach" "A file cannot be read again once the rights are given up: a reload will fail.",
+            example: "`user = nobody`, and a configuration that only root may read, or a log in /var/log",
+            general_cure: "let the server's user read the file, or restart; give the log a folder of that user's own",
+            source: "the rights that are left after `user`";
+    }
+}
 
 /// Every code that `ignore` and `--ignore` know, with its severity.
 pub fn known_codes() -> Vec<(&'static str, Severity)> {
     let of_policies = Code::all().iter().map(|c| (c.as_str(), c.severity()));
-    let own = CODES.iter().map(|code| (code.name, code.severity));
+    let own = ConfigCode::all().iter().map(|c| (c.as_str(), c.severity()));
     of_policies.chain(own).collect()
 }
 

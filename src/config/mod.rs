@@ -20,7 +20,7 @@ use std::path::Path;
 pub use draft::{Override, parse};
 pub use keys::{Config, DEFAULT_ALLOW, DEFAULT_LISTEN, KeyPositions, Live, Startup, is_key};
 pub use load::{Configured, EMPTY, Loaded, SEARCH_PATH, looks_like_one};
-pub use mistakes::{CODES, known_codes};
+pub use mistakes::{ConfigCode, known_codes};
 pub use values::{Listen, LogConsole};
 
 /// The smallest number of workers that `workers = auto` chooses: one worker that does not run must

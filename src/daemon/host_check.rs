@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::config::inspect::found;
-use crate::config::{Config, EMPTY};
+use crate::config::inspect::finding_of;
+use crate::config::{Config, ConfigCode, EMPTY};
 use crate::daemon::logging::{self, Rotation};
 use crate::daemon::{pid_file, privileges, stats};
 use crate::output::diagnostic::{Diagnostic, Place};
@@ -19,10 +19,20 @@ pub fn host_findings(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
     };
     let mut findings = Vec::new();
     if let Some(Err(error)) = config.startup.log_file.as_deref().map(logging::can_append) {
-        findings.push(found("log-file", about("log_file"), error, ""));
+        findings.push(finding_of(
+            ConfigCode::LogFile,
+            about("log_file"),
+            error,
+            "",
+        ));
     }
     if let Some(Err(error)) = config.startup.pid_file.as_deref().map(pid_file::can_write) {
-        findings.push(found("pid-file", about("pid_file"), error, ""));
+        findings.push(finding_of(
+            ConfigCode::PidFile,
+            about("pid_file"),
+            error,
+            "",
+        ));
     }
     let later = privileges::look_up(config).and_then(|run_as| {
         // A server that runs tells by itself that it cannot write its statistics.
@@ -43,12 +53,16 @@ pub fn host_findings(config: &Config, file: Option<&Path>) -> Vec<Diagnostic> {
             let warnings = warnings
                 .into_iter()
                 .filter(|warning| !now.contains(warning));
-            findings.extend(warnings.map(|text| found("out-of-reach", about(""), text, "")));
+            findings.extend(
+                warnings.map(|text| finding_of(ConfigCode::OutOfReach, about(""), text, "")),
+            );
             let place = about("stats_file");
             let cure = "set another 'stats_file', or 'none'";
-            findings.extend(stats_file.map(|text| found("stats-file", place, text, cure)));
+            findings.extend(
+                stats_file.map(|text| finding_of(ConfigCode::StatsFile, place, text, cure)),
+            );
         }
-        Err(error) => findings.push(found("user", about("user"), error, "")),
+        Err(error) => findings.push(finding_of(ConfigCode::User, about("user"), error, "")),
     }
     findings
 }

@@ -1,6 +1,6 @@
 //! The page of each code of `check` and each class of `probe`, from its definition.
 
-use crate::config;
+use crate::config::ConfigCode;
 use crate::output::code::CodeDefinition;
 use crate::output::text::Style;
 use crate::player::probe::Class;
@@ -9,7 +9,7 @@ use crate::policy::{BLOCKED_PORTS, Code, PortSet, Severity, ports_in_words};
 /// Every code with the command whose code it is: those of policies, of configurations, of the probe.
 fn all() -> impl Iterator<Item = (&'static str, &'static CodeDefinition)> {
     let of_policies = Code::all().iter().map(|code| code.definition());
-    let of_check = of_policies.chain(config::CODES);
+    let of_check = of_policies.chain(ConfigCode::all().iter().map(|code| code.definition()));
     let classes = Class::all().iter().map(|class| class.definition());
     let of_check = of_check.map(|code| ("check", code));
     of_check.chain(classes.map(|class| ("probe", class)))
