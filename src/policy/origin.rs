@@ -45,6 +45,12 @@ impl Origin {
             origin => origin.to_string(),
         }
     }
+    /// Whether this is the application content of AIR, which asks for no policy (rule book 3.7
+    /// \[PC\]) and so is no origin.
+    pub fn is_air(text: &str) -> bool {
+        let scheme = text.as_bytes().get(..4);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"app:"))
+    }
 
     /// Reads a host, an IP address, a URL, `file:` or the path of a file, or `*` for content from
     /// anywhere; without a scheme, `http` is meant. The port and the path of a URL do not count.
@@ -67,8 +73,7 @@ impl Origin {
         if text == "*" {
             return Ok(Origin::Anywhere);
         }
-        // Rule book 3.7 [PC].
-        if lower.starts_with("app:") {
+        if Origin::is_air(text) {
             return Err(ParseError::new(
                 "the application content of AIR (app:) asks for no policy, and may connect to \
                  every port",

@@ -50,7 +50,7 @@ struct ExplainReport {
 
 /// Prints the verdicts; the exit code tells them too.
 pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit {
-    if question.from.to_ascii_lowercase().starts_with("app:") {
+    if Origin::is_air(&question.from) {
         return air(question, as_json);
     }
     let asked = match understand(question) {

@@ -111,7 +111,7 @@ impl Plan {
     pub fn new(arguments: &Arguments) -> Result<Plan, String> {
         let host = host("HOST", &arguments.host)?;
         let text = arguments.from.as_deref();
-        let air = text.is_some_and(|text| text.to_ascii_lowercase().starts_with("app:"));
+        let air = text.is_some_and(Origin::is_air);
         let from = text.filter(|_| !air).map(origin).transpose()?;
         let to = arguments.to.as_deref().map(ports).transpose()?;
         match (&text, &to) {
