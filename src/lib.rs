@@ -22,7 +22,8 @@
 //! 3. [`player`] is what runs where the player is: it opens connections, and serves none.
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
 //!    `daemon/commands` what the user types. Only it names signals, users and `/proc`.
-//! 5. [`cli`] knows the command line and the pages of the help; it calls the rest.
+//! 5. [`cli`] knows the command line and the pages of the help, and calls the rest: `cli/options.rs` has
+//!    one entry for each command and option, `cli/daemon.rs` alone names the daemon.
 //! 6. [`output`] has what all say things with; `system` opens files, each system in its way.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,
