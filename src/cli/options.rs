@@ -1,5 +1,5 @@
-//! The commands and their options, each said once: the parser, "did you mean" and the help are made of
-//! these tables.
+//! The commands and their options, each said once: the parser, "did you mean", the help, the manual and
+//! the completions of the shells are made of these tables (the last two by `options_tests.rs`).
 
 use pico_args::Keys;
 
@@ -177,3 +177,7 @@ pub(super) const COMMANDS: [Command; 12] = [
     ]) },
     Command { common: &[], operands: true, ..command("help", include_str!("help/help.txt"), &[]) },
 ];
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;
