@@ -16,7 +16,7 @@ pub(super) enum Value {
     Texts,
     /// The path of a file.
     File,
-    /// One of these.
+    /// One of these words; what takes the value refuses others.
     Word(&'static [&'static str]),
 }
 
