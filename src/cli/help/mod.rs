@@ -148,6 +148,8 @@ mod tests {
         for (topic, text) in pages.chain([("overview", overview())]) {
             for line in text.lines().filter(|line| !to_be_pasted(line)) {
                 assert!(line.chars().count() < 80, "{topic}: {line}");
+                // `| more` and a pipe of PowerShell know no UTF-8.
+                assert!(line.is_ascii(), "{topic}: {line}");
             }
         }
         assert!(overview().lines().count() <= 24);
