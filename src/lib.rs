@@ -24,7 +24,8 @@
 //!    `explain` and `policy` read a configuration. It serves nothing.
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
 //!    `daemon/commands` what the user types, `daemon/host_check.rs` what `check` finds on the host.
-//! 5. [`cli`] knows the command line and the pages of the help; it calls the rest.
+//! 5. [`cli`] knows the command line and the pages of the help, and calls the rest: `cli/options.rs` has
+//!    one entry for each command and option, `cli/daemon.rs` alone names the daemon.
 //! 6. [`output`] prints; `system` opens files. Of the portable half, only `system` differs by system.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,

@@ -1,15 +1,9 @@
-//! The `flashpolicyd` program: arguments become a command, a command becomes an exit code.
-//! It decides nothing else.
+//! The `flashpolicyd` program: its arguments go to the command line, which gives an exit code.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-use flashpolicyd::cli;
-
 fn main() -> ExitCode {
-    match cli::parse(std::env::args_os().skip(1).collect()) {
-        Ok(command) => cli::run(command),
-        Err(error) => cli::usage(&error).into(),
-    }
+    flashpolicyd::cli::run(std::env::args_os().skip(1).collect())
 }

@@ -174,33 +174,6 @@ fn the_configuration_that_help_shows_is_the_commented_file_and_is_valid() {
     assert!(text.contains(": 0 errors"), "{text}");
 }
 
-#[test]
-fn the_defaults_of_the_options_are_those_of_the_configuration() {
-    let serve = page(&["help", "serve"]);
-    let conf = include_str!("../flashpolicy.conf");
-    for (option, key) in [
-        ("--listen", "listen"),
-        ("--policy", "policy_file"),
-        ("--workers", "workers"),
-        ("--timeout", "timeout"),
-        ("--log-file", "log_file"),
-        ("--log-level", "log_level"),
-        ("--pid-file", "pid_file"),
-    ] {
-        let line = conf
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("#{key} = ")));
-        let default = format!("({})", line.unwrap());
-        let shown = serve
-            .lines()
-            .find(|line| line.trim_start().starts_with(option));
-        assert!(
-            shown.unwrap().contains(&default),
-            "{option} {default}\n{serve}"
-        );
-    }
-}
-
 /// The keys of every object in `value`.
 fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
     match value {
@@ -300,6 +273,12 @@ fn the_manual_names_every_metric() {
     }
 }
 
+/// A `$PATH` on which the program comes first: completions ask it for the codes.
+fn path() -> String {
+    let folder = support::binary_path().rsplit_once('/').unwrap().0;
+    format!("{folder}:{}", std::env::var("PATH").unwrap_or_default())
+}
+
 /// What bash offers for a line that ends at the cursor.
 fn completed(line: &str) -> Vec<String> {
     let script = "source scripts/completions/flashpolicyd.bash\n\
@@ -308,11 +287,9 @@ fn completed(line: &str) -> Vec<String> {
          COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n\
          _flashpolicyd\n\
          printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let folder = support::binary_path().rsplit_once('/').unwrap().0;
-    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
     let output = Command::new("bash")
         .args(["-c", script, "bash", line])
-        .env("PATH", path)
+        .env("PATH", path())
         .current_dir(root())
         .output()
         .unwrap();
@@ -329,6 +306,7 @@ fn bash_completes_commands_options_and_codes() {
     for (line, expected) in [
         ("flashpolicyd re", &["restart", "reload"][..]),
         ("flashpolicyd probe game --l", &["--load"]),
+        ("flashpolicyd check --ignore ", &[""]),
         (
             "flashpolicyd explain --player ",
             &["flash", "lightspark", "unity"],
@@ -353,42 +331,88 @@ fn bash_completes_commands_options_and_codes() {
     }
 }
 
-/// The options of a page, without their dashes.
-fn options(text: &str) -> Vec<&str> {
-    let words = text.split(|c: char| c.is_whitespace() || "[];,|".contains(c));
-    words
-        .filter_map(|word| word.strip_prefix("--"))
-        .filter(|option| option.starts_with(|c: char| c.is_ascii_lowercase()))
-        .map(|option| option.trim_end_matches('.'))
-        .collect()
+#[test]
+fn zsh_completes_the_options_of_the_command_and_the_codes() {
+    if !support::have("zsh") {
+        return;
+    }
+    // What the completion system would be asked for.
+    let script = "_arguments() { print -rl -- \"$@\" }; _describe() { print -rl -- $commands }\n\
+         words=(flashpolicyd \"$@\"); CURRENT=$(($# + 1))\n\
+         source scripts/completions/_flashpolicyd";
+    let asked = |arguments: &[&str]| {
+        let mut zsh = Command::new("zsh");
+        zsh.args(["-fc", script, "zsh"]).args(arguments);
+        let output = zsh
+            .env("PATH", path())
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let topics = asked(&["help", "sec"]);
+    let line = topics.lines().find(|line| line.starts_with(":topic:("));
+    let words: Vec<_> = line.unwrap().split([' ', '(', ')']).collect();
+    for word in ["probe", "operate", "secure-grant", "unreachable"] {
+        assert!(words.contains(&word), "{word}: {topics}");
+    }
+    assert!(!topics.contains("--listen"), "{topics}");
+    for (arguments, expected) in [
+        (&["re"][..], "reload:"),
+        (
+            &["serve", "--log-level", ""],
+            "--log-level[what is logged]:level:(error warn ",
+        ),
+        (&["probe", "-"], "*--load["),
+        (&["probe", "-"], "-q["),
+        (&["check", "-"], "*--listen["),
+        (&["check", "-"], "*:policy:_files"),
+    ] {
+        let specs = asked(arguments);
+        let is_asked = specs.lines().any(|line| line.contains(expected));
+        assert!(is_asked, "{arguments:?}: {specs}");
+    }
 }
 
 #[test]
-fn manual_and_completions_know_every_command_and_every_option() {
-    let manual = include_str!("../scripts/flashpolicyd.8");
-    let bash = include_str!("../scripts/completions/flashpolicyd.bash");
-    let zsh = include_str!("../scripts/completions/_flashpolicyd");
-    let fish = include_str!("../scripts/completions/flashpolicyd.fish");
-    for command in COMMANDS {
-        let text = page(&["help", command]);
-        assert!(manual.contains(&format!(".It Cm {command}\n")), "{command}");
-        assert!(zsh.contains(&format!("'{command}:")), "{command}");
-        assert!(fish.contains(&format!("-a {command} ")), "{command}");
-        for option in options(&text) {
-            assert!(
-                manual.contains(&format!("Fl -{option}")),
-                "manual: {option}"
-            );
-            assert!(bash.contains(&format!("--{option}")), "bash: {option}");
-            let braces = format!("--{option}}}");
-            let plain = format!("--{option}[");
-            assert!(
-                zsh.contains(&plain) || zsh.contains(&braces),
-                "zsh: {option}"
-            );
-            assert!(fish.contains(&format!("-l {option} ")), "fish: {option}");
-        }
+fn fish_completes_commands_options_and_codes() {
+    if !support::have("fish") {
+        return;
     }
+    let script = "source scripts/completions/flashpolicyd.fish; complete -C $argv[1]";
+    for (line, expected) in [
+        ("flashpolicyd re", &["reload", "restart"][..]),
+        ("flashpolicyd probe game --l", &["--load"]),
+        (
+            "flashpolicyd explain --player ",
+            &["flash", "lightspark", "unity"],
+        ),
+        (
+            "flashpolicyd --l",
+            &["--listen", "--log-file", "--log-level"],
+        ),
+        ("flashpolicyd serve --log-level d", &["debug"]),
+        (
+            "flashpolicyd help secure",
+            &["secure-grant", "secure-invalid"],
+        ),
+    ] {
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", script, line]);
+        let output = fish
+            .env("PATH", path())
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let words = text.lines().map(|line| line.split('\t').next().unwrap());
+        assert_eq!(words.collect::<Vec<_>>(), expected, "{line}");
+    }
+}
+
+#[test]
+fn the_completions_are_free_of_mistakes() {
     for (shell, file) in [
         ("zsh", "_flashpolicyd"),
         ("fish", "flashpolicyd.fish"),
@@ -399,5 +423,13 @@ fn manual_and_completions_know_every_command_and_every_option() {
             let status = Command::new(shell).arg("-n").arg(file).status();
             assert!(status.unwrap().success(), "{shell}");
         }
+    }
+}
+
+#[test]
+fn the_manual_describes_every_command() {
+    let manual = include_str!("../scripts/flashpolicyd.8");
+    for command in COMMANDS {
+        assert!(manual.contains(&format!(".It Cm {command}\n")), "{command}");
     }
 }

@@ -184,7 +184,8 @@ fn its_shell_blocks_name_files_that_exist_and_options_that_are_understood() {
 /// `CONTRIBUTING.md` and the other texts of `.github` name files, tests' folders and variables.
 #[test]
 fn the_texts_for_contributors_name_files_and_variables_that_exist() {
-    let sources = ["tests", ".cargo", "scripts"].map(|folder| texts_below(&root().join(folder)));
+    let sources =
+        ["src", "tests", ".cargo", "scripts"].map(|folder| texts_below(&root().join(folder)));
     let sources = sources.concat().concat();
     let mut named = 0;
     for text in texts_below(&root().join(".github")) {

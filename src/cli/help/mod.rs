@@ -3,31 +3,13 @@
 
 mod codes;
 
-use std::borrow::Cow;
+use std::ffi::OsString;
 
+use super::options::{self, CONFIGURATION, Opt};
 use crate::config;
-use crate::output::text::{did_you_mean, shown};
+use crate::output::text::{Style, did_you_mean, shown};
 
-/// What `flashpolicyd --help` and `flashpolicyd help` print; it fits one screen.
-pub const OVERVIEW: &str = include_str!("overview.txt");
-
-/// The pages of the commands, in the order of [`OVERVIEW`].
-const COMMANDS: [(&str, &str); 12] = [
-    ("init", include_str!("init.txt")),
-    ("serve", include_str!("serve.txt")),
-    ("start", include_str!("start.txt")),
-    ("stop", include_str!("stop.txt")),
-    ("restart", include_str!("restart.txt")),
-    ("reload", include_str!("reload.txt")),
-    ("status", include_str!("status.txt")),
-    ("check", include_str!("check.txt")),
-    ("policy", include_str!("policy.txt")),
-    ("explain", include_str!("explain.txt")),
-    ("probe", include_str!("probe.txt")),
-    ("help", include_str!("help.txt")),
-];
-
-/// The other pages that are texts; `codes` is made from the code.
+/// The pages that belong to no command; `codes` is made from the code.
 const TEXTS: [(&str, &str); 6] = [
     ("config", include_str!("../../../flashpolicy.conf")),
     ("json", include_str!("json.txt")),
@@ -43,38 +25,74 @@ const TEXTS: [(&str, &str); 6] = [
 /// The topic that lists the codes.
 const CODES: &str = "codes";
 
+/// What `flashpolicyd --help` and `flashpolicyd help` print; it fits one screen.
+pub(super) fn overview() -> String {
+    with_options(include_str!("overview.txt"), &[])
+}
+
 /// The page of a command, the same as its `--help`.
-pub fn of_command(command: &str) -> Option<&'static str> {
-    find(&COMMANDS, command)
+pub(super) fn of_command(name: &str) -> Option<String> {
+    let mut commands = options::COMMANDS.iter();
+    let command = commands.find(|command| command.name == name)?;
+    Some(with_options(command.page, command.own))
+}
+
+/// The page of the topic that is named, or the overview.
+///
+/// # Errors
+/// A sentence, with the topic that was probably meant.
+pub(super) fn topic(operands: &[OsString]) -> Result<String, String> {
+    let topic = operands.first().map(|topic| topic.to_string_lossy());
+    topic.map_or_else(|| Ok(overview()), |topic| page(&topic))
 }
 
 /// The page of a topic.
 ///
 /// # Errors
 /// A sentence, with the topic that was probably meant.
-pub fn page(topic: &str) -> Result<Cow<'static, str>, String> {
-    if let Some(text) = of_command(topic).or_else(|| find(&TEXTS, topic)) {
-        return Ok(text.into());
-    }
-    if topic == CODES {
-        return Ok(codes::list().into());
-    }
-    codes::page(topic)
-        .map(Cow::from)
+fn page(topic: &str) -> Result<String, String> {
+    let text = || TEXTS.iter().find(|(name, _)| *name == topic);
+    let list = || (topic == CODES).then(codes::list);
+    of_command(topic)
+        .or_else(|| text().map(|(_, text)| text.to_string()))
+        .or_else(list)
+        .or_else(|| codes::page(topic))
         .ok_or_else(|| unknown(topic))
 }
 
-fn find(pages: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
-    let found = pages.iter().find(|(topic, _)| *topic == name);
-    found.map(|(_, text)| *text)
+/// Puts a command's own options, and those of the configuration, where the page has their marks.
+fn with_options(page: &str, own: &[Opt]) -> String {
+    let page = page.replace("{options}\n", &block(own));
+    page.replace("{configuration}\n", &block(&CONFIGURATION))
+}
+
+/// The options, with what they are for in a second column.
+fn block(options: &[Opt]) -> String {
+    let style = Style {
+        width: 79,
+        wraps: true,
+        ..Style::PLAIN
+    };
+    let shown = options.iter().filter(|option| option.is_shown());
+    let lines = shown.map(|option| {
+        let line = format!("  {:<20}{}", option.label, option.text);
+        style.wrap(&line, 22) + "\n"
+    });
+    lines.collect()
+}
+
+/// Every topic but the codes themselves.
+pub(super) fn topics() -> impl Iterator<Item = &'static str> {
+    let commands = options::COMMANDS.iter().map(|command| command.name);
+    let texts = TEXTS.iter().map(|(name, _)| *name);
+    commands.chain([CODES]).chain(texts)
 }
 
 fn unknown(topic: &str) -> String {
     if config::is_key(topic) {
         return format!("'{topic}' is a key of the configuration: see 'flashpolicyd help config'");
     }
-    let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
-    let all: Vec<_> = texts.chain([CODES]).chain(codes::names()).collect();
+    let all: Vec<_> = topics().chain(codes::names()).collect();
     let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
         "expected a command, a code ('flashpolicyd help codes' lists them), config, json, operate, \
          silent-player, man or man-conf"
@@ -89,8 +107,7 @@ mod tests {
 
     #[test]
     fn every_topic_has_a_page() {
-        let texts = COMMANDS.iter().chain(&TEXTS).map(|(name, _)| *name);
-        for topic in texts.chain([CODES]).chain(codes::names()) {
+        for topic in topics().chain(codes::names()) {
             assert!(page(topic).is_ok_and(|page| page.len() > 100), "{topic}");
         }
     }
@@ -124,26 +141,37 @@ mod tests {
 
     #[test]
     fn a_page_fits_a_terminal() {
-        let texts = COMMANDS.iter().chain(&TEXTS[1..4]);
         let to_be_pasted = |line: &str| line.starts_with("  $c=") || line.contains("python3 -c");
-        for (topic, text) in texts.chain([&("overview", OVERVIEW)]) {
+        let wide = ["config", "codes", "man", "man-conf"];
+        let topics = topics().filter(|topic| !wide.contains(topic));
+        let pages = topics.map(|topic| (topic, page(topic).unwrap()));
+        for (topic, text) in pages.chain([("overview", overview())]) {
             for line in text.lines().filter(|line| !to_be_pasted(line)) {
                 assert!(line.chars().count() < 80, "{topic}: {line}");
+                // `| more` and a pipe of PowerShell know no UTF-8.
+                assert!(line.is_ascii(), "{topic}: {line}");
             }
         }
-        assert!(OVERVIEW.lines().count() <= 24);
+        assert!(overview().lines().count() <= 24);
     }
 
     #[test]
-    fn the_page_of_a_command_has_usage_options_exit_codes_and_two_examples() {
-        for (command, text) in COMMANDS {
-            assert!(text.starts_with(&format!("flashpolicyd {command}: ")));
-            assert!(text.contains("\nExit codes: 0 "), "{command}");
+    fn the_page_of_a_command_has_its_options_exit_codes_and_two_examples() {
+        for command in &options::COMMANDS {
+            let name = command.name;
+            let text = of_command(name).unwrap();
+            assert!(text.starts_with(&format!("flashpolicyd {name}: ")));
+            assert!(text.contains("\nExit codes: 0 "), "{name}");
             let (_, examples) = text.split_once("\nExit codes: ").unwrap();
             let examples = examples
                 .lines()
                 .filter(|line| line.starts_with("  flashpolicyd "));
-            assert!(examples.count() >= 2, "{command}");
+            assert!(examples.count() >= 2, "{name}");
+            for option in command.own.iter().filter(|option| option.is_shown()) {
+                let label = format!("\n  {:<19} ", option.label);
+                assert_eq!(text.matches(&label).count(), 1, "{name}: {label}");
+            }
+            assert!(!text.contains('{') || name == "probe", "{name}: {text}");
         }
     }
 }

@@ -47,19 +47,8 @@ const QUESTIONS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// What `init` need not ask, as it was typed.
-#[derive(Clone, Debug)]
-pub struct Answers {
-    /// Where the SWFs come from.
-    pub from: Option<String>,
-    /// The ports that they connect to.
-    pub to: Option<String>,
-    /// Who opens port 843.
-    pub by: Option<String>,
-}
-
-/// Asks what no option says, and writes the configuration.
-pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
+/// Asks what no option says, which `given` has by its name, and writes the configuration.
+pub fn run(file: Option<&Path>, given: impl Fn(&str) -> Option<String>) -> Result<Exit, Exit> {
     let file = file.unwrap_or(Path::new(SEARCH_PATH[0]));
     if file.symlink_metadata().is_ok() {
         print_error(&format!(
@@ -71,16 +60,19 @@ pub fn run(file: Option<&Path>, given: &Answers) -> Result<Exit, Exit> {
     }
     let asks = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut answers: Vec<String> = Vec::new();
-    for ((option, question, default), given) in
-        QUESTIONS.iter().zip([&given.from, &given.to, &given.by])
-    {
-        let answer = match given {
-            Some(answer) => fault_of(option, answer)
-                .map(|()| answer.clone())
-                .map_err(|fault| {
-                    print_error(&format!("{option} {}: {}", shown(answer), sentence(&fault)));
-                    Exit::Usage
-                }),
+    for (option, question, default) in &QUESTIONS {
+        let answer = match given(option) {
+            Some(answer) => match fault_of(option, &answer) {
+                Ok(()) => Ok(answer),
+                Err(fault) => {
+                    print_error(&format!(
+                        "{option} {}: {}",
+                        shown(&answer),
+                        sentence(&fault)
+                    ));
+                    Err(Exit::Usage)
+                }
+            },
             None if asks => ask(option, question, default),
             None => {
                 print_error(&format!(
