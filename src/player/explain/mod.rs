@@ -19,7 +19,7 @@ use crate::player::json::{self, Change};
 use crate::policy::{self, Origin, Player, PortSet};
 use change::{changes, notes};
 use story::{painted, story};
-use verdicts::{Asked, OfferedPolicy, OneVerdict, PortVerdict, judge};
+use verdicts::{Asked, JsonPortVerdict, OfferedPolicy, PortVerdict, judge};
 
 /// What `explain` is asked, as it was typed.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ struct ExplainReport {
     /// How many ports that names.
     ports_in_all: usize,
     player: &'static str,
-    verdicts: Vec<OneVerdict>,
+    verdicts: Vec<JsonPortVerdict>,
     changes: Vec<Change>,
     notes: Vec<String>,
 }
@@ -106,7 +106,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
         let style = terminal::stdout();
         return print(style.wrap(&painted(&text, &style), 2) + "\n");
     }
-    let verdicts = sample.ports.iter().map(|&port| OneVerdict {
+    let verdicts = sample.ports.iter().map(|&port| JsonPortVerdict {
         master: None,
         verdict: json::JsonVerdict {
             port,

@@ -44,7 +44,7 @@ pub(super) struct PortVerdict<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct OneVerdict {
+pub(super) struct JsonPortVerdict {
     /// The policy on port 843 by which it was judged.
     pub master: Option<String>,
     #[serde(flatten)]
@@ -197,7 +197,7 @@ impl PortVerdict<'_> {
         lines
     }
 
-    pub fn as_json(&self, all: &[OfferedPolicy], asked: &Asked) -> OneVerdict {
+    pub fn as_json(&self, all: &[OfferedPolicy], asked: &Asked) -> JsonPortVerdict {
         let by = match self.verdict {
             Verdict::Denied(_) => None,
             Verdict::Allowed { port, grant } => {
@@ -216,7 +216,7 @@ impl PortVerdict<'_> {
         let port = self.port.to_string();
         let reasons = self.reasons().iter();
         let reasons = reasons.map(|reason| self.in_words(all, reason, &port));
-        OneVerdict {
+        JsonPortVerdict {
             master: self.master.map(|master| master.served.origin.name()),
             verdict: json::JsonVerdict {
                 port: self.port,

@@ -53,7 +53,7 @@ pub struct Answer {
     /// What `policy` read, where what came is a policy at all, also when it does not count.
     pub reading: Option<Reading>,
     /// The policy in what came, where it is not what a player reads.
-    meant: Option<Policy>,
+    intended: Option<Policy>,
     /// The meaning for the player.
     pub state: AnswerState,
 }
@@ -86,7 +86,7 @@ impl Answer {
             .reading
             .as_ref()
             .and_then(|reading| reading.policy.as_ref());
-        read.or(self.meant.as_ref())
+        read.or(self.intended.as_ref())
     }
 
     /// The reason why it is no policy that counts.
@@ -127,9 +127,9 @@ pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
         .as_ref()
         .is_some_and(|reading| reading.policy.is_some());
     Answer {
-        meant: match is_read {
+        intended: match is_read {
             true => None,
-            false => intended(&exchange.bytes, served_from),
+            false => find_intended(&exchange.bytes, served_from),
         },
         remarks,
         reading,
@@ -139,7 +139,7 @@ pub fn classify(exchange: &Exchange, served_from: u16) -> Answer {
 
 /// The policy that is meant by bytes that hold it with something in the way: UTF-16, a byte-order
 /// mark, a length, a greeting, NULs.
-fn intended(bytes: &[u8], served_from: u16) -> Option<Policy> {
+fn find_intended(bytes: &[u8], served_from: u16) -> Option<Policy> {
     let text = if is_utf16(bytes) {
         let is_low_first = !matches!(bytes, [0xFE, 0xFF, ..] | [0, ..]);
         let units = bytes.chunks_exact(2).map(|pair| {
@@ -231,7 +231,7 @@ fn policy(exchange: &Exchange, served_from: u16) -> (Vec<Found>, Reading) {
     let mut reading = policy::read(text, &[served_from]);
     let nul_is_the_mistake = reading.policy.is_none()
         && more > 0
-        && (is_utf16(bytes) || intended(bytes, served_from).is_some());
+        && (is_utf16(bytes) || find_intended(bytes, served_from).is_some());
     if nul_is_the_mistake {
         reading = policy::read(bytes, &[served_from]);
     }

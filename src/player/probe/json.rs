@@ -17,7 +17,7 @@ use crate::player::json::{self, Change};
 use crate::policy;
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct JsonReport<'a> {
     state: &'static str,
     exit: u8,
     line: String,
@@ -32,7 +32,7 @@ struct Whole<'a> {
     to_named_ports: usize,
     load: Vec<String>,
     remarks: &'a [Remark],
-    addresses: Vec<OneAddress<'a>>,
+    addresses: Vec<JsonAddress<'a>>,
     addresses_left_out: usize,
     ignored: usize,
     changes: Vec<Change>,
@@ -40,9 +40,9 @@ struct Whole<'a> {
 }
 
 #[derive(Serialize)]
-struct OneAddress<'a> {
+struct JsonAddress<'a> {
     address: String,
-    steps: Vec<OneStep<'a>>,
+    steps: Vec<JsonStep<'a>>,
     verdicts: Vec<JsonPortVerdict>,
 }
 
@@ -58,7 +58,7 @@ struct JsonPortVerdict {
 }
 
 #[derive(Serialize)]
-struct OneStep<'a> {
+struct JsonStep<'a> {
     step: &'static str,
     port: u16,
     connected: Option<f64>,
@@ -89,7 +89,7 @@ pub fn json(report: &Report) -> String {
     let plan = &report.plan;
     let level = report.level();
     let addresses = report.addresses.iter();
-    json::line(&Whole {
+    json::line(&JsonReport {
         state: level.as_str(),
         exit: level as u8,
         line: first_line(report),
@@ -130,9 +130,9 @@ fn asked_ports(report: &Report) -> Vec<u16> {
     ports
 }
 
-fn one_address<'a>(report: &Report, address: &'a Address) -> OneAddress<'a> {
+fn one_address<'a>(report: &Report, address: &'a Address) -> JsonAddress<'a> {
     let verdicts = address.verdicts.iter();
-    OneAddress {
+    JsonAddress {
         address: address.ip.to_string(),
         steps: address.steps().map(one_step).collect(),
         verdicts: verdicts
@@ -141,7 +141,7 @@ fn one_address<'a>(report: &Report, address: &'a Address) -> OneAddress<'a> {
     }
 }
 
-fn one_step(step: &Step) -> OneStep<'_> {
+fn one_step(step: &Step) -> JsonStep<'_> {
     let Step {
         role,
         exchange,
@@ -150,7 +150,7 @@ fn one_step(step: &Step) -> OneStep<'_> {
     } = step;
     let name = exchange.address.to_string();
     let findings = answer.reading.iter().flat_map(|r| r.diagnostics(&name));
-    OneStep {
+    JsonStep {
         step: role.as_str(),
         port: exchange.address.port(),
         connected: exchange.connected.as_ref().ok().map(|t| t.as_secs_f64()),

@@ -46,15 +46,15 @@ impl Role {
 
 /// Reading and deciding takes many times a policy's size for a moment, and a host with eight
 /// addresses is asked in hundreds of threads: one at a time does it.
-pub(super) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn one_decision_at_a_time() -> MutexGuard<'static, ()> {
+    static DECIDING: Mutex<()> = Mutex::new(());
+    DECIDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Step {
     /// What an exchange in this part amounts to.
     pub(super) fn new(role: Role, exchange: Exchange) -> Step {
-        let _alone = alone();
+        let _deciding = one_decision_at_a_time();
         let served_from = match role {
             Role::Master => MASTER_PORT,
             Role::Load | Role::Destination => exchange.address.port(),

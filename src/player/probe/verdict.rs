@@ -11,7 +11,7 @@ use super::error::Outcome;
 use super::plan::{PLAYERS_PATIENCE, Plan, SOCKET_TIMEOUT};
 use super::player::{may_miss_the_rest, passes_over_loads, waits_for_silence};
 use super::secure::Tls;
-use super::step::{Role, Step, alone};
+use super::step::{Role, Step, one_decision_at_a_time};
 use crate::output::text::{clip, time};
 use crate::player::advice::{self, NeededChange};
 use crate::policy::{
@@ -133,7 +133,7 @@ pub(super) fn judge(
     own: Option<&Step>,
     port: u16,
 ) -> PortVerdict {
-    let _alone = alone();
+    let _deciding = one_decision_at_a_time();
     let loads = if passes_over_loads(plan.player, &master.exchange) {
         &[]
     } else {
