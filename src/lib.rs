@@ -86,6 +86,7 @@
 
 pub mod cli;
 pub mod config;
+#[cfg_attr(not(target_os = "linux"), path = "no_daemon.rs")]
 pub mod daemon;
 pub mod output;
 pub mod player;

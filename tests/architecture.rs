@@ -3,6 +3,8 @@
 //! above it, where files import each other in a circle, and where a pure file names sockets, files
 //! or the system. It does not look into test modules.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -39,6 +41,7 @@ const ORDER: &[(&str, &str)] = &[
         "which program listens on a port already",
     ),
     ("daemon::processes", "what the system says of a process"),
+    ("no_daemon", "in its place, where nothing is served"),
     ("player::check", "mistakes in a configuration or a policy"),
     ("player::explain", "verdicts from the configuration"),
     ("player::policy", "what would be served, in words"),
@@ -71,6 +74,7 @@ const LINUX_PATHS: &[&str] = &[
     "socket2",
     "threadpool",
     "simplelog",
+    "humantime",
 ];
 
 /// Modules that take values and give values: no socket, no file, no call of the system. A name also

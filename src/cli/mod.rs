@@ -16,10 +16,14 @@ use crate::player::probe::Arguments as ProbeArguments;
 use crate::player::probe::command::Probe;
 use crate::player::probe::plan::ignored;
 
+#[cfg(windows)]
+mod double_click;
 mod help;
 mod run;
 
 pub use crate::player::print::usage;
+#[cfg(windows)]
+pub use double_click::run as without_arguments;
 pub use run::run;
 
 /// The commands, for "did you mean".

@@ -10,4 +10,4 @@ pub(crate) mod json;
 pub(crate) mod policy;
 pub(crate) mod print;
 pub mod probe;
-pub(crate) mod protocols;
+pub mod protocols;

@@ -129,6 +129,8 @@ mod tests {
         for (topic, text) in texts.chain([&("overview", OVERVIEW)]) {
             for line in text.lines().filter(|line| !to_be_pasted(line)) {
                 assert!(line.chars().count() < 80, "{topic}: {line}");
+                // `| more` and a pipe of PowerShell know no UTF-8.
+                assert!(line.is_ascii(), "{topic}: {line}");
             }
         }
         assert!(OVERVIEW.lines().count() <= 24);

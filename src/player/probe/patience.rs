@@ -1,0 +1,23 @@
+//! How long a socket waits, in one call. What is waited for in all is the caller's to know.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// How long one read waits: Linux may take an eighth more than it is told to. On Windows it waits for
+/// all of the time: a socket whose read has timed out may lose what comes next. Source: Microsoft Learn,
+/// "SOL_SOCKET Socket Options", SO_RCVTIMEO.
+const SLICE: Duration = match cfg!(windows) {
+    true => Duration::MAX,
+    false => Duration::from_millis(200),
+};
+
+/// Has a read of the socket give up within this time, or earlier: then there is time for another one.
+pub(super) fn read_within(socket: &TcpStream, time: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(at_least_a_moment(time.min(SLICE))))
+}
+
+/// A time of zero would mean for ever to a socket.
+pub(super) fn at_least_a_moment(time: Duration) -> Duration {
+    time.max(Duration::from_millis(1))
+}
