@@ -244,7 +244,11 @@ pub fn did_you_mean(name: &str, known: &[&str], quotes: &str) -> Option<String> 
 /// The system's reason without the number that only developers read. Windows ends it like a
 /// sentence, and some have two.
 pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
+    let text = match error.to_string() {
+        // Windows has no words for its number.
+        number if number.starts_with("OS Error ") => error.kind().to_string(),
+        text => text,
+    };
     let reason = text.split(" (os error ").next().unwrap_or_default();
     let words: Vec<_> = reason.split_whitespace().collect();
     words.join(" ").trim_end_matches('.').into()

@@ -321,10 +321,18 @@ fn how_it_closed(socket: &TcpStream, exchange: &Exchange, left: Duration) -> End
     let way = exchange.connected.clone().unwrap_or_default();
     thread::sleep((way * 2 + AFTER_THE_END).min(AFTERWARDS).min(left));
     match socket.take_error() {
-        // Windows may say it to a reader alone, who has the end already and need not wait.
-        Ok(None) if !cfg!(windows) || matches!((&*socket).read(&mut [0]), Ok(0)) => End::Closed,
+        Ok(None) if !reader_sees_reset(socket) => End::Closed,
         _ => End::Reset,
     }
+}
+
+/// Windows may report it to a reader alone.
+fn reader_sees_reset(mut socket: &TcpStream) -> bool {
+    if !cfg!(windows) || socket.set_nonblocking(true).is_err() {
+        return false;
+    }
+    let read = socket.read(&mut [0]);
+    read.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
