@@ -22,7 +22,8 @@ pub const MAX_BYTES: usize = MAX_POLICY_BYTES + 2;
 /// How long the connection is watched once the NUL is here: does the server close it, cleanly?
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-/// How long a refusal may take: Windows asks a port that refuses three times, within about 2 s.
+/// How long a refusal may take: Windows asks a port that refuses again and again, for about 2 s (Microsoft
+/// Q175523; libuv #2896), and then alone says that it refuses.
 const REFUSAL: Duration = match cfg!(windows) {
     true => Duration::from_secs(3),
     false => Duration::ZERO,

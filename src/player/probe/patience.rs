@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// How long one read waits: Linux may take an eighth more than it is told to. On Windows it waits for
-/// all of the time: a socket whose read has timed out may lose what comes next. Source: Microsoft Learn,
-/// "SOL_SOCKET Socket Options", SO_RCVTIMEO.
+/// all of the time: of a read that has timed out nothing says how much it took. Source: Microsoft's
+/// documentation of SO_RCVTIMEO.
 const SLICE: Duration = match cfg!(windows) {
     true => Duration::MAX,
     false => Duration::from_millis(200),
