@@ -1,7 +1,8 @@
 //! `flashpolicyd check`: what it looks at, where it says that a fault is, what it can be told to
 //! accept, and what a program reads of it.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
 
-// The tests that start a server are for Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;

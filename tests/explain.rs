@@ -1,7 +1,8 @@
 //! `flashpolicyd explain`: how it is asked, whose verdict it gives, what it says to change; and the
 //! JSON of `policy` beside it.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
 
-// The tests that start a server are for Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;

@@ -1,7 +1,8 @@
 //! The reference in the program: every page, the examples of the codes, the manual that is made from
 //! the same texts, and the completions of the shells.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
 
-// The tests that start a server are for Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;

@@ -1,6 +1,7 @@
 //! The policy in the configuration, and the commands that judge it: check, policy, explain.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
 
-// The tests that start a server are for Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;

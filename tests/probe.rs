@@ -1,4 +1,5 @@
-// The tests that start a server are for Linux.
+//! Runs on Windows too, apart from the tests that start a server.
+
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;

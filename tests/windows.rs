@@ -1,4 +1,6 @@
 //! What Windows alone has: its paths, its line ends, its sockets, and no server.
+//!
+//! Runs on Windows too: there alone it has tests.
 
 #![cfg(windows)]
 
