@@ -21,7 +21,8 @@
 //!    entry for each key, `config/policies.rs` says which listener serves which policy.
 //! 3. [`player`] is what runs where the player is: it opens connections, and serves none.
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
-//!    `daemon/commands` what the user types. Only it names signals, users and `/proc`.
+//!    `daemon/commands` what the user types. Only it names signals, users and `/proc`. Where it is
+//!    not, `no_daemon.rs` says so.
 //! 5. [`cli`] knows the command line and the pages of the help; it calls the rest.
 //! 6. [`output`] has what all say things with; `system` opens files, each system in its way.
 //!
