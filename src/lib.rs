@@ -25,7 +25,8 @@
 //! 4. [`daemon`] is what serves: `daemon/server` connections, `daemon/logging` the log,
 //!    `daemon/commands` what the user types, `daemon/host_check.rs` what `check` finds on the host.
 //! 5. [`cli`] knows the command line and the pages of the help, and calls the rest: `cli/options.rs` has
-//!    one entry for each command and option, `cli/daemon.rs` alone names the daemon.
+//!    one entry for each command and option, `cli/daemon.rs` alone names the daemon
+//!    (elsewhere `cli/no_daemon.rs` stands in its place).
 //! 6. [`output`] prints; `system` opens files. Of the portable half, only `system` differs by system.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,
@@ -94,6 +95,7 @@
 
 pub mod cli;
 pub mod config;
+#[cfg(target_os = "linux")]
 pub mod daemon;
 pub mod output;
 pub mod player;

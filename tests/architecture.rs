@@ -3,6 +3,8 @@
 //! above it, where files import each other in a circle, and where a pure file names sockets, files
 //! or the system. It does not look into test modules.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -80,6 +82,7 @@ const LINUX_PATHS: &[&str] = &[
     "socket2",
     "threadpool",
     "simplelog",
+    "humantime",
 ];
 
 /// Modules that take values and give values: no socket, no file, no call of the system. A name also

@@ -1,5 +1,7 @@
 //! What the speed measurement writes: its JSON, its Markdown and its pictures.
 
+#![cfg(target_os = "linux")]
+
 #[path = "bench/speed/plot.rs"]
 mod plot;
 #[path = "bench/results.rs"]

@@ -2,6 +2,8 @@
 //! hostile and random, for every command that reads them. All memory that this process allocates is
 //! counted, so one test runs at a time.
 
+#![cfg(target_os = "linux")]
+
 #[path = "support/probing.rs"]
 mod probing;
 mod support;

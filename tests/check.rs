@@ -1,5 +1,9 @@
 //! `flashpolicyd check`: what it looks at, where it says that a fault is, what it can be told to
 //! accept, and what a program reads of it.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;
 
@@ -9,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{Setup, binary, binary_path, finish, run_in, stderr};
+use support::{Setup, binary, binary_path, finish, is_found_here, run_in, stderr};
 
 const GOOD: &str = "<cross-domain-policy><allow-access-from domain='a.example' to-ports='80'/>\
                     </cross-domain-policy>";
@@ -34,6 +38,7 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_finding_on_an_allow_line_is_shown_at_that_line() {
     let config = "# my conf\nlisten = [::]:843\n\nallow = *.example.com 2001\n\
                   allow = 10.0.0.5 2002\n\tallow = www.example.org   2003 secure\n";
@@ -187,7 +192,8 @@ fn every_cure_of_a_configuration_takes_its_finding_away() {
     let there = tempfile::tempdir().unwrap();
     let fill = |config: &str| config.replace("{DIR}", there.path().to_str().unwrap());
     let mut tried: Vec<&str> = Vec::new();
-    for (fault, code, cure, cured) in CURED {
+    let here = CURED.iter().filter(|row| is_found_here(row.1));
+    for &(fault, code, cure, cured) in here {
         let found = |config: &str| json(&check(&fill(config), &["--json"]));
         let before = found(fault);
         let findings = before["findings"].as_array().unwrap();
@@ -211,13 +217,14 @@ fn every_cure_of_a_configuration_takes_its_finding_away() {
         .map(|code| code.as_str())
     {
         assert!(
-            tried.contains(&code) || code == "out-of-reach",
+            tried.contains(&code) || code == "out-of-reach" || !is_found_here(code),
             "{code} is not tried"
         );
     }
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_file_that_cannot_be_written_is_shown_at_its_line() {
     let said = stdout(&check("\npid_file = /none/x.pid\nlisten = [::]:843\n", &[]));
     assert!(
@@ -248,6 +255,9 @@ fn one_fault_is_one_finding() {
         ("stats_file = /none/x.prom", "[stats-file]"),
         ("allow = a.example 9,9,9,9", "warning[port-digits]"),
     ] {
+        if expected.contains('[') && !is_found_here(expected) {
+            continue;
+        }
         let config = format!("{config}\nignore = loopback-only,allows-everything,no-grant\n");
         let object = json(&check(&config, &["--json"]));
         let findings = object["findings"].as_array().unwrap();
@@ -314,6 +324,7 @@ fn a_network_in_place_of_the_site_is_told_what_a_domain_is() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn two_lines_that_take_the_same_port_are_found_before_a_port_is_bound() {
     let config = "listen = [::]:843\nlisten = 127.0.0.1:843";
     let expected = "flashpolicy.conf:2: listen = 127.0.0.1:843: [::]:843 (set at flashpolicy.conf:1) \
@@ -325,6 +336,7 @@ fn two_lines_that_take_the_same_port_are_found_before_a_port_is_bound() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn an_explicit_open_policy_is_not_called_built_in() {
     let said = stdout(&check("allow = * *", &[]));
     assert!(
@@ -337,6 +349,7 @@ fn an_explicit_open_policy_is_not_called_built_in() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn that_only_this_host_can_reach_it_is_said_at_the_start_too() {
     let server = Setup::new().line("allow = a.example 80").start();
     server
@@ -349,6 +362,7 @@ fn that_only_this_host_can_reach_it_is_said_at_the_start_too() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn accepted_warnings_are_neither_shown_nor_counted_nor_logged() {
     let config = "listen = 127.0.0.1:843\nallow = 10.0.0.5 80 secure\n";
     let strict = |more: &[&str]| check(config, &[&["--strict"], more].concat());

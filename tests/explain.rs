@@ -1,5 +1,9 @@
 //! `flashpolicyd explain`: how it is asked, whose verdict it gives, what it says to change; and the
 //! JSON of `policy` beside it.
+//!
+//! Runs on Windows too, apart from the tests that start a server.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 mod support;
 
@@ -454,6 +458,7 @@ fn each_player_has_its_verdict() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn site_control_is_served_on_843_alone() {
     let config = "listen = [::]:843\nlisten = [::]:10843\nallow = a.example 2001\n\
                   meta_policy = master-only\n";

@@ -1,6 +1,8 @@
 //! Files in the places of the server's own ones: links, FIFOs, folders and devices that somebody
 //! put there change nothing for clients, and nothing behind them is touched.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The first start, without a configuration: what a terminal shows, and what inetd gets.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

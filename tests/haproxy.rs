@@ -1,6 +1,8 @@
 //! The files in `scripts/haproxy`, run by the real HAProxy in front of real servers: they are taken
 //! as they are, with addresses and ports of this test put in.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Hostile clients and a failing host: it goes on answering. The attacks are small here;
 //! `tests/bench/attack` measures large ones.
 
+#![cfg(target_os = "linux")]
+
 #[path = "support/attack.rs"]
 mod attack;
 mod support;

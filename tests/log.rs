@@ -1,5 +1,7 @@
 //! What the log says, when, and that nothing about it ever delays a client.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

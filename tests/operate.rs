@@ -1,5 +1,7 @@
 //! Operating the server: rotation of the log, statistics, privileges.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,3 +1,7 @@
+//! Runs on Windows too, apart from the tests that start a server.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
+
 mod support;
 
 #[path = "support/probing.rs"]
@@ -1081,6 +1085,7 @@ fn the_one_liners_stand_in_the_help() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn the_one_liner_for_python_shows_the_answer_of_our_server() {
     if !have("python3") {
         return;
@@ -1126,6 +1131,7 @@ const ORIGINS: [&str; 6] = [
 const PORTS: [u16; 4] = [80, 2001, 3005, 65535];
 
 #[test]
+#[cfg(target_os = "linux")]
 fn for_200_combinations_the_probe_says_what_explain_says_and_its_cure_cures() {
     let mut compared = 0;
     let mut cured = 0;
@@ -1219,6 +1225,7 @@ fn for_200_combinations_the_probe_says_what_explain_says_and_its_cure_cures() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn the_built_in_policy_is_served_well_by_our_own_server() {
     let server = Setup::new().line("allow = *.example.com 2001").start();
     let told = Probe::port(server.address().port()).run().exits(0);

@@ -1,4 +1,6 @@
 //! The probe against servers that are broken in one way each: it names the cause and the cure.
+//!
+//! Runs on Windows too.
 
 mod support;
 

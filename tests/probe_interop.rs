@@ -1,6 +1,8 @@
 //! The probe against real programs: another policy server, nginx, HAProxy, socat; TLS servers; an
 //! SSH server and a database.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! The probe on a network of its own, where port 843 and port 80 are free, names have the addresses
 //! that the test gives them, and a firewall can stand in the way. It needs root.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 #[path = "support/probing.rs"]

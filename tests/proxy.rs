@@ -1,6 +1,8 @@
 //! What a connection through a load balancer gets: `listen = ADDRESS:PORT proxy`. The test is the
 //! balancer here; `tests/haproxy.rs` asks a real one.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What the README promises and shows: its size, its links, the outputs, the defaults, the commands.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Reload without a gap: on SIGHUP, and when a policy file changes.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Not one reset, by the kernel's own count. Each test runs in a network of its own.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::io::{Read, Write};

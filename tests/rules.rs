@@ -1,6 +1,8 @@
 //! The rule book, `src/policy/rules.md`: each rule has its number, its reliability and its sources,
 //! and what the sources cite is there.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

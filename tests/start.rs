@@ -1,5 +1,7 @@
 //! How the server starts, and how it refuses to: configuration, command line, ports, files.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::fs;

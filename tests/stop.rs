@@ -1,5 +1,7 @@
 //! How the server stops: each client that it accepted gets an answer.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::io::ErrorKind;

@@ -1,5 +1,7 @@
 //! What a client gets for what it sends: a test for each promise of the manual.
 
+#![cfg(target_os = "linux")]
+
 mod support;
 
 use std::io::Write;

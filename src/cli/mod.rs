@@ -2,7 +2,10 @@
 //! says what may be typed, `parse.rs` what it asks for, `help` what there is to read, and `daemon.rs` calls
 //! the commands about a server.
 
+#[cfg_attr(not(target_os = "linux"), path = "no_daemon.rs")]
 mod daemon;
+#[cfg(windows)]
+mod double_click;
 mod help;
 mod options;
 mod parse;
@@ -19,6 +22,10 @@ use crate::player::{check, explain, policy};
 
 /// Does what the arguments ask for; they are those behind the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    #[cfg(windows)]
+    if arguments.is_empty() {
+        return double_click::run();
+    }
     let done = parse(arguments).and_then(|asked| match asked {
         Asked::Text(text) => Ok(print(text).into()),
         Asked::Command(name, given) => execute(name, given),

@@ -1,6 +1,6 @@
 //! Text of all commands: results on standard output, errors on standard error. It decides nothing.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::output::diagnostic::{self, Diagnostic};
 use crate::output::exit::Exit;
@@ -15,7 +15,12 @@ pub fn usage(error: &str) -> Exit {
 
 /// Prints to standard output; a reader that went away (`| head`) is no failure.
 pub fn print(text: impl AsRef<[u8]>) -> Exit {
-    match io::stdout().write_all(text.as_ref()) {
+    let text = text.as_ref();
+    // A console of Windows takes no bytes, only characters.
+    let characters =
+        (cfg!(windows) && io::stdout().is_terminal()).then(|| String::from_utf8_lossy(text));
+    let text = characters.as_ref().map_or(text, |text| text.as_bytes());
+    match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
         _ => Exit::Fine,
     }

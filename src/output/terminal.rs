@@ -18,6 +18,14 @@ pub fn stderr() -> Style {
     style(io::stderr().is_terminal(), terminal_size_of(io::stderr()))
 }
 
+/// Windows colours nothing until it is asked to, and an old console not even then.
+fn obeys_colours() -> bool {
+    #[cfg(windows)]
+    return anstyle_query::windows::enable_ansi_colors() == Some(true);
+    #[cfg(not(windows))]
+    true
+}
+
 /// No colour in a file or a pipe, on a dumb terminal, or where `NO_COLOR` is set (no-color.org).
 fn style(is_terminal: bool, size: Option<(Width, Height)>) -> Style {
     if !is_terminal {
@@ -27,7 +35,7 @@ fn style(is_terminal: bool, size: Option<(Width, Height)>) -> Style {
     let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = size.map(|(width, _)| usize::from(width.0));
     Style {
-        colour: !is_dumb && !unwanted,
+        colour: !is_dumb && !unwanted && obeys_colours(),
         width: width.filter(|width| *width > 0).unwrap_or(DEFAULT_WIDTH),
         wraps: true,
     }

@@ -9,4 +9,4 @@ pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod policy;
 pub mod probe;
-pub(crate) mod protocols;
+pub mod protocols;

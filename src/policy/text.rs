@@ -241,13 +241,17 @@ pub fn did_you_mean(name: &str, known: &[&str], quotes: &str) -> Option<String> 
     Some(format!("did you mean {quotes}{meant}{quotes}?"))
 }
 
-/// The system's reason without the number that only developers read.
+/// The system's reason without the number that only developers read. Windows ends it like a
+/// sentence, and some have two.
 pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((reason, _)) => reason.to_string(),
-        None => text,
-    }
+    let text = match error.to_string() {
+        // Windows has no words for its number.
+        number if number.starts_with("OS Error ") => error.kind().to_string(),
+        text => text,
+    };
+    let reason = text.split(" (os error ").next().unwrap_or_default();
+    let words: Vec<_> = reason.split_whitespace().collect();
+    words.join(" ").trim_end_matches('.').into()
 }
 
 #[cfg(test)]
@@ -266,6 +270,24 @@ mod tests {
     fn bytes_are_shown_with_no_more_backslashes_than_they_need() {
         assert_eq!(escaped(b"it's\n\0\x1b"), "it's\\n\\x00\\x1b");
         assert_eq!(escaped(br#"a\'b"c\"#), r#"a\\'b\"c\\"#);
+    }
+
+    #[test]
+    fn a_systems_reason_is_a_part_of_a_sentence() {
+        for (said, told) in [
+            ("Connection refused (os error 111)", "Connection refused"),
+            (
+                "No such host is known. (os error 11001)",
+                "No such host is known",
+            ),
+            (
+                "Not there.\r\nTry again.\r\n (os error 9)",
+                "Not there. Try again",
+            ),
+            ("it is a folder", "it is a folder"),
+        ] {
+            assert_eq!(reason(&io::Error::other(said)), told);
+        }
     }
 
     #[test]

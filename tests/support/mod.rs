@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+#[cfg(target_os = "linux")]
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -53,8 +54,12 @@ pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
     run_command(&mut binary(), folder, arguments)
 }
 
+/// Held while a program starts.
+pub static STARTS: Mutex<()> = Mutex::new(());
+
 /// Runs this command with these arguments behind its own in `folder` to its end.
 pub fn run_command(command: &mut Command, folder: &Path, arguments: &[&str]) -> Output {
+    let starts = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command
         .args(arguments)
         .current_dir(folder)
@@ -63,6 +68,7 @@ pub fn run_command(command: &mut Command, folder: &Path, arguments: &[&str]) -> 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    drop(starts);
     finish(child)
 }
 
@@ -78,6 +84,12 @@ pub fn finish(child: Child) -> Output {
             panic!("process {pid} did not end");
         }
     }
+}
+
+/// Whether `check` finds this here: what is about the server's host is found on Linux alone.
+pub fn is_found_here(code: &str) -> bool {
+    const OF_THE_HOST: [&str; 4] = ["log-file", "pid-file", "stats-file", "user"];
+    cfg!(target_os = "linux") || !OF_THE_HOST.iter().any(|of_it| code.contains(of_it))
 }
 
 pub fn stderr(output: &Output) -> String {
@@ -421,6 +433,7 @@ pub fn free_port() -> u16 {
 
 /// Runs the test of this name once more, alone in a network of its own, where the kernel's counters
 /// count nothing else. True inside that run; false outside, where it has passed or was skipped.
+#[cfg(target_os = "linux")]
 pub fn in_a_network_of_its_own(test: &str) -> bool {
     if std::env::var_os("FLASHPOLICY_OWN_NETWORK").is_some() {
         return true;
@@ -471,6 +484,7 @@ impl Drop for Ends {
 }
 
 /// Whether this test may do what only root may; where not, it says so and passes.
+#[cfg(target_os = "linux")]
 pub fn is_root() -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     if !root {
@@ -498,6 +512,7 @@ fn remove_copies_of_ended_tests() {
 }
 
 /// The binary where any user can execute it.
+#[cfg(target_os = "linux")]
 pub fn copy_for_everybody() -> PathBuf {
     static COPY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let copy = COPY.get_or_init(|| {
@@ -562,8 +577,10 @@ impl Drop for Trace {
 }
 
 /// A file system of its own, too small for what is to be written; gone with the test.
+#[cfg(target_os = "linux")]
 pub struct Disk(TempDir);
 
+#[cfg(target_os = "linux")]
 impl Disk {
     /// None where this process may not mount.
     pub fn of(bytes: usize) -> Option<Disk> {
@@ -598,6 +615,7 @@ impl Disk {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();

@@ -29,8 +29,10 @@ pub fn serve(
     treat: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + Copy + 'static,
 ) {
     thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
+        loop {
+            let Ok(mut stream) = accept(&listener) else {
+                continue;
+            };
             thread::spawn(move || {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_nodelay(true)?;
@@ -38,6 +40,33 @@ pub fn serve(
             });
         }
     });
+}
+
+#[cfg(not(windows))]
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    listener.accept().map(|(stream, _)| stream)
+}
+
+/// On Windows a program that is started between `accept` and `set_no_inherit` has the connection, too,
+/// and keeps it open.
+#[cfg(windows)]
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    listener.set_nonblocking(true)?;
+    loop {
+        let none_starts = crate::support::STARTS.lock();
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                socket2::SockRef::from(&stream).set_no_inherit(true)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                drop(none_starts);
+                pause(2);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Reads one request and gives it.

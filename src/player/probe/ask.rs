@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::patience::{not_zero, read_within};
 use super::secure::{Duplex, NoTls, Secure, Tls};
 use crate::output::text::reason;
 use crate::policy::MAX_POLICY_BYTES;
@@ -21,8 +22,12 @@ pub const MAX_BYTES: usize = MAX_POLICY_BYTES + 2;
 /// How long the probe waits for the server to close the connection once the NUL has come.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long one read waits: a kernel may take an eighth more than it is told to.
-const READ_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a refusal may take: Windows asks a port that refuses again and again, for about 2 s (Microsoft
+/// Q175523; libuv #2896), and then alone says that it refuses.
+const REFUSAL: Duration = match cfg!(windows) {
+    true => Duration::from_secs(3),
+    false => Duration::ZERO,
+};
 
 /// How long the probe waits for a reset behind the end of the stream, beside the way there and back.
 const RESET_TIMEOUT: Duration = Duration::from_millis(10);
@@ -230,26 +235,28 @@ pub(super) fn watch(
 
 /// None: the connection stood, and was reset at once.
 fn connect(address: SocketAddr, limit: Duration) -> Result<Option<TcpStream>, NoConnection> {
+    let start = Instant::now();
+    let limit = not_zero(limit);
+    match TcpStream::connect_timeout(&address, limit.max(REFUSAL)) {
+        Ok(_) if limit < REFUSAL && start.elapsed() > limit => Err(NoConnection::Filtered),
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => why_not(&error),
+    }
+}
+
+/// Why a connection does not stand; none: it was reset at once.
+fn why_not<T>(error: &io::Error) -> Result<Option<T>, NoConnection> {
     use io::ErrorKind::*;
-    let error = match TcpStream::connect_timeout(&address, not_zero(limit)) {
-        Ok(socket) => return Ok(Some(socket)),
-        Err(error) => error,
-    };
     match error.kind() {
         // A port that is closed is ECONNREFUSED, however it says so.
         ConnectionReset => Ok(None),
         ConnectionRefused => Err(NoConnection::Refused),
         TimedOut | WouldBlock => Err(NoConnection::Filtered),
         AddrNotAvailable | NetworkUnreachable | Unsupported | InvalidInput => {
-            Err(NoConnection::NoRoute(reason(&error)))
+            Err(NoConnection::NoRoute(reason(error)))
         }
-        _ => Err(NoConnection::Unreachable(reason(&error))),
+        _ => Err(NoConnection::Unreachable(reason(error))),
     }
-}
-
-/// A socket rejects a time-out of zero.
-fn not_zero(time: Duration) -> Duration {
-    time.max(Duration::from_millis(1))
 }
 
 fn send_and_receive(
@@ -269,9 +276,8 @@ fn send_and_receive(
     exchange.end = loop {
         let until = nul_seen.map_or(patience, |at: Duration| at + CLOSE_TIMEOUT);
         let left = until.saturating_sub(start.elapsed());
-        let timeout = not_zero(left.min(READ_TIMEOUT));
         // Without a time-out a read could take for ever.
-        if left.is_zero() || socket.set_read_timeout(Some(timeout)).is_err() {
+        if left.is_zero() || read_within(socket, left).is_err() {
             break End::Open;
         }
         match stream.read(&mut buffer) {
@@ -316,7 +322,65 @@ fn how_it_closed(socket: &TcpStream, exchange: &Exchange, left: Duration) -> End
     let way = exchange.connected.clone().unwrap_or_default();
     thread::sleep((way * 2 + RESET_TIMEOUT).min(CLOSE_TIMEOUT).min(left));
     match socket.take_error() {
-        Ok(None) => End::Closed,
-        Ok(Some(_)) | Err(_) => End::Reset,
+        Ok(None) if !reader_sees_reset(socket) => End::Closed,
+        _ => End::Reset,
+    }
+}
+
+/// Windows may report it to a reader alone.
+fn reader_sees_reset(mut socket: &TcpStream) -> bool {
+    if !cfg!(windows) || socket.set_nonblocking(true).is_err() {
+        return false;
+    }
+    let read = socket.read(&mut [0]);
+    read.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `connect` gives where a port refuses and so on, by this system's numbers.
+    #[test]
+    fn a_systems_number_becomes_what_the_player_would_see() {
+        type Is = fn(&NoConnection) -> bool;
+        let refused: Is = |why| *why == NoConnection::Refused;
+        let filtered: Is = |why| *why == NoConnection::Filtered;
+        let no_route: Is = |why| matches!(why, NoConnection::NoRoute(_));
+        let unreachable: Is = |why| matches!(why, NoConnection::Unreachable(_));
+        let numbers: &[(i32, Is)] = match cfg!(windows) {
+            true => &[
+                (10061, refused),
+                (10060, filtered),
+                (10049, no_route),
+                (10051, no_route),
+                (10065, unreachable),
+                (10050, unreachable),
+                (10013, unreachable),
+            ],
+            false if cfg!(target_os = "linux") => &[
+                (111, refused),
+                (110, filtered),
+                (99, no_route),
+                (101, no_route),
+                (113, unreachable),
+                (100, unreachable),
+                (13, unreachable),
+            ],
+            false => &[],
+        };
+        for (number, is) in numbers {
+            let why = why_not::<()>(&io::Error::from_raw_os_error(*number)).unwrap_err();
+            assert!(is(&why), "{number}: {why:?}");
+            if let NoConnection::NoRoute(words) | NoConnection::Unreachable(words) = why {
+                assert!(
+                    !words.contains("os error") && !words.ends_with('.'),
+                    "{words}"
+                );
+            }
+        }
+        let reset = if cfg!(windows) { 10054 } else { 104 };
+        let reset = why_not::<()>(&io::Error::from_raw_os_error(reset));
+        assert!(matches!(reset, Ok(None)) || !cfg!(any(windows, target_os = "linux")));
     }
 }

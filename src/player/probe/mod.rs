@@ -18,6 +18,7 @@ mod hints;
 mod json;
 mod level;
 mod parallel;
+mod patience;
 pub mod plan;
 mod player;
 mod progress;

@@ -33,7 +33,7 @@ pub(super) fn resolve(host: &Host, within: Duration) -> Result<Vec<IpAddr>, Stri
         .map_err(|error| resolver_error(&error))?;
     let ips = each_once(found.map(|address| address.ip()));
     if ips.is_empty() {
-        return Err("the name has none in the DNS or in /etc/hosts".into());
+        return Err("the name has none in the DNS or in the hosts file of this computer".into());
     }
     Ok(ips)
 }

@@ -14,10 +14,8 @@ use super::certificate::{Recorder, Trusted};
 use super::handshake::{Duplex, NoTls, Tls};
 use super::offer::provider;
 use crate::output::text::{reason, shown};
+use crate::player::probe::patience::read_within;
 use crate::policy::Host;
-
-/// The longest time that one read waits in a handshake.
-const SLICE: Duration = Duration::from_millis(200);
 
 /// The client side of TLS, for one host.
 #[derive(Clone, Debug)]
@@ -69,8 +67,9 @@ impl Secure {
             socket,
             until: start + limit,
         };
-        let _ = socket.set_read_timeout(Some(SLICE));
         while client.is_handshaking() {
+            let left = bounded.until.saturating_duration_since(Instant::now());
+            let _ = read_within(socket, left);
             match client.complete_io(&mut bounded) {
                 Ok(_) => {}
                 Err(error) => match error.kind() {
