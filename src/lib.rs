@@ -27,7 +27,7 @@
 //! 5. [`cli`] knows the command line and the pages of the help, and calls the rest: `cli/options.rs` has
 //!    one entry for each command and option, `cli/daemon.rs` alone names the daemon
 //!    (elsewhere `cli/no_daemon.rs` stands in its place).
-//! 6. [`output`] prints; `system` opens files. Of the portable half, only `system` differs by system.
+//! 6. [`output`] prints; `system` opens files, on Linux with more care.
 //!
 //! A module imports only what stands below it. `tests/architecture.rs` has the order of all modules,
 //! which of them are pure, and which are for Linux; it fails where a `use` breaks that.
