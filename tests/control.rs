@@ -408,6 +408,16 @@ fn status_says_that_a_policy_file_changed_and_has_errors_and_that_it_is_right_ag
             (json["last_reload"]["took_effect"] == took_effect).then_some(())
         });
     }
+    // A configuration with a mistake would fail a restart, whatever the policy file holds.
+    service.config("policy_file = p.xml\npolicy_watch = 0.1\nworker = 1");
+    service.call("reload").assert_error(2, "unknown key");
+    fs::write(&policy, "<cross-domain-policy> </cross-domain-policy>").unwrap();
+    wait_for("the changed policy", || {
+        service.log().contains("Changed: ").then_some(())
+    });
+    let said = service.bare(&["status", "-c", "x.conf", "--json"]);
+    let json: Value = serde_json::from_str(&said.text).unwrap();
+    assert_eq!(json["last_reload"]["took_effect"], false);
     service.call("stop").assert(0, "stopped");
 }
 
@@ -922,6 +932,19 @@ fn a_file_that_is_no_pid_file_or_no_socket_is_refused_by_name_and_left_as_it_is(
     let long = format!("{}.pid", "x".repeat(200));
     let said = service.bare(&["start", "-c", "x.conf", "--pid-file", &long]);
     said.assert_error(1, "a socket's can have 107 at the most");
+}
+
+#[test]
+fn a_server_whose_pid_file_was_removed_is_not_called_stopped() {
+    let service = Service::new();
+    let pid = service.start();
+    fs::remove_file(service.pid_file()).unwrap();
+    let said = service.call("stop");
+    said.assert_error(1, &format!("process {pid} was not stopped; "))
+        .assert_error(1, &format!("'kill -TERM {pid}' stops it"));
+    assert_eq!(service.ask(), BUILT_IN);
+    support::signal(pid, "TERM");
+    wait_for("its end", || service.servers().is_empty().then_some(()));
 }
 
 #[test]

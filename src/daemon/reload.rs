@@ -37,6 +37,9 @@ pub struct Reloader {
     last_check: Instant,
     described: Vec<ServedPolicy>,
     last_reload: Option<Reload>,
+    /// The last reload of the configuration, where it failed: until one takes effect, the file would
+    /// fail a restart, too.
+    failed: Option<Reload>,
 }
 
 /// The path of each policy file, and everything about the file that changes when its content does;
@@ -144,6 +147,7 @@ impl Reloader {
             last_check: Instant::now(),
             described: status::describe(&all),
             last_reload: None,
+            failed: None,
         };
         Ok((reloader, all))
     }
@@ -181,31 +185,10 @@ impl Reloader {
         log::info!("Reloading...");
         let before = self.serving.clone();
         let outcome = self.read_anew();
-        self.record(outcome);
+        let reload = logged(outcome);
+        self.failed = (!reload.took_effect).then(|| reload.clone());
+        self.last_reload = Some(reload);
         (self.serving != before).then(|| self.serving.clone())
-    }
-
-    /// Logs how a reload ended, and keeps it for the status.
-    fn record(&mut self, outcome: Outcome) {
-        let took_effect = outcome.is_ok();
-        let said = match outcome {
-            Ok((outcome, mut said)) => {
-                log::info!("{outcome}");
-                for warning in &said {
-                    log::warn!("{warning}");
-                }
-                // First, since lines at the end may be left out.
-                said.insert(0, outcome);
-                said
-            }
-            Err(said) => {
-                for line in &said {
-                    log::error!("{line}");
-                }
-                said
-            }
-        };
-        self.last_reload = Some(Reload::now(took_effect, said));
     }
 
     fn read_anew(&mut self) -> Outcome {
@@ -283,30 +266,55 @@ impl Reloader {
         self.settled = files;
         let before = self.complained;
         self.complained = read.is_err();
-        match read {
+        let (outcome, policies) = match read {
             Err(bad) => {
                 let mut lines =
                     vec!["A policy file changed and has errors; the last good one goes on:".into()];
                 lines.extend(findings(&bad));
-                self.record(Err(lines));
-                None
+                (Err(lines), None)
             }
             Ok((_, policies)) if policies == self.serving => {
-                if before {
-                    let outcome = "The policy files are free of errors again.".into();
-                    self.record(Ok((outcome, Vec::new())));
+                if !before {
+                    return None;
                 }
-                None
+                let outcome = "The policy files are free of errors again.";
+                (Ok((outcome.into(), Vec::new())), None)
             }
             Ok((all, policies)) => {
                 self.described = status::describe(&all);
                 self.serving.clone_from(&policies);
                 let outcome = format!("Changed: {}. The new policy is served.", changed.join(", "));
-                self.record(Ok((outcome, findings_of(&all))));
-                Some(policies)
+                (Ok((outcome, findings_of(&all))), Some(policies))
             }
-        }
+        };
+        let reload = logged(outcome);
+        let failed = self.failed.clone().filter(|_| reload.took_effect);
+        self.last_reload = Some(failed.unwrap_or(reload));
+        policies
     }
+}
+
+/// Logs how a reload ended, for the status.
+fn logged(outcome: Outcome) -> Reload {
+    let took_effect = outcome.is_ok();
+    let said = match outcome {
+        Ok((outcome, mut said)) => {
+            log::info!("{outcome}");
+            for warning in &said {
+                log::warn!("{warning}");
+            }
+            // First, since lines at the end may be left out.
+            said.insert(0, outcome);
+            said
+        }
+        Err(said) => {
+            for line in &said {
+                log::error!("{line}");
+            }
+            said
+        }
+    };
+    Reload::now(took_effect, said)
 }
 
 /// Whether any listener serves the policy that lets everything in because nothing is configured.

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::config::policies::ConfiguredPolicy;
 use crate::daemon::processes;
 use crate::daemon::stats::Snapshot;
-use crate::output::text::{clip, printable};
+use crate::output::text::{clip, count, printable};
 use crate::policy;
 
 /// No list of sentences in an answer is longer; the last one says how many are missing.
@@ -99,7 +99,7 @@ impl Reload {
             at: stamp(now),
             ended: Some(now),
             took_effect,
-            said: at_most(MOST_LINES, said),
+            said: first_lines(said),
         }
     }
 }
@@ -185,6 +185,19 @@ pub fn describe(all: &[ConfiguredPolicy]) -> Vec<ServedPolicy> {
             words: at_most(most, served.policy().map(words).unwrap_or_default()),
         })
         .collect()
+}
+
+/// A line may stand for many findings, so the lines are counted as lines.
+fn first_lines(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MOST_LINES);
+    if more > 0 {
+        lines.truncate(MOST_LINES);
+        lines.push(format!(
+            "and {}; the log has them",
+            count(more, "more line")
+        ));
+    }
+    lines
 }
 
 fn at_most(most: usize, mut lines: Vec<String>) -> Vec<String> {
@@ -329,7 +342,10 @@ mod tests {
     fn a_long_list_ends_with_the_number_of_those_left_out() {
         let reload = Reload::now(false, (0..25).map(|n| n.to_string()).collect());
         assert_eq!(reload.said.len(), MOST_LINES + 1);
-        assert_eq!(reload.said[MOST_LINES], "and 5 more");
+        assert_eq!(
+            reload.said[MOST_LINES],
+            "and 5 more lines; the log has them"
+        );
     }
 
     #[test]

@@ -127,8 +127,8 @@ fn query(files: &ServerFiles) -> Answer {
                 });
                 let sentence = format!(
                     "flashpolicyd is running (process {pid}{user}) on {taken}; it has no pid \
-                     file, so `status` cannot show its figures: 'kill -HUP {pid}' has it reload, 'kill -USR1 {pid}' \
-                     writes its figures into its log{note}"
+                     file, so `status` cannot show its figures: 'kill -HUP {pid}' reloads it, \
+                     'kill -USR1 {pid}' has its figures in its log{note}"
                 );
                 return Answer::of(Exit::Fine, sentence);
             }

@@ -40,6 +40,10 @@ pub fn run(configured: &Configured) -> Result<Exit, Exit> {
     files.refuse_if_elsewhere()?;
     clean_up(&files);
     let note = files.no_pid_file_note();
+    if let Some(pid) = files.process_without_pid_file() {
+        print_error(&format!("process {pid} was not stopped{note}"));
+        return Err(Exit::Failed);
+    }
     Ok(print(format!("flashpolicyd is already stopped{note}\n")))
 }
 
