@@ -87,9 +87,14 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
     } else {
         story(&verdicts, &locations, &asked, &changes, &notes)
     };
+    told(text, exit)
+}
+
+/// 1 is for a denial, so a verdict that could not be printed ends like one that there is not.
+fn told(text: String, exit: Exit) -> Exit {
     match print(text) {
         Exit::Fine => exit,
-        failed => failed,
+        _ => Exit::Usage,
     }
 }
 
@@ -104,7 +109,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
     let text = format!("ALLOWED: {WHY}, and may connect to every port.");
     if !as_json {
         let style = terminal::stdout();
-        return print(style.wrap(&painted(&text, &style), 2) + "\n");
+        return told(style.wrap(&painted(&text, &style), 2) + "\n", Exit::Fine);
     }
     let verdicts = sample.ports.iter().map(|&port| JsonPortVerdict {
         master: None,
@@ -115,7 +120,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
             ..json::JsonVerdict::default()
         },
     });
-    print(
+    told(
         json::line(&ExplainReport {
             exit: Exit::Fine as u8,
             from: "app:".into(),
@@ -127,6 +132,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
             changes: Vec::new(),
             notes: Vec::new(),
         }) + "\n",
+        Exit::Fine,
     )
 }
 

@@ -1,0 +1,125 @@
+//! What cannot be printed is said.
+//!
+//! Runs on Windows too, apart from the tests that need a device, a socket or a name that is not UTF-8.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
+
+mod support;
+
+use std::fs::{self, File};
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use support::{binary, finish, run_in, stderr};
+
+const GOOD: &str = "<cross-domain-policy><allow-access-from domain='a.example' to-ports='80'/>\
+                    </cross-domain-policy>";
+
+/// A folder with a configuration and a policy.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "listen = 127.0.0.1:843\nallow = a.example 80\npid_file = x.pid\n";
+    fs::write(folder.path().join("x.conf"), config).unwrap();
+    fs::write(folder.path().join("p.xml"), GOOD).unwrap();
+    folder
+}
+
+/// Both streams, of which the second is for errors; `probe` has the first for them.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(output)
+}
+
+/// Runs a line with this as standard output.
+fn printing_to(stdout: impl Into<Stdio>, folder: &Path, line: &str) -> Output {
+    let child = binary()
+        .args(line.split(' '))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn();
+    finish(child.unwrap())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_printed_is_said_and_is_no_success() {
+    let folder = folder();
+    let full = "cannot write to standard output: No space left on device";
+    for (line, exit) in [
+        ("policy -c x.conf", 1),
+        ("policy -c x.conf --json", 1),
+        ("policy -c x.conf --listen 127.0.0.1:0 --listen [::1]:0", 1),
+        ("check -c x.conf", 1),
+        ("check p.xml", 1),
+        ("check p.xml --json", 1),
+        ("status -c x.conf", 1),
+        ("help probe", 1),
+        ("--help", 1),
+        ("--version", 1),
+        // Its 1 says that it is denied, and its 2 that there is no verdict.
+        ("explain -c x.conf http://a.example 80", 2),
+        ("explain -c x.conf http://b.example 80", 2),
+        ("explain -c x.conf app: 80 --json", 2),
+        // A monitoring plugin's: nobody has seen the verdict.
+        ("probe 127.0.0.1 --port 1", 2),
+        // What was done is done.
+        ("init -c new.conf --from * --to * --by root", 0),
+    ] {
+        let output = printing_to(File::create("/dev/full").unwrap(), folder.path(), line);
+        let errors = stderr(&output);
+        assert_eq!(output.status.code(), Some(exit), "{line}: {errors}");
+        assert!(errors.contains(full), "{line}: {errors}");
+    }
+    assert!(folder.path().join("new.conf").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_that_is_done_ends_well_where_its_message_cannot_be_printed() {
+    let folder = folder();
+    let full = || File::create("/dev/full").unwrap();
+    for line in [
+        "start -c x.conf --listen 127.0.0.1:0",
+        "start -c x.conf --listen 127.0.0.1:0",
+        "reload -c x.conf",
+        "restart -c x.conf --listen 127.0.0.1:0",
+    ] {
+        let output = printing_to(full(), folder.path(), line);
+        let errors = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{line}: {errors}");
+        assert!(
+            errors.contains("cannot write to standard output"),
+            "{line}: {errors}"
+        );
+        let status = run_in(folder.path(), &["status", "-c", "x.conf"]);
+        assert_eq!(status.status.code(), Some(0), "{line}: {}", said(&status));
+    }
+    let stopped = run_in(folder.path(), &["stop", "-c", "x.conf"]);
+    assert_eq!(stopped.status.code(), Some(0), "{}", said(&stopped));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = folder();
+    for line in [
+        "policy -c x.conf",
+        "help codes",
+        "explain -c x.conf http://a.example 80",
+    ] {
+        let (ours, its) = UnixStream::pair().unwrap();
+        drop(ours);
+        let output = printing_to(OwnedFd::from(its), folder.path(), line);
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        assert!(
+            !stderr(&output).contains("cannot write"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
