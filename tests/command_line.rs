@@ -1,4 +1,4 @@
-//! What cannot be printed is said.
+//! What is typed wrong is named with what to write, and what cannot be printed is said.
 //!
 //! Runs on Windows too, apart from the tests that need a device, a socket or a name that is not UTF-8.
 
@@ -6,9 +6,12 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
 #[cfg(target_os = "linux")]
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -122,4 +125,124 @@ fn a_reader_that_has_gone_is_no_failure() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_option_whose_value_is_not_utf8_is_named() {
+    let folder = folder();
+    for (line, exit, words) in [
+        (
+            &b"check -c \xff.conf"[..],
+            2,
+            r"--config '\xff.conf' is not UTF-8 text",
+        ),
+        (
+            b"check --config=\xff.conf",
+            2,
+            r"--config '\xff.conf' is not UTF-8 text",
+        ),
+        (
+            b"--config=\xff.conf",
+            2,
+            r"--config '\xff.conf' is not UTF-8 text",
+        ),
+        (
+            b"-c=\xff.conf",
+            2,
+            r"--config '\xff.conf' is not UTF-8 text",
+        ),
+        (
+            b"--listen 127.0.0.1:0 --policy \xff.xml",
+            2,
+            r"--policy '\xff.xml' is not UTF-8 text",
+        ),
+        (
+            b"probe a.example --from \xff",
+            3,
+            r"--from '\xff' is not UTF-8 text",
+        ),
+        (b"check --strict=\xff", 2, r"not understood: '--strict="),
+        (b"\xff", 2, r"the command is not UTF-8 text"),
+        // No option: the name of a file.
+        (b"check \xff.xml", 2, "cannot read the policy: No such file"),
+    ] {
+        let words_of = line.split(|byte| *byte == b' ').map(OsStr::from_bytes);
+        let child = binary()
+            .args(words_of)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let output = finish(child.unwrap());
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(exit), "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+/// Runs each line and compares its exit code, and a part of what it says, which is never long.
+fn say(cases: &[(&[&str], i32, &str)]) {
+    let folder = folder();
+    for (line, exit, words) in cases {
+        let output = run_in(folder.path(), line);
+        let said = said(&output);
+        assert!(said.len() < 3000, "{} bytes: {}", said.len(), &said[..300]);
+        assert_eq!(output.status.code(), Some(*exit), "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn an_option_or_a_word_too_many_is_named() {
+    say(&[
+        (
+            &["check", "--strict", "--strict"],
+            2,
+            "--strict is given 2 times; expected once",
+        ),
+        (
+            &["probe", "a", "-q", "--quiet", "-q"],
+            3,
+            "--quiet is given 3 times; expected once",
+        ),
+        (
+            &["check", "-c", "nonexist.conf", "p.xml"],
+            2,
+            "--config is about the configuration, and policy files are named",
+        ),
+        (
+            &["check", "p.xml", "--listen", "127.0.0.1:1"],
+            2,
+            "--listen is about the configuration",
+        ),
+        (
+            &["help", "check", "policy"],
+            2,
+            "help takes one topic; leave 'policy' out",
+        ),
+        (
+            &[&["check"][..], &["--x"; 1000]].concat(),
+            2,
+            "not understood: '--x', '--x'",
+        ),
+    ]);
+}
+
+#[test]
+fn an_empty_file_name_is_refused_with_what_it_is_for() {
+    let config = "flashpolicyd: --config is empty; expected a file";
+    let policy = "flashpolicyd: POLICY is empty; expected a file";
+    say(&[
+        (&["check", "-c", ""], 2, config),
+        (&["-c", ""], 2, config),
+        (&["init", "-c", ""], 2, config),
+        (
+            &["check", "--policy", ""],
+            2,
+            "--policy is empty; expected a file",
+        ),
+        (&["check", ""], 2, policy),
+        (&["check", "p.xml", ""], 2, policy),
+    ]);
 }
