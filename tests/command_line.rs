@@ -246,3 +246,46 @@ fn an_empty_file_name_is_refused_with_what_it_is_for() {
         (&["check", "p.xml", ""], 2, policy),
     ]);
 }
+
+#[test]
+fn a_zone_behind_an_address_is_named() {
+    let zone = "a zone (`%lo`) is not supported";
+    say(&[
+        (&["probe", "fe80::1%lo"], 3, zone),
+        (&["probe", "[fe80::1%lo]"], 3, zone),
+        (&["probe", "a", "--load", "[fe80::1%lo]:843"], 3, zone),
+        (&["explain", "http://[fe80::1%lo]:80/x.swf", "1"], 2, zone),
+    ]);
+}
+
+#[test]
+fn a_long_argument_is_refused_or_cut_short() {
+    // Windows takes no line of more than 32,767 characters.
+    let long = "a".repeat(20_000);
+    let (load, file) = (format!("{long}:843"), format!("{long}/x.swf"));
+    let label = format!("{}.example", "a".repeat(64));
+    let ports = (1..10_000).step_by(2).map(|port| port.to_string());
+    let ports = Vec::from_iter(ports).join(",");
+    let name = "a host name has 253 characters at most, and 63 between two dots";
+    let path = "has 20000 bytes; expected a path of 4095 at most";
+    say(&[
+        (&["probe", &long], 3, name),
+        (&["probe", &label], 3, name),
+        (&["probe", "a", "--load", &load], 3, name),
+        (&["probe", "a", "--from", &long, "--to", "1"], 3, name),
+        (&["explain", &long, "1"], 2, name),
+        (&["explain", &file, "1"], 2, "may be a host or a folder"),
+        (
+            &["explain", "-c", "x.conf", "b.example", &ports],
+            1,
+            "DENIED",
+        ),
+        (
+            &["explain", "-c", "x.conf", "a.example", &ports],
+            1,
+            "in place of",
+        ),
+        (&["check", "-c", &long], 2, path),
+        (&["check", &long], 2, path),
+    ]);
+}

@@ -15,6 +15,7 @@ use crate::config::{Config, Configured, Listen};
 use crate::output::exit::Exit;
 use crate::output::print::{print, usage};
 use crate::output::terminal;
+use crate::output::text::clip;
 use crate::player::json::{self, Change};
 use crate::policy::{self, Origin, Player, PortSet};
 use change::{changes, notes};
@@ -38,7 +39,7 @@ struct ExplainReport {
     exit: u8,
     from: String,
     to: Vec<u16>,
-    /// As it was typed.
+    /// As they were typed, but for the end of a long list.
     ports: String,
     /// How many ports that names.
     ports_in_all: usize,
@@ -74,7 +75,7 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
             exit: exit as u8,
             from: asked.origin.to_string(),
             to: sample.ports,
-            ports: question.to.clone(),
+            ports: clip(&question.to),
             ports_in_all: sample.of,
             player: asked.player.as_str(),
             verdicts: verdicts
@@ -126,7 +127,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
             from: "app:".into(),
             verdicts: verdicts.collect(),
             to: sample.ports.clone(),
-            ports: question.to.clone(),
+            ports: clip(&question.to),
             ports_in_all: sample.of,
             player: Player::Flash.as_str(),
             changes: Vec::new(),
