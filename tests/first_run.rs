@@ -238,6 +238,14 @@ fn init_without_a_terminal_says_which_answer_is_missing_or_wrong() {
             "--from http://a.example: `http://a.example` has a scheme; write `a.example`",
         ),
         (&["init", "--from", "*", "--to", "x"], "--to x: "),
+        (
+            &["init", "--from", "*", "--to", "5-1"],
+            "runs backwards; write `1-5`",
+        ),
+        (
+            &["init", "--from", "*", "--to", "a.example:80"],
+            "`a.example:80` is no port; write `*`, or ports",
+        ),
     ] {
         let output = run_in(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(2));
@@ -255,7 +263,7 @@ fn init_asks_on_a_terminal_until_the_answers_are_right() {
     let answers = folder.path().join("answers");
     fs::write(
         &answers,
-        "http://a.example\na.example b.example\n70000\n9339\nsystemd\n",
+        b"http://a.example\na\xffb.example\na.example b.example\n70000\n9339\nsystemd\n",
     )
     .unwrap();
     let command = format!("exec {} init", support::binary_path());
@@ -269,6 +277,7 @@ fn init_asks_on_a_terminal_until_the_answers_are_right() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     for part in [
         "has a scheme",
+        "not UTF-8 text",
         "there is no port",
         "systemctl restart flashpolicyd",
     ] {
@@ -287,6 +296,50 @@ fn init_asks_on_a_terminal_until_the_answers_are_right() {
             "meta_policy = master-only"
         ]
     );
+}
+
+#[test]
+fn init_prints_a_long_list_of_ports_only_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = (2001..6000).step_by(2).map(|port| port.to_string());
+    let ports = Vec::from_iter(ports).join(",");
+    let line = [
+        "init",
+        "--from",
+        "a.example",
+        "--to",
+        &ports,
+        "--by",
+        "root",
+    ];
+    let output = run_in(folder.path(), &line);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(said.len() < 3000, "{} bytes", said.len());
+    // What is to be typed is whole: as many ports as are asked.
+    assert!(
+        said.contains("--to 2001,2003") && said.contains(",2031\n"),
+        "{said}"
+    );
+    let written = fs::read_to_string(folder.path().join("flashpolicy.conf")).unwrap();
+    assert!(written.contains(&format!("allow = a.example {ports}\n")));
+}
+
+#[test]
+fn init_says_before_it_asks_that_its_file_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, why) in [
+        ("none/x.conf", "No such file or directory"),
+        ("file/x.conf", "Not a directory"),
+    ] {
+        fs::write(folder.path().join("file"), "").unwrap();
+        // Where it asked, it would say that an answer is missing.
+        let output = run_in(folder.path(), &["init", "-c", file]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let expected = format!("cannot write {file}: {why}");
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

@@ -83,14 +83,6 @@ fn a_full_backlog_looks_like_a_firewall_and_is_bounded_in_time() {
     assert!(begun.elapsed() < Duration::from_secs(8));
 }
 
-#[test]
-fn a_name_without_an_address_is_unreachable() {
-    // Too long for a label: no name server is asked.
-    let told = Probe::of(&"x".repeat(64)).run().exits(2);
-    assert!(told.said.starts_with("POLICY CRITICAL - unresolved: "));
-    told.says("correct the name, its DNS record, or the resolver of this host");
-}
-
 fn master_only(s: &mut TcpStream) -> io::Result<()> {
     answer(
         s,

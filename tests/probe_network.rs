@@ -62,6 +62,17 @@ fn each_address_of_a_name_is_asked_on_its_own() {
 }
 
 #[test]
+fn a_name_without_an_address_is_unreachable() {
+    if !in_a_network_of_its_own("a_name_without_an_address_is_unreachable") {
+        return;
+    }
+    // No name server is in this network.
+    let told = Probe::of("game.example.com").run().exits(2);
+    assert!(told.said.starts_with("POLICY CRITICAL - unresolved: "));
+    told.says("correct the name, its DNS record, or the resolver of this host");
+}
+
+#[test]
 fn crossdomain_xml_on_the_web_server_is_found_where_nothing_is_on_843() {
     let name = "crossdomain_xml_on_the_web_server_is_found_where_nothing_is_on_843";
     if !in_a_network_of_its_own(name) {

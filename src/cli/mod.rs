@@ -11,7 +11,6 @@ mod options;
 mod parse;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use parse::{Asked, Given, parse};
@@ -42,7 +41,7 @@ fn execute(name: &str, given: Result<Given, String>) -> Result<ExitCode, String>
     let given = given?;
     let exit = match name {
         "check" => {
-            let files: Vec<_> = given.operands.iter().map(PathBuf::from).collect();
+            let files = given.policy_files()?;
             let ignore = ignored(given.all("--ignore"))?;
             let (strict, json) = (given.has("--strict"), given.has("--json"));
             check::run(

@@ -63,6 +63,15 @@ impl Opt {
         short.map_or(self.name().into(), |short| [short, self.name()].into())
     }
 
+    /// Whether this is one of its names.
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        let mut names = self
+            .label
+            .split([' ', ','])
+            .filter(|word| word.starts_with('-'));
+        names.any(|known| known.as_bytes() == name)
+    }
+
     /// Whether users are told of it.
     pub fn is_shown(&self) -> bool {
         !self.text.is_empty()

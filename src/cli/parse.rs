@@ -1,18 +1,21 @@
 //! The command line becomes what is [`Asked`] for. This module prints nothing and opens no file.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use pico_args::Arguments;
 
 use super::help;
-use super::options::{COMMANDS, Command, Opt, Value};
+use super::options::{COMMANDS, CONFIGURATION, Command, Opt, Value};
 use crate::config::{Configured, Override};
-use crate::output::text::{did_you_mean, list, shown};
+use crate::output::text::{clip, did_you_mean, escaped, list, shown};
 use crate::player::explain::Question;
 use crate::player::probe::Arguments as ProbeArguments;
 use crate::player::probe::command::Probe;
+
+/// The longest path, in bytes. Source: PATH_MAX of Linux, which counts the NUL behind it.
+const MAX_PATH: usize = 4095;
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct Given {
 /// # Errors
 /// A sentence that names the command or the topic that is wrong.
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<Asked, String> {
+    let first = arguments.first().map(|first| first.as_encoded_bytes());
+    let has_command = first.is_some_and(|first| !first.starts_with(b"-"));
     let mut arguments = Arguments::from_vec(arguments);
     if arguments.contains(["-h", "--help"]) {
         return help_of(arguments).map(Asked::Text);
@@ -45,9 +50,12 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Asked, String> {
         let version = concat!("flashpolicyd ", env!("CARGO_PKG_VERSION"), "\n");
         return Ok(Asked::Text(version.into()));
     }
-    let name = arguments
-        .subcommand()
-        .map_err(|_| "the command is not UTF-8 text".to_string())?;
+    // pico-args takes an option that is not UTF-8 for a command.
+    let name = match has_command {
+        true => arguments.subcommand(),
+        false => Ok(None),
+    };
+    let name = name.map_err(|_| "the command is not UTF-8 text".to_string())?;
     let name = name.as_deref().unwrap_or("serve");
     let command = COMMANDS.iter().find(|command| command.name == name);
     let command = command.ok_or_else(|| no_command(name))?;
@@ -88,6 +96,7 @@ impl Given {
         let mut all: Vec<_> = command.options().collect();
         // No flag is the value of an option.
         all.sort_by_key(|option| option.value != Value::Flag);
+        require_utf8(&all, arguments.clone().finish())?;
         let mut options = Vec::new();
         for option in all {
             options.push((option, values(&mut arguments, option)?));
@@ -101,6 +110,26 @@ impl Given {
         match left.as_slice() {
             [] => Ok(Given { options, operands }),
             left => Err(not_understood(left, command)),
+        }
+    }
+
+    /// The policy files that `check` is to check.
+    ///
+    /// # Errors
+    /// An empty or too long name, or an option about the configuration beside files.
+    pub fn policy_files(&self) -> Result<Vec<PathBuf>, String> {
+        for name in &self.operands {
+            require_file("POLICY", name)?;
+        }
+        let given = self.options.iter().filter(|(_, values)| !values.is_empty());
+        let mut names = given.map(|(option, _)| option.name());
+        let of_configuration = |name| CONFIGURATION.iter().any(|option| option.name() == name);
+        match names.find(|name| of_configuration(*name)) {
+            Some(name) if !self.operands.is_empty() => Err(format!(
+                "{name} is about the configuration, and policy files are named, which are checked \
+                 without one; leave {name} or the files out"
+            )),
+            _ => Ok(self.operands.iter().map(PathBuf::from).collect()),
         }
     }
 
@@ -190,19 +219,65 @@ impl Given {
     }
 }
 
-/// Takes the values of an option.
-fn values(arguments: &mut Arguments, option: &Opt) -> Result<Vec<String>, String> {
-    if option.value == Value::Flag {
-        let given = arguments.contains(option.keys());
-        return Ok(Vec::from_iter(given.then(String::new)));
+/// Names an option whose value is not UTF-8: pico-args does not.
+fn require_utf8(options: &[&Opt], arguments: Vec<OsString>) -> Result<(), String> {
+    let mut before = None;
+    for argument in &arguments {
+        let bytes = argument.as_encoded_bytes();
+        let mut parts = bytes.splitn(2, |byte| *byte == b'=');
+        let named = parts.next().and_then(|name| {
+            let named = |option: &&&Opt| option.value != Value::Flag && option.is_named(name);
+            options.iter().find(named)
+        });
+        let value = parts.next();
+        let of = if value.is_some() { named } else { before };
+        if let Some(option) = of.filter(|_| argument.to_str().is_none()) {
+            let value = escaped(value.unwrap_or(bytes));
+            let cure = match option.value {
+                Value::File => "rename the file, or make a link to it",
+                _ => "expected UTF-8",
+            };
+            let (name, value) = (option.name(), shown(&value));
+            return Err(format!("{name} '{value}' is not UTF-8 text; {cure}"));
+        }
+        before = named;
     }
-    let given = arguments.values_from_fn(option.keys(), |value| Ok::<_, String>(value.to_owned()));
-    let given = given.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Takes the values of an option; a flag has empty ones.
+fn values(arguments: &mut Arguments, option: &Opt) -> Result<Vec<String>, String> {
+    let name = option.name();
+    let given = if option.value == Value::Flag {
+        let flags = std::iter::from_fn(|| arguments.contains(option.keys()).then(String::new));
+        flags.collect()
+    } else {
+        let taken =
+            arguments.values_from_fn(option.keys(), |value| Ok::<_, String>(value.to_owned()));
+        taken.map_err(|error| error.to_string())?
+    };
     if given.len() > 1 && option.value != Value::Texts {
-        let (name, times) = (option.name(), given.len());
+        let times = given.len();
         return Err(format!("{name} is given {times} times; expected once"));
     }
+    if option.value == Value::File {
+        for value in &given {
+            require_file(name, OsStr::new(value))?;
+        }
+    }
     Ok(given)
+}
+
+/// Refuses what no file has as its path; messages name paths in full.
+fn require_file(what: &str, path: &OsStr) -> Result<(), String> {
+    match path.len() {
+        0 => Err(format!("{what} is empty; expected a file")),
+        1..=MAX_PATH => Ok(()),
+        bytes => Err(format!(
+            "{what} '{}' has {bytes} bytes; expected a path of {MAX_PATH} at most",
+            shown(&path.to_string_lossy())
+        )),
+    }
 }
 
 /// The command for what other servers call so.
@@ -231,10 +306,8 @@ fn not_understood(left: &[Cow<str>], command: &Command) -> String {
     });
     let cure = meant.map_or_else(String::new, |meant| format!("; {meant}"));
     let quoted = left.iter().map(|word| format!("'{}'", shown(word)));
-    format!(
-        "not understood: {}{cure}",
-        Vec::from_iter(quoted).join(", ")
-    )
+    let quoted = Vec::from_iter(quoted).join(", ");
+    format!("not understood: {}{cure}", clip(&quoted))
 }
 
 #[cfg(test)]

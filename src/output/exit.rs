@@ -10,9 +10,10 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: all went well; `status`: it runs.
     Fine = 0,
-    /// 1: it failed while running: a port could not be bound, a thread not started.
+    /// 1: it failed while running: a port could not be bound, an answer not printed.
     Failed = 1,
-    /// 2: the command line, the configuration or a policy is wrong; no port was bound.
+    /// 2: the command line, the configuration or a policy is wrong; no port was bound. `explain`, whose
+    /// 1 is for a denial: its verdict could not be printed.
     Usage = 2,
     /// 3: `status`: it does not run.
     Stopped = 3,
@@ -39,7 +40,7 @@ pub enum ProbeExit {
     Fine = 0,
     /// 1: it works, with warnings.
     Warnings = 1,
-    /// 2: denied, unreachable or invalid.
+    /// 2: denied, unreachable or invalid, or the verdict could not be printed.
     Critical = 2,
     /// 3: the command line is wrong; nothing was asked.
     Usage = 3,

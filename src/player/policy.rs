@@ -59,7 +59,6 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
         };
         return print(json::line(&report) + "\n");
     }
-    let mut exit = Exit::Fine;
     for served in &all {
         if all.len() > 1 {
             print_in_words(&format!("# {}", listeners(served, &config)));
@@ -72,7 +71,7 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
             text.push(b'\n');
         }
         if print(text) == Exit::Failed {
-            exit = Exit::Failed;
+            return Exit::Failed;
         }
         for sentence in served.policy().map(policy::words).unwrap_or_default() {
             print_in_words(&sentence);
@@ -85,7 +84,7 @@ pub fn run(configured: &Configured, as_json: bool) -> Exit {
                 .for_each(|line| print_in_words(line));
         }
     }
-    exit
+    Exit::Fine
 }
 
 fn shown(served: &ConfiguredPolicy, config: &Config) -> Shown {

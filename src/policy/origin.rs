@@ -8,7 +8,12 @@ use std::{
 };
 
 use super::ParseError;
-use crate::text::quote;
+use crate::text::{quote, shown};
+
+/// The most characters of a host name, and of a label of it. Source: RFC 1035, section 2.3.4, as it is
+/// written: without the length of each label and the root.
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
 
 /// Where the content that wants to connect was loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +71,10 @@ impl Origin {
             if is_host_or_folder(folder) {
                 return Err(ParseError::new(
                     format!("{} may be a host or a folder", quote(folder)),
-                    format!("write `file:` for a SWF on the disk, or `http://{folder}`"),
+                    format!(
+                        "write `file:` for a SWF on the disk, or `http://{}`",
+                        shown(folder)
+                    ),
                 ));
             }
         }
@@ -155,6 +163,15 @@ fn host(authority: &str) -> Result<Host, ParseError> {
     if let Some(ip) = parse_ip(authority) {
         return Ok(Host::Ip(ip));
     }
+    if let Some(zone) = zone(authority) {
+        return Err(ParseError::new(
+            format!(
+                "a zone ({}) is not supported, nor an address that needs one",
+                quote(zone)
+            ),
+            "write the name of the host, or an address without a zone",
+        ));
+    }
     let host = match authority.rsplit_once(':') {
         None => authority,
         Some((host, "")) => host,
@@ -190,11 +207,24 @@ fn host(authority: &str) -> Result<Host, ParseError> {
         )
     } else if name.split('.').any(str::is_empty) {
         ("has an empty part", "delete the extra dot")
+    } else if name.len() > MAX_NAME || name.split('.').any(|label| label.len() > MAX_LABEL) {
+        (
+            "is too long: a host name has 253 characters at most, and 63 between two dots",
+            "write the name that the host has",
+        )
     } else {
         return Ok(Host::Name(name.to_owned()));
     };
     let cause = format!("the host {} {what}", quote(authority));
     Err(ParseError::new(cause, cure))
+}
+
+/// What stands from the `%` on behind an IPv6 address, such as `%eth0` (RFC 4007, section 11).
+fn zone(authority: &str) -> Option<&str> {
+    let inside = authority.strip_prefix('[').unwrap_or(authority);
+    let inside = inside.split(']').next()?;
+    let (address, zone) = inside.split_at(inside.find('%')?);
+    address.parse::<Ipv6Addr>().is_ok().then_some(zone)
 }
 
 fn is_port(text: &str) -> bool {
@@ -242,6 +272,9 @@ mod tests {
         ] {
             assert_eq!(Origin::parse(text).unwrap().to_string(), shown, "{text}");
         }
+        let longest = format!("{}{}", "a.".repeat(95), "a".repeat(63));
+        assert_eq!(longest.len(), 253);
+        assert!(Origin::parse(&longest).is_ok());
     }
 
     #[test]
@@ -280,6 +313,11 @@ mod tests {
             ("a b", "no host name has"),
             ("a\u{1b}b", "no host name has"),
             ("a..example", "empty part"),
+            (&"a".repeat(64), "is too long: a host name has 253"),
+            (&"a.".repeat(128), "is too long: a host name has 253"),
+            ("fe80::1%lo", "a zone (`%lo`) is not supported, nor"),
+            ("http://[fe80::1%25eth0]:80/", "a zone (`%25eth0`) is not"),
+            ("a%lo", "no host name has"),
             ("[::1", "`[::1` holds"),
             ("a.example:+80", "`+80` is no port"),
         ] {

@@ -42,8 +42,14 @@ pub(super) fn of_command(name: &str) -> Option<String> {
 /// # Errors
 /// A sentence, with the topic that was probably meant.
 pub(super) fn topic(operands: &[OsString]) -> Result<String, String> {
-    let topic = operands.first().map(|topic| topic.to_string_lossy());
-    topic.map_or_else(|| Ok(overview()), |topic| page(&topic))
+    match operands {
+        [] => Ok(overview()),
+        [topic] => page(&topic.to_string_lossy()),
+        [_, more, ..] => Err(format!(
+            "help takes one topic; leave '{}' out",
+            shown(&more.to_string_lossy())
+        )),
+    }
 }
 
 /// The page of a topic.

@@ -15,8 +15,8 @@ use crate::daemon::privileges;
 use crate::output::exit::Exit;
 use crate::output::print::{print, print_error};
 use crate::output::terminal;
-use crate::output::text::{reason, shown};
-use crate::policy::{self, ParseError};
+use crate::output::text::{clip, reason, shown};
+use crate::policy::{self, MAX_ASKED, ParseError, PortSet};
 
 /// Every key with its comment; the lines of the answers take the places of the defaults.
 const TEMPLATE: &str = include_str!("../../../flashpolicy.conf");
@@ -58,6 +58,17 @@ pub fn run(file: Option<&Path>, given: impl Fn(&str) -> Option<String>) -> Resul
         ));
         return Err(Exit::Failed);
     }
+    let cannot_write = |error: io::Error| {
+        print_error(&format!(
+            "cannot write {}: {}; nothing is left of it",
+            file.display(),
+            reason(&error)
+        ));
+        Exit::Failed
+    };
+    // Before anything is asked.
+    let tried = write(file, "").and_then(|()| fs::remove_file(file));
+    tried.map_err(cannot_write)?;
     let asks = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut answers: Vec<String> = Vec::new();
     for (option, question, default) in &QUESTIONS {
@@ -89,15 +100,9 @@ pub fn run(file: Option<&Path>, given: impl Fn(&str) -> Option<String>) -> Resul
     };
     let text = configuration(from, to, by, privileges::is_user(USER));
     show(&text, file)?;
-    write(file, &text).map_err(|error| {
-        print_error(&format!(
-            "cannot write {}: {}; nothing is left of it",
-            file.display(),
-            reason(&error)
-        ));
-        Exit::Failed
-    })?;
-    Ok(print(next(file, from, to, by)))
+    write(file, &text).map_err(cannot_write)?;
+    print(next(file, from, to, by));
+    Ok(Exit::Fine)
 }
 
 /// What is wrong with an answer.
@@ -115,7 +120,7 @@ fn fault_of(option: &str, answer: &str) -> Result<(), ParseError> {
                     fault
                 })
         }),
-        "--to" => allow::parse(&format!("* {}", without_blanks(answer))).map(drop),
+        "--to" => PortSet::parse(&without_blanks(answer)).map(drop),
         _ if ["root", "systemd", "nobody"].contains(&answer) => Ok(()),
         _ => Err(ParseError::new(
             "not one of the choices",
@@ -139,11 +144,16 @@ fn ask(option: &str, question: &str, default: &str) -> Result<String, Exit> {
             default => format!("[{default}] > "),
         });
         let _ = io::stdout().flush();
-        let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line).unwrap_or(0) == 0 {
+        let mut line = Vec::new();
+        let read = io::stdin().lock().read_until(b'\n', &mut line);
+        if read.unwrap_or(0) == 0 {
             print_error("the answer is missing: nothing was written");
             return Err(Exit::Failed);
         }
+        let Ok(line) = String::from_utf8(line) else {
+            print_error("the answer is not UTF-8 text; write it again");
+            continue;
+        };
         let answer = match line.trim() {
             "" => default,
             answer => answer,
@@ -199,7 +209,7 @@ fn show(text: &str, file: &Path) -> Result<(), Exit> {
         .flat_map(policy::words);
     let lines = words.chain(all.iter().flat_map(ConfiguredPolicy::finding_lines));
     let style = terminal::stdout();
-    let lines = lines.map(|line| style.wrap(&line, 2) + "\n");
+    let lines = lines.map(|line| style.wrap(&clip(&line), 2) + "\n");
     print(format!("\nThe policy:\n{}", lines.collect::<String>()));
     Ok(())
 }
@@ -242,8 +252,9 @@ fn next(file: &Path, from: &str, to: &str, by: &str) -> String {
         ),
     };
     let options = |site: &str, ports: &str| {
-        let port = ports.replace('*', "2001");
-        format!(" --from {} --to {port}", site.replace('*', "www"))
+        let ports: Vec<_> = ports.split(',').take(MAX_ASKED).collect();
+        let ports = ports.join(",").replace('*', "2001");
+        format!(" --from {} --to {ports}", site.replace('*', "www"))
     };
     let asked = match (sites(from).next().unwrap_or("*"), without_blanks(to)) {
         ("*", _) if by != "nobody" => String::new(),

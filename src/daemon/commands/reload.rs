@@ -74,8 +74,8 @@ fn show(name: &str, reload: &Reload) -> Result<Exit, Exit> {
         for line in said {
             print_error(&format!("warning: {line}"));
         }
-        let text = format!("flashpolicyd reloaded ({name}): {outcome}\n");
-        return Ok(print(text));
+        print(format!("flashpolicyd reloaded ({name}): {outcome}\n"));
+        return Ok(Exit::Fine);
     }
     for line in said {
         print_error(&line);

@@ -178,11 +178,12 @@ fn replace(
         }
     };
     let (pid, addresses, files) = (new.pid, new.addresses(), new.files());
-    Ok(print(format!(
+    print(format!(
         "flashpolicyd restarted (process {pid} in place of process {}{rest}) on {addresses}; \
          {files}\n",
         process.pid
-    )))
+    ));
+    Ok(Exit::Fine)
 }
 
 /// Waits until a process that stops has left its pid file.

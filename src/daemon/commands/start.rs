@@ -41,7 +41,8 @@ pub(super) fn start(configured: &Configured, files: &ServerFiles) -> Result<Exit
     let status = spawn::start(&arguments).inspect_err(|_| hint(files))?;
     let (pid, addresses, files) = (status.pid, status.addresses(), status.files());
     let started = format!("flashpolicyd started (process {pid}) on {addresses}; {files}\n");
-    Ok(print(started))
+    print(started);
+    Ok(Exit::Fine)
 }
 
 /// The ports may be taken by a server that is not this user's.

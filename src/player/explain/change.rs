@@ -5,7 +5,7 @@ use super::verdicts::{Asked, OfferedPolicy, PortVerdict, masters, others};
 use crate::config::Config;
 use crate::config::inspect;
 use crate::config::policies::PolicyOrigin;
-use crate::output::text::quote;
+use crate::output::text::{clip, quote};
 use crate::player::advice;
 use crate::player::json::Change;
 use crate::policy::{Grant, Host, Origin, Player, PortSet, Sample, others_count};
@@ -49,13 +49,14 @@ fn in_a_line(config: &Config, grant: Grant) -> Change {
     let line =
         lines.find(|(known, _)| known.domain == grant.domain && known.secure == grant.secure);
     let Some((known, place)) = line else {
-        change.text = format!("allow it: `{}`", advice::line(&grant));
+        change.text = clip(&format!("allow it: `{}`", advice::line(&grant)));
         return change;
     };
     if let Ok(ports) = PortSet::parse(&format!("{},{}", known.ports, grant.ports)) {
         let conf = advice::line(&Grant { ports, ..grant });
         let replaced = quote(place.text.trim());
-        change.text = format!("allow it: write `{conf}` in place of {replaced} ({place})");
+        let written = clip(&format!("`{conf}`"));
+        change.text = format!("allow it: write {written} in place of {replaced} ({place})");
         change.conf = Some(conf);
     }
     change

@@ -15,6 +15,7 @@ use crate::config::{Config, Configured, Listen};
 use crate::output::exit::Exit;
 use crate::output::print::{print, usage};
 use crate::output::terminal;
+use crate::output::text::clip;
 use crate::player::json::{self, Change};
 use crate::policy::{self, Origin, Player, PortSet};
 use change::{changes, notes};
@@ -38,7 +39,7 @@ struct ExplainReport {
     exit: u8,
     from: String,
     to: Vec<u16>,
-    /// As it was typed.
+    /// As they were typed, but for the end of a long list.
     ports: String,
     /// How many ports that names.
     ports_in_all: usize,
@@ -74,7 +75,7 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
             exit: exit as u8,
             from: asked.origin.to_string(),
             to: sample.ports,
-            ports: question.to.clone(),
+            ports: clip(&question.to),
             ports_in_all: sample.of,
             player: asked.player.as_str(),
             verdicts: verdicts
@@ -87,9 +88,14 @@ pub fn run(configured: &Configured, question: &Question, as_json: bool) -> Exit 
     } else {
         story(&verdicts, &locations, &asked, &changes, &notes)
     };
+    told(text, exit)
+}
+
+/// 1 is for a denial, so a verdict that could not be printed ends like one that there is not.
+fn told(text: String, exit: Exit) -> Exit {
     match print(text) {
         Exit::Fine => exit,
-        failed => failed,
+        _ => Exit::Usage,
     }
 }
 
@@ -104,7 +110,7 @@ fn air(question: &Question, as_json: bool) -> Exit {
     let text = format!("ALLOWED: {WHY}, and may connect to every port.");
     if !as_json {
         let style = terminal::stdout();
-        return print(style.wrap(&painted(&text, &style), 2) + "\n");
+        return told(style.wrap(&painted(&text, &style), 2) + "\n", Exit::Fine);
     }
     let verdicts = sample.ports.iter().map(|&port| JsonPortVerdict {
         master: None,
@@ -115,18 +121,19 @@ fn air(question: &Question, as_json: bool) -> Exit {
             ..json::JsonVerdict::default()
         },
     });
-    print(
+    told(
         json::line(&ExplainReport {
             exit: Exit::Fine as u8,
             from: "app:".into(),
             verdicts: verdicts.collect(),
             to: sample.ports.clone(),
-            ports: question.to.clone(),
+            ports: clip(&question.to),
             ports_in_all: sample.of,
             player: Player::Flash.as_str(),
             changes: Vec::new(),
             notes: Vec::new(),
         }) + "\n",
+        Exit::Fine,
     )
 }
 
