@@ -102,8 +102,10 @@ fn a_command_that_is_done_ends_well_where_its_message_cannot_be_printed() {
         let status = run_in(folder.path(), &["status", "-c", "x.conf"]);
         assert_eq!(status.status.code(), Some(0), "{line}: {}", said(&status));
     }
-    let stopped = run_in(folder.path(), &["stop", "-c", "x.conf"]);
-    assert_eq!(stopped.status.code(), Some(0), "{}", said(&stopped));
+    let stopped = printing_to(full(), folder.path(), "stop -c x.conf");
+    assert_eq!(stopped.status.code(), Some(0), "{}", stderr(&stopped));
+    let status = run_in(folder.path(), &["status", "-c", "x.conf"]);
+    assert_eq!(status.status.code(), Some(3), "{}", said(&status));
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub fn run(configured: &Configured) -> Result<Exit, Exit> {
         print_error(&format!("process {pid} was not stopped{note}"));
         return Err(Exit::Failed);
     }
-    Ok(print(format!("flashpolicyd is already stopped{note}\n")))
+    print(format!("flashpolicyd is already stopped{note}\n"));
+    Ok(Exit::Fine)
 }
 
 fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
@@ -53,7 +54,8 @@ fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
         // It ended while it was found.
         Err(Exit::Failed) => {
             clean_up(files);
-            return Ok(print("flashpolicyd stopped by itself\n"));
+            print("flashpolicyd stopped by itself\n");
+            return Ok(Exit::Fine);
         }
         process => process?,
     };
@@ -79,7 +81,8 @@ fn stop(files: &ServerFiles, server: &RunningServer) -> Result<Exit, Exit> {
     clean_up(files);
     let took = begun.elapsed().as_secs_f64();
     let stopped = format!("flashpolicyd stopped after {took:.1} s{how} (process {pid})\n");
-    Ok(print(stopped))
+    print(stopped);
+    Ok(Exit::Fine)
 }
 
 /// The process of a running server.
