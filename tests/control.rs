@@ -338,6 +338,42 @@ fn start_shows_the_whole_error_also_where_the_disk_is_full() {
 }
 
 #[test]
+fn start_and_status_say_that_the_log_cannot_be_written_and_why() {
+    let size = 64 * 1024;
+    let Some(disk) = support::Disk::of(size) else {
+        return;
+    };
+    fs::write(disk.path("ballast"), vec![0; size]).unwrap();
+    let log = disk.path("x.log").display().to_string();
+    let service = Service::new();
+    let failure = "cannot be written: No space left on device; its lines wait in memory";
+    service
+        .bare(&["start", "--config", "x.conf", "--log-file", &log])
+        .assert(0, "flashpolicyd started (process ")
+        .assert_error(0, &format!("warning: the log {failure}"));
+    assert_eq!(service.ask(), BUILT_IN);
+    let said = service.call("status");
+    said.assert(0, &format!("{log}: {failure}\n"));
+    let json = || -> Value {
+        let said = service.bare(&["status", "--config", "x.conf", "--json"]);
+        serde_json::from_str(&said.text).unwrap()
+    };
+    let said = json()["log_failure"].clone();
+    let why = "No space left on device; its lines wait in memory";
+    assert_eq!(said, Value::from(why));
+    fs::remove_file(disk.path("ballast")).unwrap();
+    wait_for("the log to be written", || {
+        json()["log_failure"].is_null().then_some(())
+    });
+    service
+        .call("status")
+        .assert(0, &format!("log            {log}\n"));
+    let written = fs::read_to_string(&log).unwrap();
+    assert!(written.contains("Starting server..."), "{written}");
+    service.call("stop").assert(0, "stopped");
+}
+
+#[test]
 fn start_that_is_interrupted_leaves_no_server_behind() {
     let service = Service::new();
     // Some seconds' work for the server: a large policy, under many names.

@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -144,6 +144,75 @@ fn a_link_to_a_file_of_roots_in_the_place_of_the_statistics_is_told_and_left() {
             hostile.assert_untouched();
         }
     }
+}
+
+#[test]
+fn root_reads_no_file_of_another_user_through_a_users_link() {
+    if !support::is_root() {
+        return;
+    }
+    let hostile = Hostile::new();
+    let folder = hostile.folder.path();
+    let link = hostile.put_link(false);
+    symlink("theirs/x", folder.join("roots-link")).unwrap();
+    fs::write(folder.join("theirs/own"), "5678\n").unwrap();
+    symlink("own", folder.join("theirs/link-to-own")).unwrap();
+    for path in [&link, &folder.join("theirs/link-to-own")] {
+        lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let said = |arguments: &[&str], file: &str| {
+        let output = run_in(folder, &[arguments, &[file]].concat());
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        stdout(&output) + &stderr(&output)
+    };
+    let listen = ["--listen", "127.0.0.1:0", "--log-file", "none"];
+    for arguments in [
+        &["check"][..],
+        &["check", "-c"],
+        &["policy", "--policy"],
+        &[&listen[..], &["--policy"]].concat(),
+        &[&listen[..], &["-c"]].concat(),
+    ] {
+        for file in ["theirs/x", "roots-link"] {
+            let said = said(arguments, file);
+            assert!(!said.contains("1234"), "{arguments:?}: {said}");
+            let why = "theirs/x is a symbolic link of user 65534 to a file of user 0";
+            assert!(said.contains(why), "{arguments:?}: {said}");
+            assert!(said.contains("name the file itself"), "{said}");
+        }
+        // Until the target is that user's own.
+        let own = |uid| chown(folder.join("theirs/own"), Some(uid), None).unwrap();
+        own(0);
+        assert!(!said(arguments, "theirs/link-to-own").contains("5678"));
+        own(NOBODY);
+        assert!(said(arguments, "theirs/link-to-own").contains("5678"));
+    }
+    // Root's own link, and its file.
+    lchown(&link, Some(0), Some(0)).unwrap();
+    assert!(said(&["check"], "roots-link").contains("1234"));
+    hostile.assert_untouched();
+}
+
+#[test]
+fn a_users_link_in_the_place_of_the_policy_while_root_serves_it_shows_nothing() {
+    if !support::is_root() {
+        return;
+    }
+    let hostile = Hostile::new();
+    let policy = hostile.folder.path().join("theirs/x");
+    let good = "<cross-domain-policy><allow-access-from domain=\"a.example\" to-ports=\"1\"/>\
+                </cross-domain-policy>";
+    fs::write(&policy, good).unwrap();
+    let mut server = Setup::new()
+        .line("user = none")
+        .line(format!("policy_file = {}", policy.display()))
+        .line("policy_watch = 0.1")
+        .start();
+    hostile.put_link(false);
+    lchown(&policy, Some(NOBODY), None).unwrap();
+    server.logged("a symbolic link of user 65534 to a file of user 0");
+    assert!(!server.log().contains("1234"), "{}", server.log());
+    assert_all_goes_on(&mut server, format!("{good}\0").as_bytes());
 }
 
 #[test]

@@ -313,7 +313,15 @@ fn bash_completes_commands_options_and_codes() {
     for (line, expected) in [
         ("flashpolicyd re", &["restart", "reload"][..]),
         ("flashpolicyd probe game --l", &["--load"]),
-        ("flashpolicyd check --ignore ", &[""]),
+        ("flashpolicyd check --ignore secure", &["secure-grant"]),
+        (
+            "flashpolicyd check --ignore ip-domain,secure",
+            &["ip-domain,secure-grant"],
+        ),
+        ("flashpolicyd check --ignore several-p", &[""]),
+        ("flashpolicyd probe --ignore several-p", &["several-pieces"]),
+        ("flashpolicyd -c x che", &[""]),
+        ("flashpolicyd --log-level d", &["debug"]),
         (
             "flashpolicyd explain --player ",
             &["flash", "lightspark", "unity"],
@@ -344,7 +352,7 @@ fn zsh_completes_the_options_of_the_command_and_the_codes() {
         return;
     }
     // What the completion system would be asked for.
-    let script = "_arguments() { print -rl -- \"$@\" }; _describe() { print -rl -- $commands }\n\
+    let script = "_arguments() { print -rl -- \"$@\" \"completes: $words, $CURRENT\" }; _describe() { print -rl -- $commands }\n\
          words=(flashpolicyd \"$@\"); CURRENT=$(($# + 1))\n\
          source scripts/completions/_flashpolicyd";
     let asked = |arguments: &[&str]| {
@@ -371,6 +379,16 @@ fn zsh_completes_the_options_of_the_command_and_the_codes() {
             &["serve", "--log-level", ""],
             "--log-level[what is logged]:level:(error warn ",
         ),
+        (
+            &["--log-level", ""],
+            "completes: flashpolicyd --log-level , 3",
+        ),
+        (
+            &["serve", "--log-level", ""],
+            "completes: serve --log-level , 3",
+        ),
+        (&["check", "--ignore", ""], ": _values -s , code "),
+        (&["probe", "--ignore", ""], " several-pieces"),
         (&["probe", "-"], "*--load["),
         (&["probe", "-"], "-q["),
         (&["check", "-"], "*--listen["),
@@ -400,6 +418,15 @@ fn fish_completes_commands_options_and_codes() {
             &["--listen", "--log-file", "--log-level"],
         ),
         ("flashpolicyd serve --log-level d", &["debug"]),
+        ("flashpolicyd --log-level d", &["debug"]),
+        ("flashpolicyd -c x che", &[]),
+        ("flashpolicyd check --ignore secure", &["secure-grant"]),
+        (
+            "flashpolicyd check --ignore ip-domain,secure",
+            &["ip-domain,secure-grant"],
+        ),
+        ("flashpolicyd check --ignore several-p", &[]),
+        ("flashpolicyd probe --ignore several-p", &["several-pieces"]),
         (
             "flashpolicyd help secure",
             &["secure-grant", "secure-invalid"],

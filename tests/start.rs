@@ -114,7 +114,10 @@ fn an_empty_policy_and_one_over_64_kib_are_refused() {
     let folder = folder_with("policy_file = p.xml");
     for (content, expected) in [
         (String::new(), "error[malformed]: the file is empty"),
-        ("x".repeat(64 * 1024 + 1), "error[too-large]"),
+        (
+            "x".repeat(70_000),
+            "error[too-large]: the policy has more than 65536 bytes",
+        ),
     ] {
         fs::write(folder.path().join("p.xml"), content).unwrap();
         let output = run_in(folder.path(), &[]);

@@ -8,7 +8,8 @@ use super::{COMMANDS, CONFIGURATION, Command, Opt, Value};
 use crate::cli::help;
 use crate::config;
 use crate::output::text::Style;
-use crate::policy::Player;
+use crate::player::probe::Class;
+use crate::policy::{Player, Severity};
 
 /// The lines around what is made.
 const BEGIN: &str = "Made of src/cli/options.rs by a test: .github/CONTRIBUTING.md.\n";
@@ -87,6 +88,27 @@ fn plain(text: &str) -> &str {
         "{text}"
     );
     text
+}
+
+fn is_ignore(option: &Opt) -> bool {
+    option.name() == "--ignore"
+}
+
+/// The commands with that option.
+fn ignoring() -> impl Iterator<Item = &'static Command> {
+    COMMANDS
+        .iter()
+        .filter(|command| command.options().any(is_ignore))
+}
+
+/// The codes that this command's `--ignore` takes: those of warnings.
+fn codes(command: &Command) -> Vec<&'static str> {
+    let mut all = config::known_codes();
+    if command.name == "probe" {
+        all.extend(Class::all().iter().map(|c| (c.as_str(), c.severity())));
+    }
+    all.retain(|(_, severity)| *severity == Severity::Warning);
+    all.into_iter().map(|(code, _)| code).collect()
 }
 
 /// The values of each key, in the order in which the keys come.
@@ -179,6 +201,7 @@ fn the_completion_of_bash_has_the_options() {
     });
     let values = values.into_iter().map(|option| {
         let value = match option.value {
+            _ if is_ignore(option) => "CODES".into(),
             Value::File => "FILE".to_string(),
             Value::Word(words) => words.join(" "),
             Value::Flag | Value::Text | Value::Texts => String::new(),
@@ -196,15 +219,22 @@ fn the_completion_of_bash_has_the_options() {
         let names: Vec<_> = names.into_iter().flatten().collect();
         value_cases += &format!("        {}) echo '{value}' ;;\n", names.join(" | "));
     }
+    let mut code_cases = String::new();
+    for command in ignoring() {
+        let (name, codes) = (command.name, codes(command).join(" "));
+        code_cases += &format!("        {name}) echo '{codes}' ;;\n");
+    }
     let made = format!(
         "_flashpolicyd_commands='{}'\n\
          _flashpolicyd_topics='{}'\n\n\
          # The options of a command.\n\
          _flashpolicyd_options() {{\n    local configuration='{}'\n    case $1 in\n{cases}    esac\n}}\n\n\
-         # What an option takes: FILE, one of these words, or anything; it fails for what takes none.\n\
+         # The codes that `--ignore` of a command takes.\n\
+         _flashpolicyd_codes() {{\n    case $1 in\n{code_cases}    esac\n}}\n\n\
+         # What an option takes: FILE, CODES, one of these words, or anything; it fails for what takes none.\n\
          _flashpolicyd_value() {{\n    case $1 in\n{value_cases}        *) return 1 ;;\n    esac\n}}\n",
         names(&COMMANDS, " "),
-        help::topics().collect::<Vec<_>>().join(" "),
+        help::all_topics().collect::<Vec<_>>().join(" "),
         long_names(&shown(&CONFIGURATION)),
     );
     compare("completions/flashpolicyd.bash", &made);
@@ -212,22 +242,20 @@ fn the_completion_of_bash_has_the_options() {
 
 #[test]
 fn the_completion_of_zsh_has_the_options() {
-    let block = |options: Vec<&Opt>, indent: &str| -> String {
-        options
-            .iter()
-            .map(|option| format!("{indent}{}\n", zsh(option)))
-            .collect()
+    let block = |options: Vec<&Opt>, codes: &[&str], indent: &str| -> String {
+        let lines = options.iter().map(|option| zsh(option, codes));
+        lines.map(|line| format!("{indent}{line}\n")).collect()
     };
     let commands = COMMANDS.iter();
     let summaries = commands.map(|c| format!("        \"{}:{}\"\n", c.name, summary(c)));
     let mut made = format!(
         "    commands=(\n{}    )\n    topics=({})\n    options=(\n{}    )\n    case $words[2] in\n",
         summaries.collect::<String>(),
-        help::topics().collect::<Vec<_>>().join(" "),
-        block(shown(&CONFIGURATION), "        "),
+        help::all_topics().collect::<Vec<_>>().join(" "),
+        block(shown(&CONFIGURATION), &[], "        "),
     );
     for command in &COMMANDS {
-        let own = block(shown(command.own), "                ");
+        let own = block(shown(command.own), &codes(command), "                ");
         let sets = if command.common.is_empty() { "=" } else { "+=" };
         if command.common.is_empty() || !own.is_empty() {
             let name = command.name;
@@ -240,7 +268,7 @@ fn the_completion_of_zsh_has_the_options() {
 }
 
 /// `'(-q --quiet)'{-q,--quiet}"[only the first line]"`.
-fn zsh(option: &Opt) -> String {
+fn zsh(option: &Opt, codes: &[&str]) -> String {
     let name = option.name();
     let names = match short(option) {
         Some(short) => format!("'({short} {name})'{{{short},{name}}}\""),
@@ -249,6 +277,7 @@ fn zsh(option: &Opt) -> String {
     };
     let what = option.label.rsplit(' ').next().unwrap().to_lowercase();
     let value = match option.value {
+        _ if is_ignore(option) => format!(":code: _values -s , code {}", codes.join(" ")),
         Value::Flag => String::new(),
         Value::File => format!(":{what}:_files"),
         Value::Word(words) => format!(":{what}:({})", words.join(" ")),
@@ -259,22 +288,19 @@ fn zsh(option: &Opt) -> String {
 
 #[test]
 fn the_completion_of_fish_has_the_options() {
-    let mut made = format!(
-        "set -l commands {}\nset -l none \"not __fish_seen_subcommand_from $commands\"\n",
-        names(&COMMANDS, " ")
-    );
+    let mut made = String::new();
     let mut add = |condition: &str, rest: &str| {
         made += &format!("complete -c flashpolicyd -n {condition} {rest}\n");
     };
     for command in &COMMANDS {
         add(
-            "$none",
+            "$first",
             &format!("-a {} -d \"{}\"", command.name, summary(command)),
         );
     }
     let all = COMMANDS.iter().flat_map(|command| {
         let options = shown(command.options()).into_iter();
-        options.map(move |option| (fish(option), command))
+        options.map(move |option| (fish(option, &codes(command)), command))
     });
     for (line, commands) in grouped(all) {
         // `serve` is also the command when none is named.
@@ -288,7 +314,7 @@ fn the_completion_of_fish_has_the_options() {
         };
         add(&condition, &line);
     }
-    let topics: Vec<_> = help::topics().collect();
+    let topics: Vec<_> = help::all_topics().collect();
     add(
         "'__fish_seen_subcommand_from help'",
         &format!("-xa '{}'", topics.join(" ")),
@@ -297,8 +323,12 @@ fn the_completion_of_fish_has_the_options() {
 }
 
 /// `-s q -l quiet -d "only the first line"`.
-fn fish(option: &Opt) -> String {
+fn fish(option: &Opt, codes: &[&str]) -> String {
     let value = match option.value {
+        _ if is_ignore(option) => {
+            let codes = codes.join(",");
+            format!(" -xa '(__fish_complete_list , \"string split , {codes}\")'")
+        }
         Value::Flag => String::new(),
         Value::File => " -rF".into(),
         Value::Word(words) => format!(" -xa '{}'", words.join(" ")),

@@ -163,6 +163,8 @@ impl Draft {
 
     /// The cure for a value with a comment behind it, if it is right without.
     fn without_comment(&self, key: &Key, value: &str, folder: &Path) -> Option<String> {
+        // A tab would be shown as `\t`, which nobody can copy.
+        let value = value.replace('\t', " ");
         let (bare, _) = value.split_once(" #")?;
         let bare = bare.trim();
         (key.set)(&mut Draft::new().config, bare, folder).ok()?;

@@ -157,6 +157,16 @@ fn a_mistake_says_where_what_and_what_was_expected() {
              write `workers = 4`; a comment needs a line of its own",
         ),
         (
+            "allow = *\t2001 # c",
+            "/etc/x.conf:1: allow = *\\t2001 # c: `2001 # c` is no port; \
+             write `allow = * 2001`; a comment needs a line of its own",
+        ),
+        (
+            "listen = 1.2.3.4:843\tproxy\t# c",
+            "/etc/x.conf:1: listen = 1.2.3.4:843\\tproxy\\t# c: '# c' is not understood; \
+             write `listen = 1.2.3.4:843 proxy`; a comment needs a line of its own",
+        ),
+        (
             "timeout = NaN",
             "/etc/x.conf:1: timeout = NaN: out of range; \
              expected seconds from 0.1 to 3600, such as 3 or 2.5",

@@ -221,6 +221,7 @@ impl HousekeepingThread {
                 self.reloader.described(),
                 &self.snapshot(),
                 self.reloader.last_reload(),
+                self.logging.failure(),
             ))),
             Request::Reload => {
                 Reply::Reload(self.reloader.last_reload().cloned().unwrap_or_default())

@@ -44,6 +44,8 @@ pub struct Status {
     pub configuration: Option<String>,
     /// Its log file; none: no file.
     pub log: Option<String>,
+    /// Why the log cannot be written now; none: it can.
+    pub log_failure: Option<String>,
     /// The policies that it serves.
     pub policies: Vec<ServedPolicy>,
     /// The figures since the start and of this moment, by the names of the statistics.
@@ -156,8 +158,10 @@ impl Running {
         policies: &[ServedPolicy],
         snapshot: &Snapshot<'_>,
         last_reload: Option<&Reload>,
+        log_failure: Option<String>,
     ) -> Status {
         Status {
+            log_failure,
             running_seconds: self.begun.elapsed().as_secs(),
             policies: policies.to_vec(),
             figures: snapshot.figures(),
@@ -286,7 +290,9 @@ impl fmt::Display for Status {
         }
         let (configuration, log) = self.names();
         row("configuration", configuration)?;
-        row("log", log)?;
+        let failure = self.log_failure.as_deref().map(printable);
+        let failure = failure.map(|why| format!(": cannot be written: {why}"));
+        row("log", log + &failure.unwrap_or_default())?;
         if let Some(reload) = &self.last_reload {
             let outcome = match reload.took_effect {
                 true => "took effect",

@@ -108,6 +108,11 @@ fn in_files() -> Vec<Row> {
         row(Code::Malformed, with("a & b"), Apply::Write),
         row(
             Code::Malformed,
+            with("a &#x1b; b"),
+            words("delete it", with("a  b")),
+        ),
+        row(
+            Code::Malformed,
             with("<x:a/>"),
             words("write the name without a prefix", with("<a/>")),
         ),

@@ -54,7 +54,7 @@ pub(super) fn finding(error: &Error, text: &str) -> Finding {
             domain=\"*.example.com\" to-ports=\"2001\" /></cross-domain-policy>`",
         ),
         _ => blank_in_a_tag(before, rest)
-            .or_else(|| in_the_text(error))
+            .or_else(|| in_the_text(error, rest))
             .or_else(|| in_an_attribute(error, before, rest))
             .unwrap_or_else(|| {
                 let error = printable(&error.to_string());
@@ -95,7 +95,7 @@ type CauseAndCure = (String, &'static str);
 
 /// A fault in how elements, comments and the file begin and end; a character that has a meaning of
 /// its own in XML, or none.
-fn in_the_text(error: &Error) -> Option<CauseAndCure> {
+fn in_the_text(error: &Error, rest: &str) -> Option<CauseAndCure> {
     Some(match error {
         Error::NoRootNode => (
             "there is no element in the file".into(),
@@ -122,15 +122,15 @@ fn in_the_text(error: &Error) -> Option<CauseAndCure> {
             "there is a `--` inside a comment".into(),
             "delete it; comments do not nest either",
         ),
-        Error::MalformedEntityReference(_) => ("a `&` stands alone".into(), "write `&amp;`"),
+        Error::MalformedEntityReference(_) => match character_reference(rest) {
+            Some(written) => not_allowed(written),
+            None => ("a `&` stands alone".into(), "write `&amp;`"),
+        },
         Error::UnknownEntityReference(name, _) => (
             format!("the entity {} is not defined", quote(name)),
             "write the character itself; a lone `&` is written `&amp;`",
         ),
-        Error::NonXmlChar(c, _) => (
-            format!("XML does not allow the character {}", quote(&c.to_string())),
-            "delete it",
-        ),
+        Error::NonXmlChar(c, _) => not_allowed(&c.to_string()),
         Error::InvalidName(_) => (
             "a name is expected here".into(),
             "write `&lt;` where no tag is meant; names have no blank before them and begin \
@@ -138,6 +138,23 @@ fn in_the_text(error: &Error) -> Option<CauseAndCure> {
         ),
         _ => return None,
     })
+}
+
+fn not_allowed(character: &str) -> CauseAndCure {
+    let cause = format!("XML does not allow the character {}", quote(character));
+    (cause, "delete it")
+}
+
+/// The `&#27;` or `&#x1b;` that this text begins with.
+fn character_reference(text: &str) -> Option<&str> {
+    let (written, _) = text.split_once(';')?;
+    let number = written.strip_prefix("&#")?;
+    let (digits, radix) = match number.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    let is_one = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    text.get(..written.len() + 1).filter(|_| is_one)
 }
 
 /// A fault in an attribute: its name, its quotes, or its value.

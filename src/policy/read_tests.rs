@@ -606,6 +606,24 @@ fn common_mistakes_are_explained() {
         ),
         (with("<x:a/>"), "the prefix `x` is used but not declared"),
         (with("a & b"), "a `&` stands alone; write `&amp;`"),
+        (
+            with("a &#x1b; b"),
+            "XML does not allow the character `&#x1b;`; delete it",
+        ),
+        (
+            with("a&#0;"),
+            "XML does not allow the character `&#0;`; delete it",
+        ),
+        (
+            grant("domain='a&#xFFFF;' to-ports='2'"),
+            "XML does not allow the character `&#xFFFF;`; delete it",
+        ),
+        (
+            with("&#99999999999;"),
+            "XML does not allow the character `&#99999999999;`; delete it",
+        ),
+        (with("&#x; b;"), "a `&` stands alone; write `&amp;`"),
+        (with("&#x1b b;"), "a `&` stands alone; write `&amp;`"),
         (with("&x;"), "the entity `x` is not defined"),
         (
             format!("\n\n<?xml version='1.0'?>{}", with(GRANT)),

@@ -87,8 +87,13 @@ fn block(options: &[Opt]) -> String {
     lines.collect()
 }
 
+/// Every topic.
+pub(super) fn all_topics() -> impl Iterator<Item = &'static str> {
+    topics().chain(codes::names())
+}
+
 /// Every topic but the codes themselves.
-pub(super) fn topics() -> impl Iterator<Item = &'static str> {
+fn topics() -> impl Iterator<Item = &'static str> {
     let commands = options::COMMANDS.iter().map(|command| command.name);
     let texts = TEXTS.iter().map(|(name, _)| *name);
     commands.chain([CODES]).chain(texts)
@@ -98,7 +103,7 @@ fn unknown(topic: &str) -> String {
     if config::is_key(topic) {
         return format!("'{topic}' is a key of the configuration: see 'flashpolicyd help config'");
     }
-    let all: Vec<_> = topics().chain(codes::names()).collect();
+    let all: Vec<_> = all_topics().collect();
     let meant = did_you_mean(topic, &all, "'").unwrap_or_else(|| {
         "expected a command, a code ('flashpolicyd help codes' lists them), config, json, operate, \
          silent-player, man or man-conf"
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_topic_has_a_page() {
-        for topic in topics().chain(codes::names()) {
+        for topic in all_topics() {
             assert!(page(topic).is_ok_and(|page| page.len() > 100), "{topic}");
         }
     }

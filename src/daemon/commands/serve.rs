@@ -75,6 +75,11 @@ fn serve(logged: Logged, starter: Option<&Starter>, greets: bool) -> Result<Ende
             logging.greet(&first_run::greeting(status, policies));
         }
         if let Some(starter) = starter {
+            // The first lines show whether there is room for a log.
+            logging.wait_until_written();
+            if let Some(why) = logging.failure() {
+                print_error(&format!("warning: the log cannot be written: {why}"));
+            }
             starter.ready(status);
         }
     })

@@ -179,6 +179,16 @@ impl Logging {
         self.queues.iter().map(|queue| queue.lost_lines()).sum()
     }
 
+    /// Why the log file cannot be written now, and what becomes of its lines; none where it can.
+    pub fn failure(&self) -> Option<String> {
+        let queue = self.queues.file.as_ref()?;
+        let why = queue.failure()?;
+        Some(match queue.lost_lines() {
+            0 => format!("{why}; its lines wait in memory"),
+            lost => format!("{why}; lines wait in memory, and {lost} were lost"),
+        })
+    }
+
     /// Has the log file checked soon: where it was moved away or deleted, a new one is made.
     pub fn check_moved(&self) {
         if let Some(queue) = &self.queues.file {

@@ -29,6 +29,8 @@ struct Buffer {
     closed: bool,
     /// The writer has a batch that it has not dealt with yet.
     writing: bool,
+    /// Why the destination takes nothing now.
+    failure: Option<String>,
 }
 
 impl Buffer {
@@ -118,13 +120,25 @@ impl Queue {
         drop(self.wait_while(self.lock(), left, |buffer| !buffer.closed));
     }
 
-    /// Has what is buffered written now, and waits for that, but not past `deadline`.
+    /// Has what is buffered written now, and waits for that, but not past `deadline`, nor for a
+    /// destination that fails.
     pub(super) fn wait_until_written(&self, deadline: Instant) {
         self.flush_soon();
         let left = deadline.saturating_duration_since(Instant::now());
         drop(self.wait_while(self.lock(), left, |buffer| {
-            !buffer.closed && (buffer.writing || !buffer.lines.is_empty())
+            let goes_on = !buffer.closed && buffer.failure.is_none();
+            goes_on && (buffer.writing || !buffer.lines.is_empty())
         }));
+    }
+
+    /// Whether the destination takes lines from now on, or why not.
+    pub(super) fn set_failure(&self, failure: Option<String>) {
+        self.change(|buffer| buffer.failure = failure);
+    }
+
+    /// Why the destination takes nothing now.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
     }
 
     /// Counts lines that are in no log.

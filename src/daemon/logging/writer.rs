@@ -87,7 +87,7 @@ impl Writer {
             // Before the batch is written: the queue was just emptied, so the report of the batch
             // before finds space in it.
             self.report();
-            self.write(&batch);
+            let goes_on = self.write(&batch);
             batch.clear();
             // The memory of a large batch is given back.
             batch.shrink_to(KEPT_BYTES);
@@ -95,13 +95,18 @@ impl Writer {
             if self.queue.has_room() {
                 self.report();
             }
+            // The lines about those that were lost would be lost, too, and so on.
+            if !goes_on {
+                break;
+            }
         }
         // Last: the end of the process waits for this.
         self.queue.closed();
     }
 
-    /// Writes a batch of whole lines, however long the destination takes to recover.
-    fn write(&mut self, batch: &[u8]) {
+    /// Writes a batch of whole lines, however long the destination takes to recover. False where the
+    /// process ends before that.
+    fn write(&mut self, batch: &[u8]) -> bool {
         let mut next = 0;
         while next < batch.len() {
             let before = next;
@@ -117,10 +122,14 @@ impl Writer {
                 // The process is ending: one last try.
                 let _ = self.destination.write(batch, &mut next);
                 self.queue.count_lost(count_lines(&batch[next..]));
-                return;
+                return next == batch.len();
             }
         }
         self.recovered = std::mem::take(&mut self.failing);
+        if self.recovered {
+            self.queue.set_failure(None);
+        }
+        true
     }
 
     fn pass_on_news(&mut self) {
@@ -145,6 +154,7 @@ impl Writer {
                 RETRY.as_millis()
             );
         }
+        self.queue.set_failure(Some(reason(error)));
     }
 
     /// Says what became of lines while the destination was slow or failing.
@@ -230,6 +240,34 @@ mod tests {
         for plan in [&[][..], &[1, 1, 1], &[4, 0, 2, 0], &[0, 0]] {
             assert_eq!(written(plan, lines, false), (lines.to_vec(), 0), "{plan:?}");
         }
+    }
+
+    /// Takes nothing, and has a line of the log for each try.
+    struct Broken(Arc<Queue>);
+
+    impl Destination for Broken {
+        fn name(&self) -> String {
+            "broken".into()
+        }
+
+        fn write(&mut self, _: &[u8], _: &mut usize) -> io::Result<()> {
+            self.0.push(b"a line about it\n");
+            Err(io::Error::other("broken"))
+        }
+    }
+
+    #[test]
+    fn the_lines_about_a_failing_destination_do_not_keep_its_writer_from_ending() {
+        let queue = Arc::new(Queue::default());
+        let writer = Writer::new(Arc::clone(&queue), Box::new(Broken(Arc::clone(&queue))));
+        queue.push(b"one\n");
+        queue.close();
+        let (done, is_done) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            writer.run();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     #[test]
