@@ -971,6 +971,22 @@ fn a_file_that_is_no_pid_file_or_no_socket_is_refused_by_name_and_left_as_it_is(
 }
 
 #[test]
+fn of_several_starts_at_once_one_serves_and_the_others_say_that_it_runs() {
+    let service = Service::new();
+    for _ in 0..8 {
+        let start = || service.command(&["start", "-c", "x.conf"]).spawn().unwrap();
+        let all: Vec<_> = (0..5).map(|_| start()).collect();
+        let all: Vec<_> = all.into_iter().map(finished).collect();
+        let started = |said: &&Said| said.text.contains("flashpolicyd started (process ");
+        assert_eq!(all.iter().filter(started).count(), 1, "{all:?}");
+        for said in all.iter().filter(|said| !started(said)) {
+            said.assert(0, "flashpolicyd is already running (process ");
+        }
+        service.call("stop").assert(0, "stopped after");
+    }
+}
+
+#[test]
 fn a_server_whose_pid_file_was_removed_is_not_called_stopped() {
     let service = Service::new();
     let pid = service.start();
